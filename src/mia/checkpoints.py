@@ -1,0 +1,76 @@
+"""Trained models on disk: safetensors for weights, JSON for what they are, a digest that ties the two."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import safetensors.torch
+from safetensors import SafetensorError
+from torch import nn
+
+from mia import atomic, models
+from mia.errors import InputError
+
+FORMAT = 1
+
+
+@dataclass(frozen=True)
+class Description:
+    """What a stored model is. shape: (height, width, channels) of its images."""
+
+    model_id: int
+    architecture: str
+    shape: tuple[int, int, int]
+    n_classes: int
+    sha256: str = ""  # of the weights file
+    format: int = FORMAT
+
+
+def save(folder: Path, trained: Sequence[tuple[Description, nn.Module]]) -> None:
+    """Write models to a folder, all or none: `ID.safetensors` and `ID.json` each."""
+    with atomic.folder(folder) as temporary:
+        for description, model in trained:
+            weights = {name: value.detach().cpu().contiguous() for name, value in model.state_dict().items()}
+            content = safetensors.torch.save(weights)
+            digest = hashlib.sha256(content).hexdigest()
+            described = {**asdict(description), "sha256": digest}
+            (temporary / f"{description.model_id}.safetensors").write_bytes(content)
+            (temporary / f"{description.model_id}.json").write_text(json.dumps(described, indent=1) + "\n")
+
+
+def load(folder: Path, model_id: int) -> nn.Module:
+    """Read one model, on the CPU.
+
+    Raises InputError where a file is missing, damaged, of another format, or its weights do not fit its description.
+    """
+    path = folder / f"{model_id}.safetensors"
+    again = f"`dvc checkout {folder}` restores it, `dvc repro` trains it anew"
+    try:
+        content = path.read_bytes()
+        described = json.loads((folder / f"{model_id}.json").read_text())
+        if not isinstance(described, dict) or described.get("format") != FORMAT:
+            came = described.get("format") if isinstance(described, dict) else described
+            raise InputError(f"{folder / f'{model_id}.json'}: expected model format {FORMAT}, got {came!r}; {again}")
+        description = Description(**{**described, "shape": tuple(described["shape"])})
+    except FileNotFoundError as error:
+        raise InputError(
+            f"{error.filename}: no such file; `dvc pull {folder}` fetches it, `dvc repro` trains it"
+        ) from None
+    except (json.JSONDecodeError, UnicodeDecodeError, TypeError, KeyError) as error:
+        raise InputError(f"{folder / f'{model_id}.json'}: not the description of a model ({error}); {again}") from None
+    digest = hashlib.sha256(content).hexdigest()
+    if digest != description.sha256:
+        raise InputError(f"{path}: expected sha256 {description.sha256}, got {digest}: damaged; delete it; {again}")
+    if description.architecture not in models.ARCHITECTURES:
+        known = ", ".join(models.ARCHITECTURES)
+        raise InputError(f"{path}: expected an architecture of {known}, got {description.architecture!r}; {again}")
+    model = models.create(description.architecture, description.shape, description.n_classes, seed=None)
+    try:
+        model.load_state_dict(safetensors.torch.load(content))
+    except (RuntimeError, SafetensorError) as error:
+        raise InputError(f"{path}: weights do not fit {description}: {' '.join(str(error).split())}; {again}") from None
+    return model

@@ -1,0 +1,104 @@
+"""The compact form of a set of images on disk: images.npy (uint8), records.parquet and classes.json in one folder."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from mia import atomic, tables
+from mia.errors import InputError
+from mia.images import ImageSet
+
+
+@dataclass(frozen=True)
+class Records:
+    """Images as the stages read them; row i of every array is the record with sample_id i.
+
+    images: uint8, (samples, height, width, channels). labels: int64, (samples,). published_train: bool, (samples,).
+    group: int64, (samples,): equal for byte-identical images. classes: names by label.
+    """
+
+    images: NDArray[np.uint8]
+    labels: NDArray[np.int64]
+    published_train: NDArray[np.bool_]
+    group: NDArray[np.int64]
+    classes: tuple[str, ...]
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+
+def digests(images: NDArray[np.uint8]) -> NDArray[np.str_]:
+    """The sha256 of each image's bytes, hexadecimal, shape (samples,)."""
+    return np.array([hashlib.sha256(image.tobytes()).hexdigest() for image in images], dtype="U64")
+
+
+def groups(digest: NDArray[np.str_]) -> NDArray[np.int64]:
+    """The least row with the same digest, shape (samples,)."""
+    _, first, inverse = np.unique(digest, return_index=True, return_inverse=True)
+    return first[inverse].astype(np.int64)
+
+
+def save(folder: Path, data: ImageSet) -> None:
+    """Write a set whole or not at all; the same set gives the same bytes."""
+    digest = digests(data.images)
+    published = data.published_train
+    records = pd.DataFrame(
+        {
+            "sample_id": np.arange(len(data)),
+            "label": data.labels,
+            "published_train": np.zeros(len(data), bool) if published is None else published,
+            "group": groups(digest),
+            "sha256": digest,
+            "name": data.names,
+        }
+    )
+    with atomic.folder(folder) as temporary:
+        np.save(temporary / "images.npy", data.images, allow_pickle=False)
+        tables.write(temporary / "records.parquet", records, tables.RECORDS)
+        (temporary / "classes.json").write_text(json.dumps(list(data.classes), indent=1) + "\n", encoding="utf-8")
+
+
+def load_records(folder: Path) -> pd.DataFrame:
+    """The records alone, without their images (tables.RECORDS)."""
+    return tables.read(folder / "records.parquet", tables.RECORDS)
+
+
+def load(folder: Path) -> Records:
+    """Read a set and check every image against its digest.
+
+    Raises InputError where a file is missing or damaged.
+    """
+    again = f"`dvc checkout {folder}` restores it, `dvc repro` makes it anew"
+    records = load_records(folder)
+    try:
+        images = np.load(folder / "images.npy", allow_pickle=False)
+        classes = tuple(json.loads((folder / "classes.json").read_text(encoding="utf-8")))
+    except FileNotFoundError as error:
+        raise InputError(f"{error.filename}: no such file; {again}") from None
+    except (ValueError, EOFError, OSError) as error:
+        raise InputError(f"{folder}: damaged ({error}); delete it; {again}") from None
+    if images.dtype != np.uint8 or images.ndim != 4 or len(images) != len(records):
+        raise InputError(
+            f"{folder / 'images.npy'}: expected {len(records)} uint8 images of four axes, "
+            f"got {images.dtype} of shape {images.shape}; {again}"
+        )
+    wrong = np.flatnonzero(digests(images) != records["sha256"].to_numpy(str))
+    if len(wrong):
+        raise InputError(
+            f"{folder / 'images.npy'}: {len(wrong)} images differ from their sha256 in records.parquet "
+            f"(first: sample {wrong[0]}); delete the folder; {again}"
+        )
+    return Records(
+        images=images,
+        labels=records["label"].to_numpy(np.int64),
+        published_train=records["published_train"].to_numpy(bool),
+        group=records["group"].to_numpy(np.int64),
+        classes=classes,
+    )

@@ -1,0 +1,44 @@
+"""Metrics as JSON and plot data as CSV: the small files that git keeps."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from mia import atomic
+from mia.errors import InputError
+
+
+def write_json(path: Path, values: Any) -> None:
+    """Write JSON that a person can read, whole or not at all."""
+    with atomic.file(path) as temporary:
+        temporary.write_text(json.dumps(values, indent=1, allow_nan=False) + "\n", encoding="utf-8")
+
+
+def read_json(path: Path) -> Any:
+    """Read JSON. Raises InputError where the file is missing or is none."""
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise InputError(f"{path}: no such file; `dvc repro` makes it") from None
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise InputError(f"{path}: not JSON ({error}); delete it, then `dvc repro` makes it anew") from None
+
+
+def write_csv(path: Path, frame: pd.DataFrame) -> None:
+    """Write CSV with six significant digits, whole or not at all."""
+    with atomic.file(path) as temporary:
+        frame.to_csv(temporary, index=False, float_format="%.6g", lineterminator="\n")
+
+
+def read_csv(path: Path) -> pd.DataFrame:
+    """Read CSV. Raises InputError where the file is missing or is none."""
+    try:
+        return pd.read_csv(path)
+    except FileNotFoundError:
+        raise InputError(f"{path}: no such file; `dvc repro` makes it") from None
+    except (ValueError, UnicodeDecodeError) as error:
+        raise InputError(f"{path}: not CSV ({error}); delete it, then `dvc repro` makes it anew") from None

@@ -1,0 +1,5 @@
+"""The one kind of error that a user can mend."""
+
+
+class InputError(ValueError):
+    """Bad input. The message names the place, the rule, the value that came, and the next step."""

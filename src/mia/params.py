@@ -1,0 +1,256 @@
+"""params.yaml, read as DVC reads it (YAML 1.2), checked whole, every fault reported at once.
+
+Only declarations stand here: no default, no arithmetic, no value changed on the way. A value reaches a stage through
+the stage's `params:` list in dvc.yaml alone, which is why this file is no dependency of any stage.
+"""
+
+from __future__ import annotations
+
+import difflib
+from pathlib import Path
+from typing import Annotated, Any, Literal, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from ruamel.yaml import YAML
+from ruamel.yaml.error import YAMLError
+
+from mia.errors import InputError
+
+Dataset = Literal["digits", "cifake", "cifar10", "folder"]
+Count = Annotated[int, Field(ge=1)]
+Fraction = Annotated[float, Field(gt=0, lt=1)]
+Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+NotNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+Settings = dict[str, Any]  # names and values are scikit-learn's, which checks them
+T = TypeVar("T")
+
+
+class Section(BaseModel):
+    """A section of params.yaml: typed, frozen, no unknown key."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
+
+
+class PerDataset(Section):
+    """A section with one part per data set, of which one is active."""
+
+    def of(self, dataset: Dataset) -> Any:
+        """The active part."""
+        return getattr(self, dataset)
+
+
+class Population(Section):
+    """How membership is decided: `published` split, or `half` of `population_size` records (None: of all)."""
+
+    split: Literal["published", "half"]
+    population_size: Annotated[int, Field(ge=2)] | None
+
+
+class DigitsData(Section):
+    """scikit-learn's digits and images drawn from a kernel density per class."""
+
+    split: Literal["half"]
+    population_size: Annotated[int, Field(ge=2)]
+    generated: Count
+    bandwidth: Positive
+
+
+class CifakeData(Population):
+    """CIFAKE, from a folder or archive, or downloaded."""
+
+    path: str | None
+
+
+class Cifar10Data(Population):
+    """Lossless CIFAR-10 and CIFAKE's generated half."""
+
+    path: str | None
+    cifake_path: str | None
+
+
+class FolderData(Population):
+    """The user's own images, and images generated in their likeness."""
+
+    path: str
+    generated: str
+    min_per_class: Count
+
+
+class Data(PerDataset):
+    """What is audited."""
+
+    dataset: Dataset
+    digits: DigitsData
+    cifake: CifakeData
+    cifar10: Cifar10Data
+    folder: FolderData
+
+
+class Attacker(Section):
+    """What the attacker holds."""
+
+    knowledge: Literal["generated"]
+
+
+class Recipe(Section):
+    """How a model is trained."""
+
+    architecture: Literal["shokri_cnn"]
+    epochs: Count
+    batch_size: Count
+    optimizer: Literal["adam", "sgd"]
+    learning_rate: Positive
+    momentum: Annotated[float, Field(ge=0, lt=1)]
+    weight_decay: NotNegative
+
+
+class Target(PerDataset):
+    """The target's recipe, which shadows imitate."""
+
+    digits: Recipe
+    cifake: Recipe
+    cifar10: Recipe
+    folder: Recipe
+
+
+class ShadowSize(Section):
+    """How many shadows a block holds, and on how much data."""
+
+    per_block: Count
+    train_size: Count
+    heldout_size: Count
+
+
+class Shadow(PerDataset):
+    """The shadow models."""
+
+    blocks: Annotated[list[Annotated[int, Field(ge=0)]], Field(min_length=1)]
+    digits: ShadowSize
+    cifake: ShadowSize
+    cifar10: ShadowSize
+    folder: ShadowSize
+
+    @model_validator(mode="after")
+    def _distinct(self) -> Shadow:
+        if len(set(self.blocks)) < len(self.blocks):
+            raise ValueError("blocks: expected distinct block numbers")
+        return self
+
+
+class Features(Section):
+    """What the attack model sees of a record."""
+
+    columns: Annotated[list[Literal["posteriors", "sorted_posteriors", "signals", "label"]], Field(min_length=1)]
+
+
+class Estimators(Section):
+    """Settings of each scikit-learn classifier on the leaderboard; scikit-learn's own default where none stands."""
+
+    dummy: Settings
+    logistic_regression: Settings
+    lda: Settings
+    qda: Settings
+    gaussian_nb: Settings
+    k_neighbors: Settings
+    decision_tree: Settings
+    random_forest: Settings
+    extra_trees: Settings
+    bagging: Settings
+    ada_boost: Settings
+    hist_gradient_boosting: Settings
+    mlp: Settings
+
+
+class Attack(Section):
+    """The learned attack."""
+
+    estimator: Literal[
+        "best",
+        "dummy",
+        "logistic_regression",
+        "lda",
+        "qda",
+        "gaussian_nb",
+        "k_neighbors",
+        "decision_tree",
+        "random_forest",
+        "extra_trees",
+        "bagging",
+        "ada_boost",
+        "hist_gradient_boosting",
+        "mlp",
+    ]
+    per_class: bool
+
+
+class Select(Section):
+    """How estimators are compared."""
+
+    records_per_model: Annotated[int, Field(ge=2)]
+    search_iterations: Count
+
+
+class Evaluate(Section):
+    """What is measured."""
+
+    fprs: Annotated[list[Fraction], Field(min_length=1)]
+    bootstrap_replicates: Annotated[int, Field(ge=100)]
+    histogram_bins: Annotated[int, Field(ge=2)]
+
+
+class Params(Section):
+    """params.yaml, whole."""
+
+    seed: Annotated[int, Field(ge=0)]
+    data: Data
+    attacker: Attacker
+    target: Target
+    shadow: Shadow
+    features: Features
+    attack: Attack
+    select: Select
+    estimators: Estimators
+    evaluate: Evaluate
+
+
+def load(path: Path) -> Params:
+    """Read and check params.yaml.
+
+    Raises InputError with one line per fault: `params.yaml: shadow.conut: unknown key; did you mean 'count'?`.
+    """
+    try:
+        values = YAML(typ="safe", pure=True).load(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise InputError(f"{path}: no such file; run from the repository root, or `git checkout {path}`") from None
+    except (YAMLError, UnicodeDecodeError) as error:
+        raise InputError(f"{path}: not YAML: {' '.join(str(error).split())}") from None
+    try:
+        return Params.model_validate(values)
+    except ValidationError as error:
+        faults = (_fault(fault) for fault in error.errors())
+        raise InputError("\n".join(f"{path}: {fault}" for fault in dict.fromkeys(faults))) from None
+
+
+def _fault(fault: Any) -> str:
+    """One fault in words: where, what was expected, what came."""
+    name = ".".join(str(part) for part in fault["loc"]) or "the file"
+    if fault["type"] == "extra_forbidden":
+        parent = _section(fault["loc"][:-1])
+        close = difflib.get_close_matches(str(fault["loc"][-1]), parent, n=1, cutoff=0.5)
+        hint = f"did you mean '{close[0]}'?" if close else f"expected one of {', '.join(parent)}"
+        return f"{name}: unknown key; {hint}"
+    if fault["type"] == "missing":
+        return f"{name}: missing; `git diff params.yaml` shows what was removed"
+    if fault["type"] == "value_error":
+        return f"{name}.{fault['ctx']['error']}, got {fault['input'].blocks}"
+    rule = fault["msg"].removeprefix("Input should be ").replace("a valid integer", "an integer")
+    rule = rule.replace("a valid ", "a ").replace(" or instance of Params", "")
+    return f"{name}: expected {rule[0].lower() + rule[1:]}, got {fault['input']!r}"
+
+
+def _section(loc: tuple[Any, ...]) -> list[str]:
+    """The keys that the section at `loc` may hold."""
+    model: Any = Params
+    for part in loc:
+        model = model.model_fields[part].annotation
+    return list(model.model_fields)

@@ -1,0 +1,65 @@
+"""Where everything lies, relative to the repository root, which is where stages run.
+
+`dvc.yaml` repeats these names; a test keeps the two equal, so a path changed here changes the stage there.
+"""
+
+from pathlib import Path
+
+PARAMS = Path("params.yaml")
+DOWNLOADS = Path("data/downloads")
+
+POPULATION = Path("data/population")
+ATTACKER = Path("data/attacker")
+TARGET_MEMBERSHIP = Path("data/membership/target.parquet")
+ALL_SHADOW_MEMBERSHIP = Path("data/membership/shadows")
+DATA_METRICS = Path("metrics/data.json")
+
+TARGET_MODEL = Path("models/target")
+TARGET_LEARNING = Path("data/learning/target.parquet")
+TARGET_SIGNALS = Path("data/signals/target.parquet")
+ALL_SHADOW_LEARNING = Path("data/learning/shadows")
+ALL_SHADOW_SIGNALS = Path("data/signals/shadows")
+
+TARGET_FEATURES = Path("data/features/target.parquet")
+SHADOW_FEATURES = Path("data/features/shadows.parquet")
+TARGET_METRICS = Path("metrics/target.json")
+SHADOW_METRICS = Path("metrics/shadows.json")
+LEARNING_CURVES = Path("plots/learning.csv")
+
+SELECTION = Path("metrics/selection.json")
+LEADERBOARD = Path("plots/leaderboard.csv")
+ATTACK_MODEL = Path("models/attack")
+SCORES = Path("data/scores.parquet")
+
+SUMMARY = Path("metrics/summary.json")
+ATTACK_METRICS = Path("metrics/attacks.json")
+ROC_CURVES = Path("plots/roc.csv")
+SCORE_HISTOGRAM = Path("plots/scores.csv")
+CONFUSION = Path("plots/confusion.csv")
+
+LEAK_FIGURE = Path("plots/leak.png")
+ROC_FIGURE = Path("plots/roc.png")
+SCORE_FIGURE = Path("plots/scores.png")
+CONFUSION_FIGURE = Path("plots/confusion.png")
+LEARNING_FIGURE = Path("plots/learning.png")
+LEADERBOARD_FIGURE = Path("plots/leaderboard.png")
+
+
+def shadow_models(block: int | str) -> Path:
+    """The folder with the trained models of one block."""
+    return Path(f"models/shadows/{block}")
+
+
+def shadow_membership(block: int | str) -> Path:
+    """What one block's models were trained on, and what was held out."""
+    return ALL_SHADOW_MEMBERSHIP / f"{block}.parquet"
+
+
+def shadow_learning(block: int | str) -> Path:
+    """The learning curves of one block's models."""
+    return ALL_SHADOW_LEARNING / f"{block}.parquet"
+
+
+def shadow_signals(block: int | str) -> Path:
+    """What one block's models say of the records they are asked about."""
+    return ALL_SHADOW_SIGNALS / f"{block}.parquet"

@@ -1,0 +1,15 @@
+"""Progress bars: on stderr, and only where stderr is a terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TypeVar
+
+from tqdm import tqdm
+
+T = TypeVar("T")
+
+
+def bar(items: Iterable[T], description: str, *, total: int | None = None, unit: str = "it") -> tqdm[T]:
+    """Iterate over items behind a bar that clears itself when done."""
+    return tqdm(items, desc=description, total=total, unit=unit, leave=False, disable=None, dynamic_ncols=True)

@@ -1,0 +1,187 @@
+"""Every table of the pipeline: its schema, written and read in one way.
+
+Files are plain Parquet, readable by pandas, polars and DuckDB. Pages carry checksums, which are verified on read; the
+schema is compared with the one declared here, and a table with a missing value, or a number that is none, is refused.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from mia import atomic
+from mia.errors import InputError
+
+VERSION = b"1"  # of all schemas below; raise it when one changes
+
+RECORDS = pa.schema(
+    [
+        pa.field("sample_id", pa.int64()),  # row of images.npy
+        pa.field("label", pa.int32()),
+        pa.field("published_train", pa.bool_()),  # stands in the published training split; false where there is none
+        pa.field("group", pa.int64()),  # equal for byte-identical images: the least sample_id among them
+        pa.field("sha256", pa.string()),  # of the image's bytes, hexadecimal
+        pa.field("name", pa.string()),  # where the image came from
+    ]
+)
+MEMBERSHIP = pa.schema(
+    [
+        pa.field("model_id", pa.int32()),  # 0 is the target, shadows count from 1
+        pa.field("source", pa.string()),  # population or attacker
+        pa.field("sample_id", pa.int64()),
+        pa.field("is_member", pa.bool_()),
+    ]
+)
+LEARNING = pa.schema(
+    [
+        pa.field("model_id", pa.int32()),
+        pa.field("epoch", pa.int32()),
+        pa.field("train_loss", pa.float64()),  # nats, mean over the epoch's batches as they were trained on
+        pa.field("train_accuracy", pa.float64()),
+        pa.field("test_accuracy", pa.float64()),  # on the model's non-members, at the epoch's end
+    ]
+)
+SIGNALS = pa.schema(
+    [
+        pa.field("model_id", pa.int32()),
+        pa.field("source", pa.string()),
+        pa.field("sample_id", pa.int64()),
+        pa.field("view", pa.int16()),  # 0 is the record itself
+        pa.field("label", pa.int32()),
+        pa.field("logits", pa.list_(pa.field("element", pa.float32()))),  # one a class
+    ]
+)
+SCORES = pa.schema(
+    [
+        pa.field("attack", pa.string()),
+        pa.field("model_id", pa.int32()),  # whose members the attack looked for: 0 is the target
+        pa.field("source", pa.string()),
+        pa.field("sample_id", pa.int64()),
+        pa.field("label", pa.int32()),
+        pa.field("is_member", pa.bool_()),
+        pa.field("score", pa.float64()),  # higher: more likely a member
+    ]
+)
+OUT_OF_FOLD = pa.schema(
+    [
+        pa.field("model_id", pa.int32()),
+        pa.field("sample_id", pa.int64()),
+        pa.field("score", pa.float64()),  # of an attack model that was not fitted on this shadow's outputs
+    ]
+)
+
+
+def features(names: list[str], *, with_membership: bool) -> pa.Schema:
+    """The schema of attack features: keys, membership (shadows only), then one column a feature."""
+    keys = [
+        pa.field("model_id", pa.int32()),
+        pa.field("source", pa.string()),
+        pa.field("sample_id", pa.int64()),
+        pa.field("label", pa.int32()),
+    ]
+    member = [pa.field("is_member", pa.bool_())] if with_membership else []
+    return pa.schema(keys + member + [pa.field(name, pa.float64()) for name in names])
+
+
+def write(path: Path, columns: pd.DataFrame | pa.Table, schema: pa.Schema) -> None:
+    """Write a table under its schema, whole or not at all; the same rows give the same bytes."""
+    if isinstance(columns, pd.DataFrame):
+        columns = pa.Table.from_pandas(columns, schema=schema, preserve_index=False)
+    table = columns.select(schema.names).cast(schema).replace_schema_metadata({b"mia.version": VERSION})
+    with atomic.file(path) as temporary:
+        pq.write_table(table, temporary, compression="zstd", write_page_checksum=True)
+
+
+def read_table(path: Path, schema: pa.Schema) -> pa.Table:
+    """Read and check a table.
+
+    Raises InputError where the file is missing, cut short or damaged, has another schema or version, or holds a
+    missing value or a number that is none.
+    """
+    return _checked(path, lambda _: schema)
+
+
+def _checked(path: Path, expected: Callable[[pa.Schema], pa.Schema]) -> pa.Table:
+    again = f"`dvc checkout {path}` restores it, `dvc repro` makes it anew"
+    try:
+        table = pq.ParquetFile(path, page_checksum_verification=True).read()
+    except FileNotFoundError:
+        raise InputError(f"{path}: no such file; `dvc pull {path}` fetches it, `dvc repro` makes it") from None
+    except (pa.ArrowInvalid, OSError) as error:
+        raise InputError(f"{path}: not a whole Parquet file ({_first_line(error)}); delete it; {again}") from None
+    version = (table.schema.metadata or {}).get(b"mia.version")
+    if version != VERSION:
+        came = version.decode(errors="replace") if version else "none"
+        raise InputError(f"{path}: expected schema version {VERSION.decode()}, got {came}; {again}")
+    schema = expected(table.schema)
+    if not table.schema.equals(schema):
+        raise InputError(f"{path}: expected columns {_columns(schema)}, got {_columns(table.schema)}; {again}")
+    for name in schema.names:
+        _check_values(path, name, table.column(name), again)
+    return table
+
+
+def read(path: Path, schema: pa.Schema) -> pd.DataFrame:
+    """Read and check a table into pandas; errors as in `read_table`."""
+    frame: pd.DataFrame = read_table(path, schema).to_pandas()
+    return frame
+
+
+def read_features(path: Path, *, with_membership: bool) -> pd.DataFrame:
+    """Read attack features: the keys of `features`, then any float columns; errors as in `read_table`."""
+    keys = features([], with_membership=with_membership)
+    table = _checked(path, lambda got: features(got.names[len(keys) :], with_membership=with_membership))
+    frame: pd.DataFrame = table.to_pandas()
+    return frame
+
+
+def matrix(path: Path, table: pa.Table, name: str) -> np.ndarray[tuple[int, int], np.dtype[np.float32]]:
+    """A list column as an array of shape (rows, width).
+
+    Raises InputError where the rows differ in width.
+    """
+    column = table.column(name).combine_chunks()
+    widths = np.diff(column.offsets.to_numpy())
+    if len(widths) and (widths != widths[0]).any():
+        raise InputError(
+            f"{path}: {name}: expected one width, got {widths.min()} to {widths.max()}; "
+            f"`dvc checkout {path}` restores it, `dvc repro` makes it anew"
+        )
+    values: np.ndarray[tuple[int, int], np.dtype[np.float32]] = column.flatten().to_numpy()
+    return values.reshape(len(widths), -1)
+
+
+def list_column(values: np.ndarray[tuple[int, int], np.dtype[np.float32]]) -> pa.ListArray:
+    """An array of shape (rows, width) as a list column."""
+    offsets = np.arange(len(values) + 1, dtype=np.int32) * np.int32(values.shape[1])
+    return pa.ListArray.from_arrays(offsets, pa.array(values.reshape(-1)))
+
+
+def _check_values(path: Path, name: str, column: pa.ChunkedArray, again: str) -> None:
+    if column.null_count:
+        raise InputError(f"{path}: {name}: {column.null_count} of {len(column)} values are missing; {again}")
+    per_row = 1
+    if pa.types.is_list(column.type):
+        column = pa.chunked_array([chunk.flatten() for chunk in column.chunks], column.type.value_type)
+        per_row = max(1, len(column))
+    if pa.types.is_floating(column.type):
+        bad = np.flatnonzero(~np.isfinite(column.to_numpy()))
+        if len(bad):
+            where = f"first in row {bad[0]}" if per_row == 1 else f"first at value {bad[0]}"
+            raise InputError(
+                f"{path}: {name}: {len(bad)} of {len(column)} numbers are NaN or infinite ({where}); the file is "
+                f"damaged, or the model that wrote it diverged: lower its learning_rate; {again}"
+            )
+
+
+def _columns(schema: pa.Schema) -> str:
+    return ", ".join(f"{field.name}: {field.type}" for field in schema)
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__

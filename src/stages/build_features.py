@@ -1,0 +1,109 @@
+"""Collect what all models said and how they learned: attack features, and how good the models are.
+
+Reads: data/signals/, data/membership/, data/learning/ of the target and of every block in shadow.blocks; files of other
+blocks, which DVC leaves behind when a block is taken out, are removed.
+Writes: data/features/shadows.parquet and target.parquet (every signal and the chosen features, one row a record),
+metrics/target.json, metrics/shadows.json (mean over shadows, and the extremes of test accuracy), plots/learning.csv.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+
+from mia import documents, features, metrics, paths, tables
+from mia.errors import InputError
+from mia.params import Params
+from stages import run
+
+
+def main(params: Params) -> None:
+    """Run the stage."""
+    columns = params.features.columns
+    membership = tables.read(paths.TARGET_MEMBERSHIP, tables.MEMBERSHIP)
+    answers = tables.read_table(paths.TARGET_SIGNALS, tables.SIGNALS)
+    target, quality = features_and_quality(paths.TARGET_SIGNALS, answers, membership, columns)
+    write_features(paths.TARGET_FEATURES, target.drop(columns="is_member"), with_membership=False)
+    documents.write_json(paths.TARGET_METRICS, rounded(quality))
+
+    shadows, qualities = [], []
+    blocks = sorted(params.shadow.blocks)
+    for signal_file, membership_file in zip(
+        collect(paths.ALL_SHADOW_SIGNALS, blocks), collect(paths.ALL_SHADOW_MEMBERSHIP, blocks), strict=True
+    ):
+        answers = tables.read_table(signal_file, tables.SIGNALS)
+        of_block = tables.read(membership_file, tables.MEMBERSHIP)
+        model_ids = answers.column("model_id").to_numpy()
+        for model_id in np.unique(model_ids):
+            said = answers.filter(pa.array(model_ids == model_id))
+            known = of_block[of_block["model_id"] == model_id]
+            frame, quality = features_and_quality(signal_file, said, known, columns)
+            shadows.append(frame)
+            qualities.append(quality)
+    write_features(paths.SHADOW_FEATURES, pd.concat(shadows, ignore_index=True), with_membership=True)
+    mean = {name: float(np.mean([one[name] for one in qualities])) for name in qualities[0]}
+    test = [one["test_accuracy"] for one in qualities]
+    extremes = {"test_accuracy_min": min(test), "test_accuracy_max": max(test)}
+    documents.write_json(paths.SHADOW_METRICS, {"models": len(qualities), **rounded({**mean, **extremes})})
+
+    curves = [paths.TARGET_LEARNING, *collect(paths.ALL_SHADOW_LEARNING, blocks)]
+    learning = pd.concat([tables.read(path, tables.LEARNING) for path in curves], ignore_index=True)
+    names = learning.pop("model_id").map(lambda model_id: f"shadow {model_id}" if model_id else "target")
+    learning.insert(0, "model", names)
+    documents.write_csv(paths.LEARNING_CURVES, learning)
+
+
+def collect(folder: Path, blocks: list[int]) -> list[Path]:
+    """One file a block, in order; whatever else lies in the folder is removed."""
+    wanted = [folder / f"{block}.parquet" for block in blocks]
+    for path in sorted(folder.glob("*")):
+        if path not in wanted:
+            path.unlink()
+    return wanted
+
+
+def features_and_quality(
+    path: Path, answers: pa.Table, membership: pd.DataFrame, columns: Sequence[str]
+) -> tuple[pd.DataFrame, dict[str, float]]:
+    """One model's features with its membership, and how good the model is on its members and non-members."""
+    logits, labels = (
+        tables.matrix(path, answers, "logits"),
+        answers.column("label").to_numpy().astype(np.int64),
+    )
+    keys = answers.select(["model_id", "source", "sample_id", "label"]).to_pandas()
+    on = ["model_id", "source", "sample_id"]
+    is_member = keys.merge(membership, on=on, how="left", validate="one_to_one")["is_member"]
+    if is_member.isna().any() or len(keys) != len(membership):
+        raise InputError(f"{path}: its records are not those of the membership table; `dvc repro` makes both anew")
+    frame = pd.concat(
+        [keys.assign(is_member=is_member.to_numpy(bool)), features.compute(logits, labels, columns)], axis=1
+    )
+
+    quality: dict[str, float] = {}
+    for side, rows in (("train", frame["is_member"].to_numpy()), ("test", ~frame["is_member"].to_numpy())):
+        measured = metrics.classifier_metrics(
+            logits[rows].argmax(1), labels[rows], frame["loss"].to_numpy()[rows], logits.shape[1]
+        )
+        quality |= {f"{side}_{name}": value for name, value in measured.items()}
+    quality["gap"] = quality["train_accuracy"] - quality["test_accuracy"]
+    return frame, quality
+
+
+def rounded(values: Mapping[str, float]) -> dict[str, float]:
+    """Four decimals: noise digits would drown `dvc metrics diff`."""
+    return {name: round(float(value), 4) for name, value in values.items()}
+
+
+def write_features(path: Path, frame: pd.DataFrame, *, with_membership: bool) -> None:
+    """Write a features table: keys first, then every other column as a feature."""
+    keys = {"model_id", "source", "sample_id", "label", "is_member"}
+    names = [name for name in frame.columns if name not in keys]
+    tables.write(path, frame, tables.features(names, with_membership=with_membership))
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,31 @@
+"""Decide which records of the population the target is trained on.
+
+Reads: the records of data/population/.
+Writes: data/membership/target.parquet (model_id, source, sample_id, is_member).
+
+What a shadow is trained on is drawn by `train_shadows` for its own block: it depends on the shadow's number alone, and
+one table for all shadows would change, and retrain them all, whenever a block is added.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from mia import datasets, paths, seeds, splits, tables
+from mia.params import Params
+from stages import run
+
+
+def main(params: Params) -> None:
+    """Run the stage."""
+    records = datasets.load_records(paths.POPULATION)
+    if params.data.of(params.data.dataset).split == "published":
+        is_member = records["published_train"].to_numpy(bool)
+    else:
+        is_member = splits.draw_half(records["group"].to_numpy(), seeds.generator(params.seed, "target membership"))
+    membership = splits.table(0, "population", np.flatnonzero(is_member), np.flatnonzero(~is_member))
+    tables.write(paths.TARGET_MEMBERSHIP, membership, tables.MEMBERSHIP)
+
+
+if __name__ == "__main__":
+    run(main)

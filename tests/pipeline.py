@@ -1,0 +1,72 @@
+"""dvc.yaml as the tests see it, and what the code really uses, read from its syntax tree."""
+
+from __future__ import annotations
+
+import ast
+import re
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from ruamel.yaml import YAML
+
+from mia import paths
+
+ROOT = Path(__file__).parent.parent
+SRC = ROOT / "src"
+
+# How a stage is started, and what dvc.yaml itself repeats: no arithmetic, so no dependency.
+NO_ARITHMETIC = {
+    "src/stages/__init__.py",
+    "src/mia/__init__.py",
+    "src/mia/errors.py",
+    "src/mia/params.py",
+    "src/mia/paths.py",
+    "src/mia/progress.py",
+}
+
+
+def stages() -> dict[str, dict[str, Any]]:
+    """The stages of dvc.yaml; a foreach stage is its `do`, ${item} left as it stands."""
+    declared = YAML(typ="safe").load((ROOT / "dvc.yaml").read_text())["stages"]
+    return {name: stage.get("do", stage) for name, stage in declared.items()}
+
+
+def names(entries: list[Any]) -> list[str]:
+    """Paths of `outs`, `metrics` or `plots` entries, whether or not they carry settings."""
+    return [next(iter(entry)) if isinstance(entry, dict) else entry for entry in entries]
+
+
+@cache
+def imports(module: Path) -> frozenset[Path]:
+    """The project's files that a module imports, followed."""
+    found: set[Path] = set()
+    for node in ast.walk(ast.parse(module.read_text())):
+        wanted: list[str] = []
+        if isinstance(node, ast.Import):
+            wanted = [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            base = node.module or ""
+            wanted = [base, *(f"{base}.{alias.name}" for alias in node.names)]
+        for name in wanted:
+            for path in (SRC / (name.replace(".", "/") + ".py"), SRC / name.replace(".", "/") / "__init__.py"):
+                if path.is_file():
+                    found.add(path)
+    return frozenset(found).union(*(imports(path) for path in found if path != module))
+
+
+def code_deps(stage: str) -> set[str]:
+    """The files a stage computes with: its own, and the library files it imports, followed."""
+    module = SRC / "stages" / f"{stage}.py"
+    files = {path.relative_to(ROOT).as_posix() for path in {module, *imports(module)}}
+    return files - NO_ARITHMETIC
+
+
+def used_paths(stage: str) -> set[str]:
+    """The data paths a stage names, as dvc.yaml spells them."""
+    text = (SRC / "stages" / f"{stage}.py").read_text()
+    used = set()
+    for name in re.findall(r"\bpaths\.(\w+)", text):
+        value = getattr(paths, name)
+        used.add((value("${item}") if callable(value) else value).as_posix())
+    return used - {paths.PARAMS.as_posix(), paths.DOWNLOADS.as_posix()}

@@ -1,0 +1,267 @@
+"""downloads.fetch against a real server on this machine that cuts, refuses, changes and forgets."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import socket
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from mia import downloads
+from mia.errors import InputError
+
+BODY = np.random.default_rng(0).bytes(500_000)
+SHA256 = f"sha256:{hashlib.sha256(BODY).hexdigest()}"
+
+
+@dataclass
+class Site:
+    """A server with one file, how it behaves, and what it was asked."""
+
+    url: str = ""
+    body: bytes = BODY
+    etag: str | None = '"one"'
+    modified: str | None = None
+    ranges: bool = True
+    wrong_range: bool = False
+    length: bool = True
+    status: int = 200
+    cuts: list[int] = field(default_factory=list)  # bytes sent before each broken connection
+    asked: list[tuple[str | None, str | None]] = field(default_factory=list)  # (Range, If-Range)
+
+
+@pytest.fixture
+def site() -> Iterator[Site]:
+    state = Site()
+
+    class Handler(BaseHTTPRequestHandler):
+        def log_message(self, *_: Any) -> None:
+            pass
+
+        def do_GET(self) -> None:
+            if self.path == "/moved":
+                self.send_response(302)
+                self.send_header("Location", "/file")
+                self.send_header("Content-Length", "0")
+                self.end_headers()
+                return
+            asked, validator = self.headers.get("Range"), self.headers.get("If-Range")
+            state.asked.append((asked, validator))
+            start, body = 0, state.body
+            if state.status != 200:
+                self.send_response(state.status)
+                body = b""
+            elif asked and state.ranges and validator in (state.etag, state.modified):
+                start = int(asked.removeprefix("bytes=").removesuffix("-"))
+                if start >= len(body):
+                    self.send_response(416)
+                    self.send_header("Content-Range", f"bytes */{len(body)}")
+                    body = b""
+                else:
+                    start = 0 if state.wrong_range else start
+                    self.send_response(206)
+                    self.send_header("Content-Range", f"bytes {start}-{len(body) - 1}/{len(body)}")
+                    body = body[start:]
+            else:
+                self.send_response(200)
+            if state.etag:
+                self.send_header("ETag", state.etag)
+            if state.modified:
+                self.send_header("Last-Modified", state.modified)
+            if state.length:
+                self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            if state.cuts:
+                self.wfile.write(body[: state.cuts.pop(0)])
+                self.wfile.flush()
+                self.connection.shutdown(socket.SHUT_RDWR)
+            else:
+                self.wfile.write(body)
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+        thread.start()
+        state.url = f"http://127.0.0.1:{server.server_port}/file"
+        yield state
+        server.shutdown()
+        thread.join()
+
+
+def fetch(site: Site, folder: Path, known_hash: str | None = SHA256) -> Path:
+    return downloads.fetch(site.url, folder / "file.zip", known_hash=known_hash, instead="data.x.path")
+
+
+def left(folder: Path) -> list[str]:
+    return sorted(file.name for file in folder.iterdir())
+
+
+def test_a_file_arrives_whole_and_alone(site: Site, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    target = fetch(site, tmp_path / "new" / "folder")
+    assert target == tmp_path / "new" / "folder" / "file.zip"
+    assert target.read_bytes() == BODY
+    assert left(target.parent) == ["file.zip"]
+    assert capfd.readouterr() == ("", ""), "nothing is printed where stderr is no terminal"
+
+
+def test_a_redirect_is_followed(site: Site, tmp_path: Path) -> None:
+    site.url = site.url.replace("/file", "/moved")
+    assert fetch(site, tmp_path).read_bytes() == BODY
+
+
+def test_a_file_that_is_there_is_not_fetched_again(site: Site, tmp_path: Path) -> None:
+    fetch(site, tmp_path)
+    fetch(site, tmp_path)
+    fetch(site, tmp_path, None)
+    assert len(site.asked) == 1
+
+
+def test_a_file_that_is_there_and_wrong_is_fetched_again(site: Site, tmp_path: Path) -> None:
+    (tmp_path / "file.zip").write_bytes(b"wrong")
+    assert fetch(site, tmp_path).read_bytes() == BODY
+
+
+def test_md5_is_a_checksum_too(site: Site, tmp_path: Path) -> None:
+    assert fetch(site, tmp_path, f"md5:{hashlib.md5(BODY).hexdigest()}").read_bytes() == BODY
+
+
+def test_a_broken_connection_is_resumed_at_once(site: Site, tmp_path: Path) -> None:
+    site.cuts = [200_000, 200_000]
+    assert fetch(site, tmp_path).read_bytes() == BODY
+    first, second, third = site.asked
+    assert first == (None, None)
+    for ranged, validator in (second, third):
+        assert ranged is not None
+        assert int(ranged[6:-1]) > 100_000
+        assert validator == '"one"'
+    assert left(tmp_path) == ["file.zip"]
+
+
+def test_a_later_call_goes_on_where_an_earlier_one_gave_up(site: Site, tmp_path: Path) -> None:
+    site.cuts = [300_000, 0]
+    with pytest.raises(InputError) as caught:
+        fetch(site, tmp_path)
+    part = tmp_path / "file.zip.part"
+    assert re.fullmatch(
+        rf"{tmp_path}/file\.zip: cannot be fetched from {site.url} \(\w+Error\); what has come is kept in {part}: "
+        r"run again to go on from there, or set data\.x\.path to a folder or archive you have",
+        str(caught.value),
+    )
+    have = part.stat().st_size
+    assert 0 < have <= 300_000
+    assert part.read_bytes() == BODY[:have]
+    assert not (tmp_path / "file.zip").exists()
+    site.asked.clear()
+    assert fetch(site, tmp_path).read_bytes() == BODY
+    assert site.asked == [(f"bytes={have}-", '"one"')]
+
+
+def stop_halfway(site: Site, folder: Path) -> None:
+    site.cuts = [300_000, 0]
+    with pytest.raises(InputError):
+        fetch(site, folder)
+    site.asked.clear()
+
+
+def test_a_part_of_a_file_that_has_changed_is_not_continued(site: Site, tmp_path: Path) -> None:
+    site.body, site.etag = BODY[::-1], '"old"'
+    stop_halfway(site, tmp_path)
+    site.body, site.etag = BODY, '"new"'
+    # Without a checksum, so that nothing but If-Range can tell.
+    assert fetch(site, tmp_path, None).read_bytes() == BODY
+    assert site.asked[0][1] == '"old"'
+
+
+def test_a_server_without_ranges_sends_all_of_it_again(site: Site, tmp_path: Path) -> None:
+    stop_halfway(site, tmp_path)
+    site.ranges = False
+    assert fetch(site, tmp_path).read_bytes() == BODY
+    assert len(site.asked) == 1
+
+
+def test_a_server_that_sends_another_range_is_asked_for_all_of_it(site: Site, tmp_path: Path) -> None:
+    stop_halfway(site, tmp_path)
+    site.wrong_range = True
+    assert fetch(site, tmp_path, None).read_bytes() == BODY
+    assert site.asked[1] == (None, None)
+
+
+def test_a_weak_etag_gives_way_to_the_date_and_no_validator_means_no_resuming(site: Site, tmp_path: Path) -> None:
+    site.etag, site.modified = 'W/"one"', "Thu, 01 Jan 2026 00:00:00 GMT"
+    stop_halfway(site, tmp_path / "date")
+    assert fetch(site, tmp_path / "date").read_bytes() == BODY
+    assert site.asked[0][1] == "Thu, 01 Jan 2026 00:00:00 GMT"
+    site.etag = site.modified = None
+    stop_halfway(site, tmp_path / "none")
+    assert fetch(site, tmp_path / "none").read_bytes() == BODY
+    assert site.asked == [(None, None)]
+
+
+def test_a_part_that_is_complete_is_taken(site: Site, tmp_path: Path) -> None:
+    (tmp_path / "file.zip.part").write_bytes(BODY)
+    (tmp_path / "file.zip.part.etag").write_text('"one"')
+    assert fetch(site, tmp_path).read_bytes() == BODY
+    assert site.asked == [(f"bytes={len(BODY)}-", '"one"')]
+    assert left(tmp_path) == ["file.zip"]
+
+
+def test_a_part_longer_than_the_file_is_thrown_away(site: Site, tmp_path: Path) -> None:
+    (tmp_path / "file.zip.part").write_bytes(BODY + b"more")
+    (tmp_path / "file.zip.part.etag").write_text('"one"')
+    assert fetch(site, tmp_path, None).read_bytes() == BODY
+
+
+def test_a_file_of_unknown_length_arrives(site: Site, tmp_path: Path) -> None:
+    site.length = False
+    assert fetch(site, tmp_path).read_bytes() == BODY
+
+
+def test_a_wrong_checksum_leaves_nothing_and_says_both(site: Site, tmp_path: Path) -> None:
+    site.body = BODY + b"!"
+    with pytest.raises(InputError) as caught:
+        fetch(site, tmp_path)
+    message = str(caught.value)
+    assert message.startswith(f"{tmp_path}/file.zip: SHA256 hash of downloaded file (file.zip) does not match")
+    assert f"expected {SHA256} but got {hashlib.sha256(site.body).hexdigest()}. Deleted" in message
+    assert message.endswith(f"It came from {site.url}: run again, or set data.x.path to a folder or archive you have")
+    assert left(tmp_path) == []
+
+
+def test_a_refusal_is_told_with_its_status(site: Site, tmp_path: Path) -> None:
+    site.status = 404
+    with pytest.raises(InputError) as caught:
+        fetch(site, tmp_path)
+    assert str(caught.value) == (
+        f"{tmp_path}/file.zip: cannot be fetched from {site.url}, which answers 404 Not Found; "
+        "run again later, or set data.x.path to a folder or archive you have"
+    )
+    assert left(tmp_path) == []
+
+
+def test_no_network_is_told_with_what_to_do_instead(tmp_path: Path) -> None:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        url = f"http://127.0.0.1:{free.getsockname()[1]}/file"
+        with pytest.raises(InputError) as caught:
+            downloads.fetch(url, tmp_path / "file.zip", known_hash=None, instead="data.x.path")
+    assert str(caught.value) == (
+        f"{tmp_path}/file.zip: cannot be fetched from {url} (ConnectionError); what has come is kept in "
+        f"{tmp_path}/file.zip.part: run again to go on from there, "
+        "or set data.x.path to a folder or archive you have"
+    )
+
+
+def test_a_folder_that_cannot_be_made_is_told(tmp_path: Path) -> None:
+    (tmp_path / "file").write_bytes(b"")
+    with pytest.raises(InputError) as caught:
+        downloads.fetch("http://127.0.0.1:9/", tmp_path / "file" / "x", known_hash=None, instead="data.x.path")
+    assert str(caught.value) == (
+        f"{tmp_path}/file/x: cannot be written (File exists); make room or correct permissions"
+    )
