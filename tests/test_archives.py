@@ -196,6 +196,35 @@ def test_an_encrypted_zip_is_refused(tmp_path: Path) -> None:
         list(archives.files(source))
 
 
+@pytest.mark.parametrize("name", ["x.tar.gz", "x.tar.bz2", "x.tar.xz"])
+def test_damage_in_the_middle_of_compressed_content_is_refused(tmp_path: Path, name: str) -> None:
+    source = write_tar(tmp_path / name, {"one": os.urandom(100_000)}, TARS[name])
+    data = bytearray(source.read_bytes())
+    data[len(data) // 2 : len(data) // 2 + 9] = bytes(9)
+    source.write_bytes(data)
+    with pytest.raises(InputError, match=r"cut short or damaged \(.+\); download it again or name another\Z"):
+        list(archives.files(source))
+
+
+def test_a_zip_of_unknown_compression_is_refused(tmp_path: Path) -> None:
+    source = write_zip(tmp_path / "x.zip", {"one": b"1"})
+    data = bytearray(source.read_bytes())
+    data[data.rindex(b"PK\x01\x02") + 10] = 97
+    data[data.rindex(b"PK\x03\x04") + 8] = 97
+    source.write_bytes(data)
+    refused(
+        source,
+        f"{source}: cut short or damaged (That compression method is not supported); download it again or name another",
+    )
+
+
+def test_a_name_that_is_no_text_is_refused(tmp_path: Path) -> None:
+    source = write_zip(tmp_path / "x.zip", {"\u00e9\u00e9": b"1"})
+    source.write_bytes(source.read_bytes().replace("\u00e9\u00e9".encode(), b"\xff\xff\xff\xff"))
+    with pytest.raises(InputError, match=r"cut short or damaged \('utf-8' codec can't decode .+\); download it again"):
+        list(archives.files(source))
+
+
 def test_nothing_there_and_another_kind_of_file_are_refused(tmp_path: Path) -> None:
     missing = tmp_path / "missing"
     refused(missing, f"{missing}: expected a folder or a .zip or .tar archive, found nothing; correct the path")

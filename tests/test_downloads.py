@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+import io
+import logging
 import re
 import socket
 import threading
@@ -13,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pooch
 import pytest
 
 from mia import downloads
@@ -104,11 +107,16 @@ def left(folder: Path) -> list[str]:
 
 
 def test_a_file_arrives_whole_and_alone(site: Site, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    said = logging.StreamHandler(io.StringIO())
+    pooch.get_logger().setLevel(logging.INFO)
+    pooch.get_logger().addHandler(said)
     target = fetch(site, tmp_path / "new" / "folder")
     assert target == tmp_path / "new" / "folder" / "file.zip"
     assert target.read_bytes() == BODY
     assert left(target.parent) == ["file.zip"]
+    pooch.get_logger().removeHandler(said)
     assert capfd.readouterr() == ("", ""), "nothing is printed where stderr is no terminal"
+    assert said.stream.getvalue() == ""
 
 
 def test_a_redirect_is_followed(site: Site, tmp_path: Path) -> None:
@@ -202,6 +210,21 @@ def test_a_weak_etag_gives_way_to_the_date_and_no_validator_means_no_resuming(si
     stop_halfway(site, tmp_path / "none")
     assert fetch(site, tmp_path / "none").read_bytes() == BODY
     assert site.asked == [(None, None)]
+
+
+def test_a_part_does_not_inherit_the_validator_of_an_older_one(site: Site, tmp_path: Path) -> None:
+    stop_halfway(site, tmp_path)
+    assert left(tmp_path) == ["file.zip.part", "file.zip.part.etag"]
+    site.etag = None
+    stop_halfway(site, tmp_path)
+    assert left(tmp_path) == ["file.zip.part"]
+
+
+def test_a_rest_of_unknown_length_that_is_cut_off_is_continued(site: Site, tmp_path: Path) -> None:
+    stop_halfway(site, tmp_path)
+    site.length, site.cuts = False, [100_000]
+    assert fetch(site, tmp_path, None).read_bytes() == BODY
+    assert len(site.asked) == 2
 
 
 def test_a_part_that_is_complete_is_taken(site: Site, tmp_path: Path) -> None:

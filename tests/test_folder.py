@@ -175,6 +175,12 @@ def test_train_and_test_folders_are_the_published_split(tmp_path: Path) -> None:
         assert data.published_train.tolist() == [False] * 6 + [True] * 6
 
 
+def test_a_train_folder_alone_is_a_published_split_too(tmp_path: Path) -> None:
+    data = folder.load(write(tmp_path, {f"train/{name}": data for name, data in GOOD.items()}), min_per_class=1)
+    assert data.published_train is not None
+    assert data.published_train.all()
+
+
 def test_classes_come_in_natural_order(tmp_path: Path) -> None:
     names = ["1", "10", "2", "a10b", "a2b", "01", "b"]
     data = folder.load(write(tmp_path, {f"{name}/x.png": png(1) for name in names}), min_per_class=1)
@@ -236,16 +242,24 @@ def losing() -> dict[str, bytes]:
     alpha.putpixel((0, 0), (1, 2, 3, 254))
     palette = colour.quantize(8)
     frames = [Image.fromarray(pixels(seed)) for seed in (2, 3)]
+    # The declared length of the first IDAT chunk, zero: what follows is no chunk (Pillow: SyntaxError).
+    broken_chunk = bytearray(png(1))
+    broken_chunk[broken_chunk.index(b"IDAT") - 1] = 0
     return {
         "transparent pixels would be lost; put the image on a background": encode(alpha),
         "transparent pixels would be lost; put the image on a background ": encode(
             palette, transparency=palette.getpixel((0, 0))
+        ),
+        "transparent pixels would be lost; put the image on a background  ": encode(
+            colour, transparency=tuple(pixels(1)[0, 0].tolist())
         ),
         "expected 8 bits a channel, got 16": png_of(16, 2, 5, 4),
         "expected 8 bits a channel, got 16 ": png_of(16, 0, 5, 4),
         "expected grey or RGB with 8 bits a channel, got mode CMYK": encode(colour.convert("CMYK"), "JPEG"),
         "expected one image in a file, got 3 frames": encode(colour, save_all=True, append_images=frames),
         "cut short or damaged": png(1)[:-30],
+        "cut short or damaged ": bytes(broken_chunk),
+        "not a PNG, JPEG, WEBP or BMP image   ": png(1).replace(b"\x00\x00\x00\x0dIHDR", b"\x00\x00\x00\x01IHDR"),
         "not a PNG, JPEG, WEBP or BMP image": b"hello",
         "not a PNG, JPEG, WEBP or BMP image ": encode(colour, "GIF"),
         "not a PNG, JPEG, WEBP or BMP image  ": b"",
@@ -276,6 +290,14 @@ def test_a_damaged_image_is_read_or_refused_and_nothing_else(data: st.DataObject
     else:
         assert image.dtype == np.uint8
         assert image.shape[2] in (1, 3)
+
+
+def test_an_image_with_odd_metadata_is_read_without_a_warning(tmp_path: Path) -> None:
+    # An animation of no frames, at which Pillow warns; warnings are errors in these tests.
+    chunk = b"acTL" + bytes(8)
+    odd = png(1)[:33] + struct.pack(">I", 8) + chunk + struct.pack(">I", zlib.crc32(chunk)) + png(1)[33:]
+    data = folder.load(write(tmp_path, {f"{name}/x.png": odd for name in "ab"}), min_per_class=1)
+    assert np.array_equal(data.images[0], pixels(1))
 
 
 def test_faults_of_a_kind_are_counted_and_kinds_listed(tmp_path: Path) -> None:

@@ -4,7 +4,7 @@ from fractions import Fraction
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 from sklearn.metrics import roc_auc_score, roc_curve
@@ -137,6 +137,7 @@ def test_one_nonmember_is_always_resolvable(n: int) -> None:
 
 @settings(deadline=None)
 @given(st.integers(1, 100_000), st.integers(1, 9999))
+@example(100, 2900)  # 0.29 * 100 < 29 in floating point
 def test_false_positives_allowed_is_exact_for_decimal_fprs(n: int, ten_thousandths: int) -> None:
     exact = Fraction(ten_thousandths, 10_000)
     assert roc.false_positives_allowed(ten_thousandths / 10_000, n) == exact * n // 1
@@ -185,6 +186,15 @@ def test_thin_keeps_true_points_dense_in_both_views(shift: float) -> None:
         assert roc.tpr_at(few, fpr) == roc.tpr_at(full, fpr)
         decade = (few.fpr >= fpr * 0.99) & (few.fpr <= fpr * 10.01)
         assert decade.sum() >= 10, (fpr, decade.sum())
+
+
+def test_thin_keeps_both_ends_of_the_lowest_fpr_above_zero() -> None:
+    """1,000 tied non-members come first, then five members: a step that no even spacing would hit."""
+    nonmembers = np.append(np.full(1000, 100_000.0), np.arange(19_000.0))
+    members = np.append(99_000.0 + np.arange(5), np.arange(19_995.0) * 0.9 - 0.5)
+    full = roc.curve(np.append(nonmembers, members), np.arange(40_000) >= 20_000)
+    few = roc.thin(full, 32)
+    assert few.tp[few.fp == 1000].tolist() == [0, 5]
 
 
 @settings(deadline=None)

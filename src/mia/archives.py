@@ -29,8 +29,7 @@ DAMAGE = (
     zlib.error,
     EOFError,
     OSError,
-    NotImplementedError,
-    RuntimeError,
+    RuntimeError,  # NotImplementedError with it
     UnicodeDecodeError,
 )
 

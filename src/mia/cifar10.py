@@ -32,9 +32,8 @@ class Published:
     known_hash: str
 
 
-# https://www.cs.toronto.edu/~kriz/cifar.html gives the archive's md5, c32a1d4ab5d03f1284b67883e8d87530; its
-# sha256 is TensorFlow Datasets' and gomlx's, and the digests of the files are torchvision for Ruby's
-# (ankane/torchvision).
+# https://www.cs.toronto.edu/~kriz/cifar.html gives the archive's md5, c32a1d4ab5d03f1284b67883e8d87530. Its sha256
+# and those of the files are what torchvision for Ruby checks; several other projects pin the same archive.
 CIFAR10 = Published(
     per_batch=10_000,
     digests={

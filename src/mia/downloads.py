@@ -78,7 +78,7 @@ def _resume(url: str, part: Path) -> None:
 
     Raises requests.RequestException where an attempt brings none, HTTPError where the server refuses.
     """
-    longest = part.stat().st_size if part.exists() else 0
+    longest = 0
     while True:
         try:
             if _attempt(url, part):

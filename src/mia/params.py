@@ -10,7 +10,7 @@ import difflib
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
@@ -113,6 +113,12 @@ class Target(PerDataset):
     folder: Recipe
 
 
+def _distinct(blocks: list[int]) -> list[int]:
+    if len(set(blocks)) < len(blocks):
+        raise ValueError("expected distinct block numbers")
+    return blocks
+
+
 class ShadowSize(Section):
     """How many shadows a block holds, and on how much data."""
 
@@ -124,17 +130,11 @@ class ShadowSize(Section):
 class Shadow(PerDataset):
     """The shadow models."""
 
-    blocks: Annotated[list[Annotated[int, Field(ge=0)]], Field(min_length=1)]
+    blocks: Annotated[list[Annotated[int, Field(ge=0)]], Field(min_length=1), AfterValidator(_distinct)]
     digits: ShadowSize
     cifake: ShadowSize
     cifar10: ShadowSize
     folder: ShadowSize
-
-    @model_validator(mode="after")
-    def _distinct(self) -> Shadow:
-        if len(set(self.blocks)) < len(self.blocks):
-            raise ValueError("blocks: expected distinct block numbers")
-        return self
 
 
 class Features(Section):
@@ -242,7 +242,7 @@ def _fault(fault: Any) -> str:
     if fault["type"] == "missing":
         return f"{name}: missing; `git diff params.yaml` shows what was removed"
     if fault["type"] == "value_error":
-        return f"{name}.{fault['ctx']['error']}, got {fault['input'].blocks}"
+        return f"{name}: {fault['ctx']['error']}, got {fault['input']!r}"
     rule = fault["msg"].removeprefix("Input should be ").replace("a valid integer", "an integer")
     rule = rule.replace("a valid ", "a ").replace(" or instance of Params", "")
     return f"{name}: expected {rule[0].lower() + rule[1:]}, got {fault['input']!r}"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import log_softmax, logsumexp, softmax
+from scipy.special import expit, log_softmax, logsumexp, softmax
 
 Floats = NDArray[np.float64]
 NAMES = ("loss", "margin", "confidence", "entropy", "modified_entropy", "correctness")
@@ -45,7 +45,7 @@ def all_signals(logits: NDArray[np.float32], labels: NDArray[np.int64]) -> dict[
         "margin": margin,
         "confidence": confidence,
         "entropy": -(p * log_p).sum(axis=1),
-        "modified_entropy": loss / (1 + np.exp(margin)) - wrong.sum(axis=1),
+        "modified_entropy": loss * expit(-margin) - wrong.sum(axis=1),
         "correctness": (predicted == labels).astype(np.float64),
     }
 

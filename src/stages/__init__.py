@@ -14,6 +14,10 @@ from collections.abc import Callable
 from mia import params, paths
 from mia.errors import InputError
 
+# Threads that wait for each other give the core up instead of spinning: the same numbers, as fast on an idle machine,
+# and ten times as fast on a busy one (docs/LOG.md). It must be set before torch is imported.
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+
 
 def run(main: Callable[[params.Params], None]) -> None:
     """Run a stage as a command: one line on stderr for what a user can mend, never a traceback for it."""

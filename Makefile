@@ -1,0 +1,43 @@
+# `make audit` and `make test` work in a fresh clone with Python 3.11 or newer, git and make. `make help` lists the rest.
+PYTHON ?= python3
+VENV ?= .venv
+READY := $(VENV)/.ready
+RUN := . $(VENV)/bin/activate &&
+JOBS ?= $(shell nproc 2>/dev/null || echo 2)
+
+.DEFAULT_GOAL := help
+.PHONY: help audit test check format bench readme requirements clean
+
+help: ## list these commands
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "make %-13s %s\n", $$1, $$2}'
+
+$(READY): requirements.txt
+	$(PYTHON) -m venv $(VENV)
+	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check uv
+	$(VENV)/bin/uv pip install --quiet --python $(VENV)/bin/python --requirement requirements.txt
+	@touch $@
+
+audit: $(READY) ## set up, run whatever changed of the audit, print what was found
+	$(RUN) dvc repro && PYTHONPATH=src python -m mia.show
+
+test: $(READY) ## set up, pass the tests
+	$(RUN) pytest -n $(JOBS) --dist loadgroup
+
+check: $(READY) ## lint, types, and that README says what the files say
+	$(RUN) ruff check . && ruff format --check . && mypy && PYTHONPATH=src python docs/readme.py --check
+
+format: $(READY) ## let ruff mend what it can
+	$(RUN) ruff check --fix . && ruff format .
+
+bench: $(READY) ## time the parts of the audit on this machine
+	$(RUN) PYTHONPATH=src python benchmarks/stages.py
+
+readme: $(READY) ## write the tables of README from the metrics files they name
+	$(RUN) PYTHONPATH=src python docs/readme.py
+
+requirements: $(READY) ## compile requirements.txt from the ranges in pyproject.toml
+	$(VENV)/bin/uv pip compile --quiet --universal --python-version 3.11 --all-extras --no-emit-index-url \
+	  --custom-compile-command "make requirements" --upgrade --output-file requirements.txt pyproject.toml
+
+clean: ## remove the virtual environment; data, models and cache stay
+	rm -rf $(VENV)

@@ -1,0 +1,86 @@
+"""What an audit found, as a table: `PYTHONPATH=src python -m mia.show [metrics/attacks.json]`."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from mia import documents, paths
+from mia.errors import InputError
+
+COLUMNS = (
+    "attack",
+    "AUC",
+    "balanced accuracy",
+    "TPR at 1 % FPR",
+    "TPR at 0.1 % FPR",
+    "accuracy",
+    "F1",
+    "epsilon at least",
+)
+FLAT = ("balanced_accuracy", "tpr_at_fpr_0_01", "tpr_at_fpr_0_001")
+
+
+def rows(measured: Sequence[dict[str, Any]]) -> list[tuple[str, ...]]:
+    """One row an attack, best AUC first, with 95 % intervals; then what always answering "member" gets."""
+    table = []
+    for one in sorted(measured, key=lambda one: -one["auc"]):
+        table.append(
+            (
+                one["attack"].replace("_", " "),
+                _interval(one, "auc", 3),
+                *(_interval(one, name, 3 if name == "balanced_accuracy" else 4) for name in FLAT),
+                f"{one['accuracy']:.3f}",
+                f"{one['f1']:.3f}",
+                f"{one['epsilon_lower']:.2f}",
+            )
+        )
+    first = measured[0]
+    guess = f"{first['always_member_accuracy']:.3f}", f"{first['always_member_f1']:.3f}"
+    return [*table, ("*always “member”*", ".500", ".500", ".0100", ".0010", *guess, "0.00")]
+
+
+def markdown(measured: Sequence[dict[str, Any]]) -> str:
+    """The rows as a Markdown table."""
+    lines = [COLUMNS, ("---", *["---:"] * (len(COLUMNS) - 1)), *rows(measured)]
+    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
+
+
+def plain(measured: Sequence[dict[str, Any]]) -> str:
+    """The rows in columns for a terminal."""
+    table = [COLUMNS, *rows(measured)]
+    widths = [max(len(row[column]) for row in table) for column in range(len(COLUMNS))]
+    return "\n".join(
+        "  ".join(cell.replace("*", "").ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
+        for row in table
+    )
+
+
+def _interval(one: dict[str, Any], name: str, digits: int) -> str:
+    if name not in one:
+        return "–"  # the non-members cannot resolve it
+    value, low, high = (f"{one[name + end]:.{digits}f}".removeprefix("0") for end in ("", "_low", "_high"))
+    return f"{value} ({low}–{high})"
+
+
+def main() -> int:
+    """Print the table of the file named, or of the workspace."""
+    path = Path(sys.argv[1]) if len(sys.argv) > 1 else paths.ATTACK_METRICS
+    try:
+        measured = documents.read_json(path)
+    except InputError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    first = measured[0]
+    print(
+        f"\n{first['n_member']} members, {first['n_nonmember']} non-members; 95 % intervals; thresholds from shadows\n"
+    )
+    print(plain(measured))
+    print(f"\nfigures: {paths.LEAK_FIGURE}, {paths.ROC_FIGURE}; every number: {path}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

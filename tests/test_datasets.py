@@ -1,0 +1,82 @@
+"""A data set on disk is the data set in memory; a damaged one is refused with its place."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from mia import datasets
+from mia.errors import InputError
+from mia.images import ImageSet
+
+
+def some_images(count: int = 6, published: bool = True) -> ImageSet:
+    rng = np.random.default_rng(0)
+    return ImageSet(
+        images=rng.integers(0, 256, (count, 5, 4, 3), dtype=np.uint8),
+        labels=np.arange(count) % 2,
+        classes=("cat", "dog"),
+        published_train=np.arange(count) < 4 if published else None,
+        names=np.array([f"image {row}" for row in range(count)]),
+    )
+
+
+def test_a_set_comes_back_as_it_went_in(tmp_path: Path) -> None:
+    data = some_images()
+    datasets.save(tmp_path / "population", data)
+    back = datasets.load(tmp_path / "population")
+    np.testing.assert_array_equal(back.images, data.images)
+    np.testing.assert_array_equal(back.labels, data.labels)
+    np.testing.assert_array_equal(back.published_train, data.published_train)
+    assert back.classes == data.classes
+    assert [path.name for path in tmp_path.iterdir()] == ["population"]
+
+
+def test_the_same_set_gives_the_same_bytes(tmp_path: Path) -> None:
+    for name in "ab":
+        datasets.save(tmp_path / name, some_images())
+    for path in (tmp_path / "a").iterdir():
+        assert path.read_bytes() == (tmp_path / "b" / path.name).read_bytes()
+
+
+def test_byte_identical_images_are_one_group() -> None:
+    images = some_images().images
+    images[5] = images[1]
+    assert datasets.groups(datasets.digests(images)).tolist() == [0, 1, 2, 3, 4, 1]
+
+
+def test_a_flipped_bit_in_an_image_is_refused_with_its_sample(tmp_path: Path) -> None:
+    folder = tmp_path / "population"
+    datasets.save(folder, some_images())
+    content = bytearray((folder / "images.npy").read_bytes())
+    content[-1] ^= 4  # in the last image
+    (folder / "images.npy").write_bytes(content)
+    with pytest.raises(InputError, match=r"images.npy: 1 images differ from their sha256 .*\(first: sample 5\)"):
+        datasets.load(folder)
+
+
+def test_images_cut_short_are_refused(tmp_path: Path) -> None:
+    folder = tmp_path / "population"
+    datasets.save(folder, some_images())
+    os.truncate(folder / "images.npy", 200)
+    with pytest.raises(InputError, match="damaged .*`dvc checkout"):
+        datasets.load(folder)
+
+
+def test_a_pickle_named_as_images_is_refused(tmp_path: Path) -> None:
+    folder = tmp_path / "population"
+    datasets.save(folder, some_images())
+    np.save(folder / "images.npy", np.array([{"a": 1}], dtype=object), allow_pickle=True)
+    with pytest.raises(InputError, match="damaged .*allow_pickle=False"):
+        datasets.load(folder)
+
+
+def test_a_missing_file_says_how_to_get_it(tmp_path: Path) -> None:
+    folder = tmp_path / "population"
+    datasets.save(folder, some_images())
+    (folder / "images.npy").unlink()
+    with pytest.raises(InputError, match="images.npy: no such file; `dvc checkout"):
+        datasets.load(folder)

@@ -1,0 +1,99 @@
+"""params.yaml is read as DVC reads it, checked whole, and every fault is said at once."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pipeline
+import pytest
+from ruamel.yaml import YAML
+
+from mia import estimators, params
+from mia.errors import InputError
+
+TEXT = (pipeline.ROOT / "params.yaml").read_text()
+
+
+def load(tmp_path: Path, *changes: tuple[str, str]) -> params.Params:
+    text = TEXT
+    for old, new in changes:
+        assert old in text
+        text = text.replace(old, new, 1)
+    path = tmp_path / "params.yaml"
+    path.write_text(text)
+    return params.load(path)
+
+
+def test_the_schema_changes_no_value() -> None:
+    """A value reaches a stage as it stands in the file: this is why no stage depends on the schema."""
+    loaded = params.load(pipeline.ROOT / "params.yaml").model_dump()
+    assert loaded == YAML(typ="safe", pure=True).load(TEXT)
+
+
+def test_a_number_with_an_exponent_is_a_number(tmp_path: Path) -> None:
+    loaded = load(tmp_path, ("learning_rate: 0.001", "learning_rate: 1e-3"))
+    assert loaded.target.digits.learning_rate == 0.001
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("epochs: 40", "epochs: forty", "target.digits.epochs: expected an integer, got 'forty'"),
+        ("epochs: 40", "epochs: 40.5", "target.digits.epochs: expected an integer, got 40.5"),
+        ("epochs: 40", "epochs: 0", "target.digits.epochs: expected greater than or equal to 1, got 0"),
+        ("per_class: false", "per_class: no way", "attack.per_class: expected a boolean, got 'no way'"),
+        ("learning_rate: 0.001", "learning_rate: .inf", "target.digits.learning_rate: expected a finite number, got inf"),
+        ("seed: 20170522", "seed: null", "seed: expected an integer, got None"),
+        ("dataset: digits ", "dataset: mnist ", "expected 'digits', 'cifake', 'cifar10' or 'folder', got 'mnist'"),
+        ("knowledge: generated", "knowledge: all", "attacker.knowledge: expected 'generated', got 'all'"),
+        ("    split: half                #", "    split: published #", "data.digits.split: expected 'half', got 'published'"),
+        ("blocks: [0, 1, 2, 3, 4]", "blocks: 5", "shadow.blocks: expected a list, got 5"),
+        ("blocks: [0, 1, 2, 3, 4]", "blocks: [1, 1]", "shadow.blocks: expected distinct block numbers, got [1, 1]"),
+        ("per_block: 1 ", "per_blok: 1 ", "shadow.digits.per_blok: unknown key; did you mean 'per_block'?"),
+        ("per_block: 1 ", "per_blok: 1 ", "shadow.digits.per_block: missing; `git diff params.yaml` shows what was"),
+        ("  dummy: {", "  q: {", "estimators.q: unknown key; expected one of dummy, logistic_regression"),
+        ("fprs: [0.1,", "fprs: [1.5,", "evaluate.fprs.0: expected less than 1, got 1.5"),
+    ],
+)  # fmt: skip
+def test_a_fault_is_one_line_with_place_rule_and_value(tmp_path: Path, old: str, new: str, message: str) -> None:
+    with pytest.raises(InputError) as caught:
+        load(tmp_path, (old, new))
+    assert any(message in line for line in str(caught.value).splitlines()), str(caught.value)
+
+
+def test_all_faults_are_said_at_once(tmp_path: Path) -> None:
+    with pytest.raises(InputError) as caught:
+        load(tmp_path, ("epochs: 40", "epochs: x"), ("per_class: false", "per_class: 7"), ("seed: 20", "sead: 20"))
+    lines = str(caught.value).splitlines()
+    assert len(lines) == 4  # sead is unknown, seed is missing
+    assert all(line.startswith(f"{tmp_path / 'params.yaml'}: ") for line in lines)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("a: [1\n", "not YAML: while parsing a flow sequence"),
+        ("a: 1\na: 2\n", "not YAML: while constructing a mapping"),
+        ("- 3\n", "the file: expected a dictionary, got [3]"),
+        ("", "the file: expected a dictionary, got None"),
+    ],
+)
+def test_what_is_no_params_file_is_refused(tmp_path: Path, text: str, message: str) -> None:
+    path = tmp_path / "params.yaml"
+    path.write_text(text)
+    with pytest.raises(InputError, match="params.yaml: ") as caught:
+        params.load(path)
+    assert message in str(caught.value)
+
+
+def test_a_missing_file_says_what_to_do(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="no such file; run from the repository root, or `git checkout"):
+        params.load(tmp_path / "params.yaml")
+
+
+def test_the_estimators_named_are_the_families_there_are() -> None:
+    named: Any = params.Attack.model_fields["estimator"].annotation
+    assert set(params.Estimators.model_fields) == set(estimators.FAMILIES)
+    assert set(named.__args__) == {*estimators.FAMILIES, "best"}
+    assert len(estimators.FAMILIES) >= 10
