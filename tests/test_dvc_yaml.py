@@ -7,10 +7,10 @@ import sys
 from pathlib import Path
 from typing import Any
 
-import pipeline
 import pytest
 from pydantic import BaseModel
 
+import pipeline
 from mia import params
 
 STAGES = pipeline.stages()

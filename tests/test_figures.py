@@ -320,6 +320,7 @@ TEMPLATES = {
     "confusion_counts": {"attack", "actual", "predicted", "count", "share", "rev"},
     "learning": {"model", "train_loss", "train_accuracy", "test_accuracy", "rev"},
     "leaderboard": {"auc_std", "fold_aucs", "rev"},
+    "attacks": {"auc_low", "auc_high", "rev"},
 }
 
 NUMBERS = {
@@ -331,6 +332,7 @@ NUMBERS = {
         "confusion_counts": ("count", "share"),
         "learning": ("epoch", "train_loss", "train_accuracy", "test_accuracy"),
         "leaderboard": ("auc_mean", "auc_std"),
+        "attacks": ("auc", "auc_low", "auc_high"),
     }.items()
 }
 

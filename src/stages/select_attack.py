@@ -43,6 +43,7 @@ def main(params: Params) -> None:
         {
             "best": best,
             "settings": tried[winner],
+            "settings_tried": len(tried),
             "searched_auc": round(float(np.mean(searched[winner])), 4),
             "auc": {
                 name: round(float(auc), 4) for name, auc in zip(board["estimator"], board["auc_mean"], strict=True)

@@ -1,0 +1,197 @@
+"""Attack models: asked only about shadows they did not see, stored without pickles, the same bytes again."""
+
+from __future__ import annotations
+
+import io
+import json
+import pickle
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+import skops.io
+from ruamel.yaml import YAML
+
+import pipeline
+from mia import estimators, learned
+from mia.errors import InputError
+
+SETTINGS = YAML(typ="safe").load((pipeline.ROOT / "params.yaml").read_text())["estimators"]
+SMALL = {"n_estimators": 5}
+Floats = np.ndarray[tuple[int, ...], np.dtype[np.float64]]
+Evidence = tuple[
+    Floats,
+    np.ndarray[tuple[int], np.dtype[np.int64]],
+    np.ndarray[tuple[int], np.dtype[np.bool_]],
+    np.ndarray[tuple[int], np.dtype[np.int64]],
+]
+
+
+def evidence(leak: float, count: int = 600, share: float = 5 / 6) -> Evidence:
+    """Features, labels, membership, shadow; members' first feature lies `leak` standard deviations higher."""
+    rng = np.random.default_rng(1)
+    is_member = rng.random(count) < share
+    features = rng.normal(size=(count, 4))
+    features[is_member, 0] += leak
+    return features, rng.integers(0, 3, count), is_member, np.arange(count) % 5 + 1
+
+
+def fit(family: str, *, per_class: bool = False, leak: float = 2.0) -> tuple[learned.AttackModel, Evidence]:
+    known = evidence(leak)
+    settings = {**SETTINGS[family], **({"n_estimators": 5} if "n_estimators" in SETTINGS[family] else {})}
+    return learned.fit(family, settings, ("a", "b", "c", "d"), *known[:3], per_class=per_class, seed=1), known
+
+
+def auc(scores: Floats, is_member: np.ndarray[tuple[int], np.dtype[np.bool_]]) -> float:
+    return float(
+        (scores[is_member][:, None] > scores[~is_member]).mean()
+        + (scores[is_member][:, None] == scores[~is_member]).mean() / 2
+    )
+
+
+@pytest.mark.parametrize("family", sorted(set(estimators.FAMILIES) - {"dummy"}))
+@pytest.mark.filterwarnings("ignore:Stochastic Optimizer")
+def test_every_family_finds_a_planted_leak_and_nothing_where_there_is_none(family: str) -> None:
+    settings = {**SETTINGS[family], **({"n_estimators": 20} if "n_estimators" in SETTINGS[family] else {})}
+    for leak, low, high in ((2.0, 0.75, 1.0), (0.0, 0.4, 0.6)):
+        X, _, is_member, shadow = evidence(leak, 1200)
+        assert low < np.mean(estimators.fold_aucs(family, settings, X, is_member, shadow, 1)) < high
+
+
+@pytest.mark.parametrize("family", estimators.FAMILIES)
+@pytest.mark.parametrize("per_class", [False, True])
+@pytest.mark.filterwarnings("ignore:Stochastic Optimizer")
+def test_every_family_comes_back_from_disk_and_has_the_same_bytes_again(
+    tmp_path: Path, family: str, per_class: bool
+) -> None:
+    contents = []
+    for name in "ab":
+        model, known = fit(family, per_class=per_class)
+        (tmp_path / name).mkdir()
+        learned.save(tmp_path / name, model)
+        np.testing.assert_array_equal(learned.load(tmp_path / name).scores(*known[:2]), model.scores(*known[:2]))
+        contents.append({path.name: path.read_bytes() for path in (tmp_path / name).iterdir()})
+    assert contents[0] == contents[1]
+    assert len(contents[0]) == (4 if per_class else 2)
+
+
+def test_no_shadow_is_on_both_sides_of_a_fold() -> None:
+    shadow = np.repeat(np.arange(7), [3, 9, 4, 5, 6, 2, 8])
+    folds = estimators.folds(shadow)
+    assert len(folds) == 5
+    for known, asked in folds:
+        assert not set(shadow[known]) & set(shadow[asked])
+    assert sorted(np.concatenate([asked for _, asked in folds])) == list(range(len(shadow)))
+
+
+def test_out_of_fold_scores_do_not_know_what_a_shadow_alone_could_tell() -> None:
+    """Features that name the record: in the sample perfect, on an unseen shadow worth nothing."""
+    rng = np.random.default_rng(0)
+    X, is_member, shadow = rng.normal(size=(400, 3)), rng.random(400) < 0.5, np.arange(400) % 4
+    labels = np.zeros(400, np.int64)
+
+    def model_of(*known: Floats) -> learned.AttackModel:
+        return learned.fit("extra_trees", {"n_estimators": 20}, ("a", "b", "c"), *known, per_class=False, seed=0)  # type: ignore[arg-type]
+
+    assert auc(model_of(X, labels, is_member).scores(X, labels), is_member) == 1
+    assert abs(auc(learned.out_of_fold(model_of, X, labels, is_member, shadow), is_member) - 0.5) < 0.1
+
+
+def test_members_and_nonmembers_weigh_the_same() -> None:
+    """5 of 6 records are members; a model that knows nothing still says one half."""
+    X, _, is_member, _ = evidence(0.0, 3000)
+    model = estimators.fit(estimators.build("logistic_regression", {}, 0), X, is_member, 0)
+    assert abs(estimators.probability(model, X).mean() - 0.5) < 0.05
+
+
+def test_a_class_without_nonmembers_is_refused_by_name() -> None:
+    X, labels, is_member, _ = evidence(1.0)
+    is_member[labels == 2] = True
+    with pytest.raises(InputError, match="records of class 2 are not both members and non-members; set it to false"):
+        learned.fit("lda", {}, ("a",), X, labels, is_member, per_class=True, seed=0)
+
+
+def test_a_class_no_shadow_had_is_refused_by_name() -> None:
+    model, (X, labels, _, _) = fit("lda", per_class=True)
+    with pytest.raises(InputError, match=r"class 9 stands in the population .* set attack.per_class=false"):
+        model.scores(X, np.where(labels == 0, 9, labels))
+
+
+def test_a_search_tries_the_settings_of_params_first_and_no_more_than_there_are() -> None:
+    tried = estimators.random_settings("decision_tree", {"max_depth": 4}, 6, 0)
+    assert tried[0] == {"max_depth": 4}
+    assert len(tried) == 7
+    assert len(estimators.random_settings("dummy", {}, 6, 0)) == 1
+    assert len(estimators.random_settings("k_neighbors", {}, 500, 0)) == 11
+
+
+# -- stored attack models --------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def stored(tmp_path: Path) -> Path:
+    learned.save(tmp_path, fit("decision_tree")[0])
+    return tmp_path
+
+
+def forge(stored: Path, content: bytes) -> None:
+    """Put `content` in the model's place and make the digest fit, as one who tampers would."""
+    import hashlib
+
+    (stored / "all.skops").write_bytes(content)
+    described = json.loads((stored / "attack.json").read_text())
+    described["sha256"]["-1"] = hashlib.sha256(content).hexdigest()
+    (stored / "attack.json").write_text(json.dumps(described))
+
+
+def test_a_damaged_attack_model_is_refused(stored: Path) -> None:
+    content = bytearray((stored / "all.skops").read_bytes())
+    content[100] ^= 1
+    (stored / "all.skops").write_bytes(content)
+    with pytest.raises(InputError, match="all.skops: expected sha256 .*: damaged; delete it; `dvc checkout"):
+        learned.load(stored)
+
+
+def test_a_pickle_named_as_an_attack_model_is_refused_and_never_run(stored: Path) -> None:
+    class Trap:
+        def __reduce__(self) -> tuple[object, tuple[Path]]:
+            return Path.touch, (stored / "run",)
+
+    forge(stored, pickle.dumps(Trap()))
+    with pytest.raises(InputError, match="all.skops: not an attack model"):
+        learned.load(stored)
+    assert not (stored / "run").exists()
+
+
+class Foreign:
+    """A type that nobody has reason to trust."""
+
+    def __init__(self) -> None:
+        self.value = 1
+
+
+def test_a_type_that_is_not_trusted_is_refused_by_name(stored: Path) -> None:
+    forge(stored, skops.io.dumps(Foreign()))
+    with pytest.raises(InputError, match=r"holds types that are not trusted: .*Foreign"):
+        learned.load(stored)
+
+
+def test_a_model_cut_short_is_refused(stored: Path) -> None:
+    forge(stored, (stored / "all.skops").read_bytes()[:500])
+    with pytest.raises(InputError, match="not an attack model"):
+        learned.load(stored)
+
+
+def test_an_archive_without_a_schema_is_refused(stored: Path) -> None:
+    out = io.BytesIO()
+    with zipfile.ZipFile(out, "w") as archive:
+        archive.writestr("x", b"")
+    forge(stored, out.getvalue())
+    with pytest.raises(InputError, match="not an attack model"):
+        learned.load(stored)
+
+
+def test_a_missing_attack_model_says_how_to_get_it(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="attack.json: no such file; `dvc pull .*` fetches it, `dvc repro` fits it"):
+        learned.load(tmp_path)
