@@ -7,6 +7,7 @@ import json
 import pickle
 import zipfile
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -91,8 +92,8 @@ def test_out_of_fold_scores_do_not_know_what_a_shadow_alone_could_tell() -> None
     X, is_member, shadow = rng.normal(size=(400, 3)), rng.random(400) < 0.5, np.arange(400) % 4
     labels = np.zeros(400, np.int64)
 
-    def model_of(*known: Floats) -> learned.AttackModel:
-        return learned.fit("extra_trees", {"n_estimators": 20}, ("a", "b", "c"), *known, per_class=False, seed=0)  # type: ignore[arg-type]
+    def model_of(*known: Any) -> learned.AttackModel:
+        return learned.fit("extra_trees", {"n_estimators": 20}, ("a", "b", "c"), *known, per_class=False, seed=0)
 
     assert auc(model_of(X, labels, is_member).scores(X, labels), is_member) == 1
     assert abs(auc(learned.out_of_fold(model_of, X, labels, is_member, shadow), is_member) - 0.5) < 0.1

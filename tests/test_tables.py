@@ -46,7 +46,9 @@ def test_pandas_polars_and_duckdb_read_them_without_help(tmp_path: Path) -> None
     expected = LOGITS.tolist()
     assert np.stack(pd.read_parquet(path)["logits"].to_list()).tolist() == expected
     assert polars.read_parquet(path)["logits"].to_list() == expected
-    assert [row[0] for row in duckdb.sql(f"select logits from '{path}'").fetchall()] == expected
+    asked = duckdb.sql(f"select logits from '{path}'")
+    assert asked is not None
+    assert [row[0] for row in asked.fetchall()] == expected
 
 
 def damaged(tmp_path: Path, table: pa.Table) -> Path:
@@ -134,7 +136,7 @@ def test_a_write_that_fails_leaves_the_old_table(tmp_path: Path, monkeypatch: py
     def full(*_: object, **__: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(tables.pq, "write_table", full)
+    monkeypatch.setattr("pyarrow.parquet.write_table", full)
     with pytest.raises(OSError, match="No space left"):
         tables.write(path, signals(), tables.SIGNALS)
     assert path.read_bytes() == before
