@@ -6,7 +6,7 @@ RUN := . $(VENV)/bin/activate &&
 JOBS ?= $(shell nproc 2>/dev/null || echo 2)
 
 .DEFAULT_GOAL := help
-.PHONY: help audit test check format bench readme requirements clean
+.PHONY: help audit test check format bench results readme requirements clean
 
 help: ## list these commands
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "make %-13s %s\n", $$1, $$2}'
@@ -31,6 +31,12 @@ format: $(READY) ## let ruff mend what it can
 
 bench: $(READY) ## time the parts of the audit on this machine
 	$(RUN) PYTHONPATH=src python benchmarks/stages.py
+
+NAME ?= digits
+results: $(READY) ## copy metrics and figures of the workspace to docs/results/NAME (make results NAME=cifake)
+	mkdir -p docs/results/$(NAME)
+	cp metrics/*.json plots/*.png docs/results/$(NAME)/
+	$(RUN) PYTHONPATH=src python docs/readme.py
 
 readme: $(READY) ## write the tables of README from the metrics files they name
 	$(RUN) PYTHONPATH=src python docs/readme.py

@@ -198,7 +198,10 @@ def test_best_takes_the_leaders_searched_settings(copy: Path) -> None:
     tiny.run("fit_attack", changes={"attack.estimator": "best"})
     described = json.loads((paths.ATTACK_MODEL / "attack.json").read_text())
     selection = json.loads(paths.SELECTION.read_text())
-    assert described["family"] == selection["best"] == max(selection["auc"], key=selection["auc"].get)
+    assert described["family"] == selection["best"] == selection["leaderboard"][0]["estimator"]
+    means = [one["auc_mean"] for one in selection["leaderboard"]]
+    assert means == sorted(means, reverse=True)
+    assert len(means) == 13
     assert described["settings"] == selection["settings"]
 
 

@@ -28,7 +28,8 @@ def main(params: Params) -> None:
         {"estimator": list(families), "auc_mean": np.mean(aucs, axis=1), "auc_std": np.std(aucs, axis=1)}
     )
     board["fold_aucs"] = [" ".join(f"{auc:.4f}" for auc in of_folds) for of_folds in aucs]
-    best = board.sort_values(["auc_mean", "estimator"], ascending=[False, True])["estimator"].iloc[0]
+    board = board.sort_values(["auc_mean", "estimator"], ascending=[False, True])
+    best = board["estimator"].iloc[0]
 
     search_seed = seeds.integer(params.seed, "selection search")
     tried = estimators.random_settings(best, families[best], params.select.search_iterations, search_seed)
@@ -37,7 +38,7 @@ def main(params: Params) -> None:
     )
     winner = int(np.argmax(np.mean(searched, axis=1)))
 
-    documents.write_csv(paths.LEADERBOARD, board.sort_values("auc_mean", ascending=False))
+    documents.write_csv(paths.LEADERBOARD, board)
     documents.write_json(
         paths.SELECTION,
         {
@@ -45,9 +46,7 @@ def main(params: Params) -> None:
             "settings": tried[winner],
             "settings_tried": len(tried),
             "searched_auc": round(float(np.mean(searched[winner])), 4),
-            "auc": {
-                name: round(float(auc), 4) for name, auc in zip(board["estimator"], board["auc_mean"], strict=True)
-            },
+            "leaderboard": board.round(4).to_dict("records"),  # a list, which `dvc metrics` leaves out of its tables
         },
     )
 

@@ -1,0 +1,76 @@
+"""README says what the files say, and the check that guards it sees a stale table and a dead reference."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import subprocess
+import sys
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+import pipeline
+from mia import show
+
+TEXT = (pipeline.ROOT / "README.md").read_text(encoding="utf-8")
+
+
+@pytest.fixture(scope="module")
+def readme() -> ModuleType:
+    spec = importlib.util.spec_from_file_location("readme", pipeline.ROOT / "docs" / "readme.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_every_table_is_what_its_file_says(readme: ModuleType) -> None:
+    assert readme.TABLE.search(TEXT)
+    assert readme.filled(TEXT) == TEXT
+
+
+def test_nothing_is_pointed_at_that_does_not_exist(readme: ModuleType) -> None:
+    assert readme.faults(TEXT) == []
+
+
+@pytest.mark.parametrize(
+    ("text", "fault"),
+    [
+        ("see [there](docs/nowhere.md)", "link to docs/nowhere.md: no such file"),
+        ("`make coffee`", "make coffee: no such target"),
+        ("$ make coffee", "make coffee: no such target"),
+        ("dvc exp run -S target.digits.epoch=3", "-S target.digits.epoch: no such parameter"),
+        ("`src/mia/magic.py`", "src/mia/magic.py: no such file"),
+    ],
+)
+def test_a_dead_reference_is_seen(readme: ModuleType, text: str, fault: str) -> None:
+    assert readme.faults(text) == [fault]
+
+
+def test_a_stale_table_is_seen(readme: ModuleType) -> None:
+    table = readme.TABLE.search(TEXT)
+    assert table is not None
+    stale = TEXT.replace(table[0], table[0].replace("| loss |", "| lost |"))
+    assert stale != TEXT
+    assert readme.filled(stale) == TEXT
+
+
+def test_the_table_shows_what_always_answering_member_gets(tmp_path: Path) -> None:
+    one = {
+        "attack": "loss", "auc": 0.7, "auc_low": 0.65, "auc_high": 0.75, "balanced_accuracy": 0.6,
+        "balanced_accuracy_low": 0.58, "balanced_accuracy_high": 0.62, "accuracy": 0.8, "f1": 0.9, "epsilon_lower": 1.5,
+        "always_member_accuracy": 0.833, "always_member_f1": 0.909, "n_member": 50, "n_nonmember": 10,
+    }  # fmt: skip
+    rows = show.rows([one])
+    assert rows[0] == ("loss", ".700 (.650–.750)", ".600 (.580–.620)", "–", "–", "0.800", "0.900", "1.50")
+    assert rows[1][5:7] == ("0.833", "0.909")
+    (tmp_path / "attacks.json").write_text(json.dumps([one]))
+    command = [sys.executable, "-m", "mia.show", str(tmp_path / "attacks.json")]
+    run = subprocess.run(command, cwd=pipeline.SRC, capture_output=True, text=True, check=True)
+    assert "50 members, 10 non-members" in run.stdout
+    missing = subprocess.run([*command[:-1], "nowhere.json"], cwd=pipeline.SRC, capture_output=True, text=True)
+    assert missing.returncode == 1
+    assert missing.stderr == "error: nowhere.json: no such file; `dvc repro` makes it\n"
