@@ -5,6 +5,9 @@ READY := $(VENV)/.ready
 RUN := . $(VENV)/bin/activate &&
 JOBS ?= $(shell nproc 2>/dev/null || echo 2)
 
+# Starting Python is half of a short run: let it keep what it compiles, whatever the shell says.
+export PYTHONDONTWRITEBYTECODE :=
+
 .DEFAULT_GOAL := help
 .PHONY: help audit test check format bench results readme requirements clean
 

@@ -1,0 +1,353 @@
+"""The real `dvc` on the tiny experiment: what runs after each kind of change, and what does not."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+
+import pipeline
+import tiny
+from mia import paths
+
+pytestmark = pytest.mark.xdist_group("dvc")
+
+FIRST: dict[str, Any] = {
+    "target.digits.epochs": 2,
+    "select.search_iterations": 1,
+    "estimators.mlp.max_iter": 5,
+}
+OF_BLOCKS = {"train_shadows", "query_shadows"}
+AFTER_SHADOWS = {"build_features", "select_attack", "fit_attack", "score", "evaluate", "report"}
+FIGURES = {
+    "metrics/attacks.json",
+    "plots/confusion.csv",
+    "plots/leaderboard.csv",
+    "plots/learning.csv",
+    "plots/roc.csv",
+    "plots/scores.csv",
+    "ROC (log-log)",
+}
+NOTHING: set[str] = set()
+
+
+def of_blocks(*blocks: int) -> set[str]:
+    return {f"{stage}@{block}" for stage in OF_BLOCKS for block in blocks}
+
+
+EVERY = {*pipeline.stages()} - OF_BLOCKS | of_blocks(0, 1)
+
+
+@dataclass(frozen=True)
+class Repository:
+    """A git repository with DVC in it, and an environment in which nothing of this machine's user is seen."""
+
+    root: Path
+    home: Path
+
+    def run(self, *command: str, expected: int | None = 0) -> str:
+        """Run a command; its stdout and stderr together. expected: the exit code, None: any but 0."""
+        # PYTHONDONTWRITEBYTECODE, where it is set, would compile all libraries again in every stage: twice the time.
+        foreign = ("DVC_", "GIT_", "PYTEST_", "PYTHONDONTWRITEBYTECODE")
+        environment = {name: value for name, value in os.environ.items() if not name.startswith(foreign)}
+        environment |= {
+            "HOME": str(self.home),
+            "XDG_CONFIG_HOME": str(self.home / "config"),
+            "XDG_CACHE_HOME": str(self.home / "cache"),
+            "DVC_NO_ANALYTICS": "1",
+            "DVC_SITE_CACHE_DIR": str(self.home / "site" / self.root.name),
+            "PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]]),
+            "COLUMNS": "1000",
+            "JOBLIB_MULTIPROCESSING": "0",  # to start workers takes longer than their tiny work
+        }
+        done = subprocess.run(
+            command, cwd=self.root, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+        )
+        assert (done.returncode != 0) if expected is None else (done.returncode == expected), done.stdout
+        return done.stdout
+
+    def dvc(self, *arguments: str, expected: int | None = 0) -> str:
+        return self.run(sys.executable, "-m", "dvc", *arguments, expected=expected)
+
+    def json(self, *arguments: str) -> Any:
+        """What a dvc command prints with --json; its remarks, which go to stderr, left out."""
+        said = self.dvc(*arguments, "--json").splitlines()
+        return json.loads(next(line for line in said if line.startswith(("{", "["))))
+
+    def git(self, *arguments: str) -> str:
+        return self.run("git", *arguments)
+
+    def give(self, **changes: Any) -> None:
+        """Write params.yaml: the first values and then `changes`, dots as double underscores."""
+        named = {name.replace("__", "."): value for name, value in changes.items()}
+        tiny.write_params(self.root / "params.yaml", FIRST | named)
+
+    def repro(self, **changes: Any) -> set[str]:
+        """`dvc repro` with the first values and these changes; the stages that ran."""
+        self.give(**changes)
+        return ran(self.dvc("repro"))
+
+    def outputs(self) -> dict[str, str]:
+        """The sha256 of all that the stages wrote, by path."""
+        files = [path for name in ("data", "models", "metrics", "plots") for path in (self.root / name).rglob("*")]
+        return {
+            path.relative_to(self.root).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest()
+            for path in files
+            if path.is_file() and "raw" not in path.parts
+        }
+
+    def lock(self) -> bytes:
+        return (self.root / "dvc.lock").read_bytes()
+
+
+def ran(said: str) -> set[str]:
+    return set(re.findall(r"^Running stage '(.+)':$", said, re.MULTILINE))
+
+
+@dataclass(frozen=True)
+class Finished:
+    """A repository in which the first experiment has run and is committed, and what that run left."""
+
+    repository: Repository
+    ran: set[str]
+    outputs: dict[str, str]
+    lock: bytes
+
+
+@pytest.fixture(scope="module")
+def first(tmp_path_factory: pytest.TempPathFactory) -> Finished:
+    folder = tmp_path_factory.mktemp("dvc")
+    repository = Repository(folder / "repository", folder / "home")
+    repository.home.mkdir()
+    (repository.home / ".gitconfig").write_text("[user]\nname = a\nemail = a@a\n[init]\ndefaultBranch = main\n")
+    listed = subprocess.run(
+        ["git", "ls-files", "-coz", "--exclude-standard"], cwd=pipeline.ROOT, stdout=subprocess.PIPE, check=True
+    )
+    for name in listed.stdout.decode().split("\0"):
+        if name != "dvc.lock" and (pipeline.ROOT / name).is_file():
+            (repository.root / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(pipeline.ROOT / name, repository.root / name)
+    for name in ("metrics", "plots"):  # what the project's own run left there
+        shutil.rmtree(repository.root / name, ignore_errors=True)
+    repository.give()
+    repository.git("init", "--quiet")
+    repository.dvc("remote", "add", "--default", "shared", str(folder / "remote"))
+    repository.git("add", "--all")
+    repository.git("commit", "--quiet", "--message", "code")
+    said = repository.dvc("repro")
+    repository.git("add", "--all")
+    repository.git("commit", "--quiet", "--message", "first run")
+    return Finished(repository, ran(said), repository.outputs(), repository.lock())
+
+
+@pytest.fixture
+def repository(first: Finished) -> Repository:
+    return first.repository
+
+
+def test_the_first_run_runs_every_stage(first: Finished) -> None:
+    assert first.ran == EVERY
+
+
+def test_git_takes_metrics_plots_and_lock_and_no_other_output(first: Finished) -> None:
+    added = first.repository.git("diff", "--name-only", "HEAD~").split()
+    assert {name for name in added if not name.startswith(("metrics/", "plots/"))} == {"dvc.lock"}
+    assert {Path(name).suffix for name in added} == {".lock", ".json", ".csv"}
+    assert first.repository.git("status", "--porcelain") == ""
+
+
+def test_the_second_run_runs_nothing_and_is_quick(repository: Repository) -> None:
+    began = time.perf_counter()
+    repository.give()
+    said = repository.dvc("repro")
+    took = time.perf_counter() - began
+    assert ran(said) == NOTHING
+    assert "Data and pipelines are up to date." in said
+    assert took < 30  # 2 s on an idle machine
+
+
+def test_dag_shows_every_stage(repository: Repository) -> None:
+    shown = repository.dvc("dag")
+    assert {stage for stage in EVERY if not re.search(rf"\b{stage}\b", shown)} == NOTHING
+
+
+def test_a_value_of_evaluate_is_measured_and_drawn_anew(repository: Repository) -> None:
+    assert repository.repro(evaluate__histogram_bins=5) == {"evaluate", "report"}
+
+
+def test_the_targets_recipe_trains_the_target_and_its_imitations_and_prepares_nothing(repository: Repository) -> None:
+    repository.give(target__digits__epochs=1)
+    assert ran(repository.dvc("repro", "build_features")) == EVERY - {"prepare", "split"} - AFTER_SHADOWS | {
+        "build_features"
+    }
+
+
+def test_settings_of_a_classifier_that_is_not_the_attack_model_change_the_leaderboard_alone(
+    repository: Repository,
+) -> None:
+    """fit_attack runs, since `best` may mean another family now, and makes the same model: no score changes."""
+    changed = repository.repro(estimators__dummy={"strategy": "stratified"})
+    assert changed == {"select_attack", "fit_attack", "report"}
+
+
+def test_a_block_more_trains_that_block_alone_and_one_less_leaves_no_trace_of_it(
+    first: Finished, repository: Repository
+) -> None:
+    assert repository.repro(shadow__blocks=[0, 1, 2]) == of_blocks(2) | AFTER_SHADOWS
+    assert set(pd.read_parquet(repository.root / paths.SHADOW_FEATURES)["model_id"]) == {1, 2, 3}
+    assert json.loads((repository.root / paths.SHADOW_METRICS).read_text())["models"] == 3
+
+    assert repository.repro() == {"build_features"}  # it removes what DVC leaves of the block, and finds the old result
+    models = repository.root / paths.shadow_models(2)
+    assert models.is_dir()  # which DVC leaves too: no stage reads it
+    shutil.rmtree(models)
+    assert repository.outputs() == first.outputs
+    (repository.root / "dvc.lock").write_bytes(first.lock)  # DVC never forgets a stage
+    assert repository.repro() == NOTHING
+
+
+def test_a_value_of_a_data_set_that_is_not_active_changes_nothing(first: Finished, repository: Repository) -> None:
+    inactive = {"target__cifake__epochs": 3, "shadow__folder__train_size": 7, "data__cifar10__split": "half"}
+    repository.repro()
+    assert repository.repro(**inactive) == NOTHING
+    assert repository.outputs() == first.outputs
+
+
+def test_code_that_draws_figures_only_draws(first: Finished, repository: Repository) -> None:
+    code = repository.root / "src/mia/figures.py"
+    before = code.read_text()
+    code.write_text(before + "# a comment\n")
+    assert repository.repro() == {"report"}
+    assert repository.outputs() == first.outputs
+    code.write_text(before)
+
+
+def test_the_first_values_bring_the_first_bytes_back_without_a_run(first: Finished, repository: Repository) -> None:
+    repository.repro(evaluate__histogram_bins=5)
+    assert repository.outputs() != first.outputs
+    assert repository.repro() == NOTHING
+    assert repository.outputs() == first.outputs
+    assert repository.lock() == first.lock
+    assert repository.git("status", "--porcelain") == ""
+
+
+def test_deleted_outputs_are_restored_not_made(first: Finished, repository: Repository) -> None:
+    repository.repro()
+    for name in first.outputs:
+        (repository.root / name).unlink()
+    said = repository.dvc("repro")
+    assert ran(said) == NOTHING
+    assert repository.outputs() == first.outputs
+    assert repository.lock() == first.lock
+
+
+def test_a_wrong_value_is_one_line_and_no_traceback(first: Finished, repository: Repository) -> None:
+    repository.give()
+    text = (repository.root / "params.yaml").read_text()
+    (repository.root / "params.yaml").write_text(text.replace("histogram_bins: 8", "histogram_bins: many"))
+    said = repository.dvc("repro", expected=None)
+    assert ran(said) == {"evaluate"}
+    assert "Traceback" not in said
+    errors = [line for line in said.splitlines() if line.lower().startswith("error")]
+    assert errors == [
+        "error: params.yaml: evaluate.histogram_bins: expected an integer, got 'many'",
+        "ERROR: failed to reproduce 'evaluate': failed to run: PYTHONPATH=src python -m stages.evaluate, exited with 1",
+    ]
+    assert repository.repro() == NOTHING
+    assert repository.outputs() == first.outputs
+
+
+def test_a_clone_that_pulls_has_every_byte_and_runs_nothing(first: Finished, repository: Repository) -> None:
+    repository.repro()
+    repository.dvc("push")
+    clone = Repository(repository.root.parent / "clone", repository.home)
+    repository.git("clone", "--quiet", str(repository.root), str(clone.root))
+    clone.dvc("pull")
+    assert clone.outputs() == first.outputs
+    said = clone.dvc("repro")
+    assert ran(said) == NOTHING
+    assert "Data and pipelines are up to date." in said
+    assert clone.outputs() == first.outputs
+    assert clone.git("status", "--porcelain") == ""
+
+
+@pytest.fixture(scope="module")
+def experiment(first: Finished) -> tuple[Repository, set[str]]:
+    """The repository with another attack model in its workspace, by `dvc exp run -S`, and the stages that ran."""
+    repository = first.repository
+    repository.repro()
+    said = repository.dvc("exp", "run", "--name", "quick", "--set-param", "attack.estimator=gaussian_nb")
+    return repository, ran(said)
+
+
+@pytest.fixture
+def changed(experiment: tuple[Repository, set[str]]) -> Repository:
+    return experiment[0]
+
+
+def test_another_attack_model_trains_and_asks_nobody(experiment: tuple[Repository, set[str]]) -> None:
+    assert experiment[1] == {"fit_attack", "score", "evaluate", "report"}
+
+
+def test_an_experiment_changes_its_value_and_what_follows_from_it_in_git(changed: Repository) -> None:
+    assert changed.json("params", "diff") == {
+        "params.yaml": {"attack.estimator": {"old": "extra_trees", "new": "gaussian_nb"}}
+    }
+    status = [line.split() for line in changed.git("status", "--porcelain").splitlines()]
+    assert {state for state, _ in status} == {"M"}
+    names = {name for _, name in status}
+    assert {"dvc.lock", "params.yaml", "metrics/attacks.json", "metrics/summary.json", "plots/roc.csv"} <= names
+    assert names <= {*FIGURES, "dvc.lock", "params.yaml", "metrics/summary.json"}
+
+
+def test_the_table_of_experiments_shows_its_value_and_its_metrics(changed: Repository) -> None:
+    entries = changed.json("exp", "show")
+    (quick,) = [
+        one["data"]
+        for entry in entries
+        for group in entry["experiments"] or ()
+        for one in group["revs"]
+        if one["name"] == "quick"
+    ]
+    assert quick["params"]["params.yaml"]["data"]["attack"]["estimator"] == "gaussian_nb"
+    names = ("data", "selection", "shadows", "summary", "target")
+    assert quick["metrics"].keys() == {f"metrics/{name}.json" for name in names}
+    assert quick["metrics"] == entries[0]["data"]["metrics"]
+
+
+def test_metrics_compare_only_what_the_experiment_changed(changed: Repository) -> None:
+    compared = changed.json("metrics", "diff")
+    assert compared.keys() == {"metrics/summary.json"}
+    assert {name.partition(".")[0] for name in compared["metrics/summary.json"]} == {"learned"}
+    assert "learned.auc" in compared["metrics/summary.json"]
+    assert "learned.auc" in changed.dvc("metrics", "show")
+
+
+def test_every_figure_is_there_once_for_both_revisions_by_its_own_template(changed: Repository) -> None:
+    figures = changed.json("plots", "diff")
+    assert figures.get("errors", []) == []
+    assert figures["data"].keys() == FIGURES
+    for name, drawn in figures["data"].items():
+        assert len(drawn) == 1, name
+        assert set(drawn[0]["revisions"]) == {"HEAD", "workspace"}
+        assert "<DVC_METRIC" not in json.dumps(drawn[0]["content"]), name
+
+
+def test_the_seed_is_in_every_draw(first: Finished, repository: Repository) -> None:
+    """Stages that draw name the seed; the others stand behind one that does."""
+    repository.give(seed=1)
+    changed = json.loads(repository.dvc("status", "--json").splitlines()[-1])
+    draws = {"prepare", "split", "train_target", "select_attack", "fit_attack", "evaluate"}
+    draws |= {f"train_shadows@{block}" for block in (0, 1)}
+    assert draws <= changed.keys()
