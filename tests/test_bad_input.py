@@ -39,7 +39,7 @@ import test_cifar10
 import tiny
 from mia import cifake, cifar10, paths, tables
 
-pytestmark = pytest.mark.xdist_group("bad input")
+pytestmark = pytest.mark.xdist_group("bad_input")
 
 VALUES: dict[str, Any] = {"target.digits.epochs": 2, "select.search_iterations": 1, "estimators.mlp.max_iter": 5}
 FOLDER: dict[str, Any] = {
@@ -508,8 +508,24 @@ def test_a_full_disk_is_one_line_and_leaves_nothing(copy: Path, stage: str, outp
     done = subprocess.run(["sh", "-c", command, sys.executable], env=environment(), capture_output=True, text=True)
     (line,) = [line for line in done.stderr.splitlines() if not line.startswith("evaluate: ")]
     assert re.fullmatch(
-        r"error: No space left on device.*: nothing was written; free space here or make it writable, then `dvc repro`",
+        r"error: No space left on device.*: nothing is left half-written; mend that, then `dvc repro`",
         line,
+    )
+    assert done.returncode == 1
+    assert files() == before
+
+
+@pytest.mark.parametrize("stage", ["prepare", "train_target"])
+def test_a_folder_that_does_not_fit_is_one_line_and_leaves_nothing(copy: Path, stage: str) -> None:
+    """Files may not grow beyond 10 kB here, which the images and the weights do.
+
+    Nor may compiled Python files, which Python 3.11 would leave cut short without a word.
+    """
+    before = files()
+    command = f'ulimit -f 20 && PYTHONDONTWRITEBYTECODE=1 exec "$0" -m stages.{stage}'
+    done = subprocess.run(["sh", "-c", command, sys.executable], env=environment(), capture_output=True, text=True)
+    assert re.fullmatch(
+        r"error: File too large \(.*\): nothing is left half-written; mend that, then `dvc repro`\n", done.stderr
     )
     assert done.returncode == 1
     assert files() == before
@@ -540,7 +556,7 @@ def test_a_training_cut_short_leaves_nothing_and_the_next_run_is_as_if_it_had_no
     if sent == signal.SIGINT:
         assert training.returncode == 130
         last = said.decode().splitlines()[-1].rpartition("\r")[2]
-        assert last == "interrupted: nothing was written; `dvc repro` starts this stage again"
+        assert last == "interrupted: nothing is left half-written; `dvc repro` starts this stage again"
     else:
         assert training.returncode == -signal.SIGKILL
     assert files() == before

@@ -74,6 +74,15 @@ def test_a_pickle_named_as_images_is_refused(tmp_path: Path) -> None:
         datasets.load(folder)
 
 
+@pytest.mark.parametrize("text", ["5", "[1, 2]", '["only one"]', "{"])
+def test_class_names_that_are_none_are_refused(tmp_path: Path, text: str) -> None:
+    folder = tmp_path / "population"
+    datasets.save(folder, some_images())
+    (folder / "classes.json").write_text(text)
+    with pytest.raises(InputError, match="(classes.json: expected a name for each|damaged)"):
+        datasets.load(folder)
+
+
 def test_a_missing_file_says_how_to_get_it(tmp_path: Path) -> None:
     folder = tmp_path / "population"
     datasets.save(folder, some_images())

@@ -127,6 +127,16 @@ def test_a_search_tries_the_settings_of_params_first_and_no_more_than_there_are(
     assert len(estimators.random_settings("k_neighbors", {}, 500, 0)) == 11
 
 
+def test_more_neighbours_than_records_are_refused_but_only_lose_a_search() -> None:
+    X, _, is_member, shadow = evidence(2.0, 100)
+    too_many = ("k_neighbors", {"n_neighbors": 500})
+    with pytest.raises(InputError, match="estimators: KNeighborsClassifier: Expected n_neighbors <= n_samples_fit"):
+        estimators.compare([too_many], X, is_member, shadow, 0, "test")
+    aucs = estimators.compare([too_many, ("lda", {})], X, is_member, shadow, 0, "test", searching=True)
+    assert np.isnan(np.mean(aucs[0]))
+    assert np.mean(aucs[1]) > 0.7
+
+
 # -- stored attack models --------------------------------------------------------------------------------------------
 
 
@@ -190,6 +200,15 @@ def test_an_archive_without_a_schema_is_refused(stored: Path) -> None:
         archive.writestr("x", b"")
     forge(stored, out.getvalue())
     with pytest.raises(InputError, match="not an attack model"):
+        learned.load(stored)
+
+
+@pytest.mark.parametrize(
+    "text", ["", "3", "{", "{}", '{"format": 1, "sha256": {}}', '{"format": 1, "sha256": {"x": "y"}}']
+)
+def test_a_description_that_is_none_is_refused(stored: Path, text: str) -> None:
+    (stored / "attack.json").write_text(text)
+    with pytest.raises(InputError, match="attack.json: (not an attack model|expected attack format)"):
         learned.load(stored)
 
 

@@ -48,12 +48,12 @@ def test_a_number_with_an_exponent_is_a_number(tmp_path: Path) -> None:
         ("dataset: digits ", "dataset: mnist ", "expected 'digits', 'cifake', 'cifar10' or 'folder', got 'mnist'"),
         ("knowledge: generated", "knowledge: all", "attacker.knowledge: expected 'generated', got 'all'"),
         ("    split: half                #", "    split: published #", "data.digits.split: expected 'half', got 'publ"),
-        ("blocks: [0, 1, 2, 3, 4]", "blocks: 5", "shadow.blocks: expected a list, got 5"),
-        ("blocks: [0, 1, 2, 3, 4]", "blocks: [1, 1]", "shadow.blocks: expected distinct block numbers, got [1, 1]"),
+        ("  - 0\n  - 1\n  - 2\n", "  - zero\n", "shadow.blocks.0: expected an integer, got 'zero'"),
+        ("  - 0\n  - 1\n", "  - 1\n  - 1\n", "shadow.blocks: expected distinct block numbers, got [1, 1, 2"),
         ("per_block: 1 ", "per_blok: 1 ", "shadow.digits.per_blok: unknown key; did you mean 'per_block'?"),
         ("per_block: 1 ", "per_blok: 1 ", "shadow.digits.per_block: missing; `git diff params.yaml` shows what was"),
-        ("  dummy: {", "  q: {", "estimators.q: unknown key; expected one of dummy, logistic_regression"),
-        ("fprs: [0.1,", "fprs: [1.5,", "evaluate.fprs.0: expected less than 1, got 1.5"),
+        ("  dummy: {", "  zzz: {", "estimators.zzz: unknown key; expected one of dummy, logistic_regression"),
+        ("  - 0.1\n", "  - 1.5\n", "evaluate.fprs.0: expected less than 1, got 1.5"),
     ],
 )  # fmt: skip
 def test_a_fault_is_one_line_with_place_rule_and_value(tmp_path: Path, old: str, new: str, message: str) -> None:

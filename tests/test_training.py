@@ -119,6 +119,12 @@ def test_logits_do_not_depend_on_how_records_are_batched(monkeypatch: pytest.Mon
     np.testing.assert_allclose(query.logits(model, images), whole, rtol=1e-5, atol=1e-6)
 
 
+def test_a_gpu_that_is_not_there_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MIA_DEVICE", "cuda:7")
+    with pytest.raises(InputError, match="MIA_DEVICE: cuda:7: torch sees [0-7] GPUs; set it to cpu or unset it"):
+        models.device()
+
+
 def test_images_too_small_for_the_network_are_refused() -> None:
     with pytest.raises(InputError, match="shokri_cnn needs images of at least 4x4, got 3x8"):
         models.create("shokri_cnn", (3, 8, 1), 10, seed=0)
@@ -194,7 +200,19 @@ def test_an_unknown_architecture_is_refused(stored: Path) -> None:
         checkpoints.load(stored, 0)
 
 
-@pytest.mark.parametrize("text", ["", "[]", "{", '{"format": 1}', '{"format": 1, "shape": 3}'])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "[]",
+        "{",
+        '{"format": 1}',
+        '{"format": 1, "shape": 3}',
+        '{"format": 1, "shape": [8, 8], "model_id": 0, "architecture": "shokri_cnn", "n_classes": 3}',
+        '{"format": 1, "shape": [8, 8, 1], "model_id": 0, "architecture": "shokri_cnn", "n_classes": "three"}',
+        '{"format": 1, "shape": [8, 8, 1], "model_id": 0, "architecture": "shokri_cnn", "n_classes": 0}',
+    ],
+)
 def test_a_description_that_is_none_is_refused(stored: Path, text: str) -> None:
     (stored / "0.json").write_text(text)
     with pytest.raises(InputError, match="0.json: (not the description of a model|expected model format)"):

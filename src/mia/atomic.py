@@ -17,6 +17,9 @@ def file(path: Path) -> Iterator[Path]:
     try:
         yield temporary
         os.replace(temporary, path)
+    except OSError as error:
+        error.filename = error.filename or str(path)  # a failed write does not say of which file
+        raise
     finally:
         temporary.unlink(missing_ok=True)
 
@@ -31,5 +34,8 @@ def folder(path: Path) -> Iterator[Path]:
         yield temporary
         shutil.rmtree(path, ignore_errors=True)
         os.replace(temporary, path)
+    except OSError as error:
+        error.filename = error.filename or str(path)
+        raise
     finally:
         shutil.rmtree(temporary, ignore_errors=True)

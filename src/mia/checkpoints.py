@@ -56,16 +56,22 @@ def load(folder: Path, model_id: int) -> nn.Module:
             came = described.get("format") if isinstance(described, dict) else described
             raise InputError(f"{folder / f'{model_id}.json'}: expected model format {FORMAT}, got {came!r}; {again}")
         description = Description(**{**described, "shape": tuple(described["shape"])})
+        height, width, channels = description.shape
+        for number in (height, width, channels, description.n_classes):
+            if not isinstance(number, int) or number < 1:
+                raise TypeError(f"expected whole numbers of at least 1, got {number!r}")
     except FileNotFoundError as error:
         raise InputError(
             f"{error.filename}: no such file; `dvc pull {folder}` fetches it, `dvc repro` trains it"
         ) from None
-    except (json.JSONDecodeError, UnicodeDecodeError, TypeError, KeyError) as error:
+    except InputError:
+        raise
+    except (ValueError, TypeError, KeyError) as error:
         raise InputError(f"{folder / f'{model_id}.json'}: not the description of a model ({error}); {again}") from None
     digest = hashlib.sha256(content).hexdigest()
     if digest != description.sha256:
         raise InputError(f"{path}: expected sha256 {description.sha256}, got {digest}: damaged; delete it; {again}")
-    if description.architecture not in models.ARCHITECTURES:
+    if description.architecture not in list(models.ARCHITECTURES):
         known = ", ".join(models.ARCHITECTURES)
         raise InputError(f"{path}: expected an architecture of {known}, got {description.architecture!r}; {again}")
     model = models.create(description.architecture, description.shape, description.n_classes, seed=None)

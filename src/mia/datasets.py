@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import json
 from dataclasses import dataclass
 from pathlib import Path
@@ -60,7 +61,9 @@ def save(folder: Path, data: ImageSet) -> None:
         }
     )
     with atomic.folder(folder) as temporary:
-        np.save(temporary / "images.npy", data.images, allow_pickle=False)
+        content = io.BytesIO()  # np.save to a file says "requested and written" of a full disk, without its errno
+        np.save(content, data.images, allow_pickle=False)
+        (temporary / "images.npy").write_bytes(content.getbuffer())
         tables.write(temporary / "records.parquet", records, tables.RECORDS)
         (temporary / "classes.json").write_text(json.dumps(list(data.classes), indent=1) + "\n", encoding="utf-8")
 
@@ -79,11 +82,14 @@ def load(folder: Path) -> Records:
     records = load_records(folder)
     try:
         images = np.load(folder / "images.npy", allow_pickle=False)
-        classes = tuple(json.loads((folder / "classes.json").read_text(encoding="utf-8")))
+        classes = json.loads((folder / "classes.json").read_text(encoding="utf-8"))
     except FileNotFoundError as error:
         raise InputError(f"{error.filename}: no such file; {again}") from None
     except (ValueError, EOFError, OSError) as error:
         raise InputError(f"{folder}: damaged ({error}); delete it; {again}") from None
+    named = isinstance(classes, list) and all(isinstance(name, str) for name in classes)
+    if not named or (len(records) and records["label"].max() >= len(classes)):
+        raise InputError(f"{folder / 'classes.json'}: expected a name for each of the classes; {again}")
     if images.dtype != np.uint8 or images.ndim != 4 or len(images) != len(records):
         raise InputError(
             f"{folder / 'images.npy'}: expected {len(records)} uint8 images of four axes, "
@@ -100,5 +106,5 @@ def load(folder: Path) -> Records:
         labels=records["label"].to_numpy(np.int64),
         published_train=records["published_train"].to_numpy(bool),
         group=records["group"].to_numpy(np.int64),
-        classes=classes,
+        classes=tuple(classes),
     )

@@ -127,14 +127,23 @@ def fit(estimator: Pipeline, features: Floats, is_member: Bools, seed: int) -> P
     try:
         return estimator.fit(features[rows], is_member[rows])
     except (ValueError, TypeError) as error:
-        name = type(estimator[-1]).__name__
-        raise InputError(f"params.yaml: estimators: {name}: {' '.join(str(error).split())}") from None
+        raise InputError(_refusal(estimator, error)) from None
 
 
 def probability(estimator: Pipeline, features: Floats) -> Floats:
-    """P(member) of each record, shape (samples,)."""
-    values: Floats = estimator.predict_proba(features)[:, list(estimator.classes_).index(True)]
+    """P(member) of each record, shape (samples,).
+
+    Raises InputError for a setting that so few records do not bear, such as more neighbours than there are.
+    """
+    try:
+        values: Floats = estimator.predict_proba(features)[:, list(estimator.classes_).index(True)]
+    except ValueError as error:
+        raise InputError(_refusal(estimator, error)) from None
     return values
+
+
+def _refusal(estimator: Pipeline, error: Exception) -> str:
+    return f"params.yaml: estimators: {type(estimator[-1]).__name__}: {' '.join(str(error).split())}"
 
 
 def folds(shadow: NDArray[np.int64]) -> list[tuple[NDArray[np.int64], NDArray[np.int64]]]:
@@ -169,14 +178,21 @@ def compare(
     shadow: NDArray[np.int64],
     seed: int,
     description: str,
+    *,
+    searching: bool = False,
 ) -> list[list[float]]:
-    """`fold_aucs` of each candidate (family, settings), on all cores."""
-    work = (delayed(_quiet_fold_aucs)(*candidate, features, is_member, shadow, seed) for candidate in candidates)
+    """`fold_aucs` of each candidate (family, settings), on all cores.
+
+    Raises InputError for a setting that scikit-learn refuses; while searching, NaN stands in its place.
+    """
+    work = (
+        delayed(_quiet_fold_aucs)(searching, *candidate, features, is_member, shadow, seed) for candidate in candidates
+    )
     results = Parallel(n_jobs=os.cpu_count(), return_as="generator")(work)
     return list(progress.bar(results, description, total=len(candidates), unit="model"))
 
 
-def _quiet_fold_aucs(*arguments: Any) -> list[float]:
+def _quiet_fold_aucs(searching: bool, *arguments: Any) -> list[float]:
     import warnings
 
     from sklearn.exceptions import ConvergenceWarning
@@ -184,7 +200,12 @@ def _quiet_fold_aucs(*arguments: Any) -> list[float]:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)  # a setting that does not converge loses by its AUC
         warnings.filterwarnings("ignore", message="The covariance matrix of class|Variables are collinear")
-        return fold_aucs(*arguments)
+        try:
+            return fold_aucs(*arguments)
+        except InputError:
+            if searching:
+                return [float("nan")]
+            raise
 
 
 def random_settings(family: str, base: Settings, count: int, seed: int) -> list[dict[str, Any]]:

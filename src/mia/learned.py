@@ -150,10 +150,14 @@ def load(folder: Path) -> AttackModel:
             if untrusted:
                 raise InputError(f"{path}: holds types that are not trusted: {', '.join(untrusted)}; {again}")
             by_class[int(label)] = skops.io.loads(content, trusted=list(TRUSTED))
+        if not by_class:
+            raise ValueError("no fitted classifier")
         return AttackModel(described["family"], described["settings"], tuple(described["feature_names"]), by_class)
     except FileNotFoundError:
         raise InputError(f"{path}: no such file; `dvc pull {folder}` fetches it, `dvc repro` fits it") from None
-    except (json.JSONDecodeError, UnicodeDecodeError, AttributeError, KeyError, zipfile.BadZipFile) as error:
+    except InputError:
+        raise
+    except (ValueError, TypeError, AttributeError, KeyError, zipfile.BadZipFile) as error:
         raise InputError(f"{path}: not an attack model ({error!r}); {again}") from None
 
 

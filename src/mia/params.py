@@ -223,7 +223,7 @@ def load(path: Path) -> Params:
     except FileNotFoundError:
         raise InputError(f"{path}: no such file; run from the repository root, or `git checkout {path}`") from None
     except (YAMLError, UnicodeDecodeError) as error:
-        raise InputError(f"{path}: not YAML: {' '.join(str(error).split())}") from None
+        raise InputError(f"{path}: not YAML: {' '.join(str(error).partition('To suppress')[0].split())}") from None
     try:
         return Params.model_validate(values)
     except ValidationError as error:

@@ -10,9 +10,23 @@ import errno
 import os
 import sys
 from collections.abc import Callable
+from types import TracebackType
 
-from mia import params, paths
-from mia.errors import InputError
+INTERRUPTED = "interrupted: nothing is left half-written; `dvc repro` starts this stage again"
+
+
+def _hook(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+    """Ctrl-C while a stage still imports says the same as later."""
+    if issubclass(kind, KeyboardInterrupt):
+        print(INTERRUPTED, file=sys.stderr)
+    else:
+        sys.__excepthook__(kind, error, trace)
+
+
+sys.excepthook = _hook
+
+from mia import params, paths  # noqa: E402
+from mia.errors import InputError  # noqa: E402
 
 # Threads that wait for each other give the core up instead of spinning: the same numbers, as fast on an idle machine,
 # and ten times as fast on a busy one (docs/LOG.md). It must be set before torch is imported.
@@ -39,19 +53,27 @@ def _guarded(stage: Callable[[], None]) -> int:
         print("\n".join(f"error: {line}" for line in str(error).splitlines()), file=sys.stderr)
         return 1
     except KeyboardInterrupt:
-        print("interrupted: nothing was written; `dvc repro` starts this stage again", file=sys.stderr)
+        print(INTERRUPTED, file=sys.stderr)
         return 130
     except OSError as error:
         if error.errno not in _DISK:
             raise
         where = f" ({error.filename})" if error.filename else ""
         print(
-            f"error: {os.strerror(error.errno)}{where}: nothing was written; free space here or make it writable, "
-            "then `dvc repro`",
+            f"error: {os.strerror(error.errno)}{where}: nothing is left half-written; mend that, then `dvc repro`",
             file=sys.stderr,
         )
         return 1
     return 0
 
 
-_DISK = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES}
+_DISK = {
+    errno.ENOSPC,
+    errno.EDQUOT,
+    errno.EFBIG,
+    errno.EROFS,
+    errno.EACCES,
+    errno.EPERM,
+    errno.EISDIR,
+    errno.ENOTDIR,
+}

@@ -12,6 +12,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from mia import attacks, features, learned, paths, signals, tables
+from mia.errors import InputError
 from mia.params import Params
 from stages import run
 
@@ -30,9 +31,14 @@ def main(params: Params) -> None:
     }
     unseen = tables.read(paths.ATTACK_MODEL / "out_of_fold.parquet", tables.OUT_OF_FOLD)
     keys = ["model_id", "sample_id"]
+    if len(unseen) != len(shadows) or not unseen[keys].reset_index(drop=True).equals(shadows[keys]):
+        raise InputError(
+            f"{paths.ATTACK_MODEL}: its scores are of other records than {paths.SHADOW_FEATURES}; "
+            "`dvc repro` fits it anew"
+        )
     of_shadows = {
         **attacks.threshold_scores(signals_of(shadows)),
-        attacks.LEARNED: shadows[keys].merge(unseen, on=keys, how="left", validate="one_to_one")["score"].to_numpy(),
+        attacks.LEARNED: unseen["score"].to_numpy(),
     }
     membership = tables.read(paths.TARGET_MEMBERSHIP, tables.MEMBERSHIP)
     target = target.merge(membership, on=["model_id", "source", "sample_id"], how="left", validate="one_to_one")

@@ -33,10 +33,9 @@ def main(params: Params) -> None:
 
     search_seed = seeds.integer(params.seed, "selection search")
     tried = estimators.random_settings(best, families[best], params.select.search_iterations, search_seed)
-    searched = estimators.compare(
-        [(best, settings) for settings in tried], X, is_member, shadow, seed, f"{best} settings"
-    )
-    winner = int(np.argmax(np.mean(searched, axis=1)))
+    candidates = [(best, settings) for settings in tried]
+    searched = estimators.compare(candidates, X, is_member, shadow, seed, f"{best} settings", searching=True)
+    winner = int(np.nanargmax([np.mean(of_folds) for of_folds in searched]))
 
     documents.write_csv(paths.LEADERBOARD, board)
     documents.write_json(
