@@ -28,8 +28,8 @@ sys.excepthook = _hook
 from mia import params, paths  # noqa: E402
 from mia.errors import InputError  # noqa: E402
 
-# Threads that wait for each other spin for a moment, then give the core up: the same numbers, as fast on an idle machine,
-# twice as fast on a busy one (docs/LOG.md). It must be set before torch is imported.
+# Threads that wait for each other spin for a moment, then give the core up: the same numbers, as fast on an idle
+# machine, twice as fast on a busy one (docs/LOG.md). It must be set before torch is imported.
 os.environ.setdefault("GOMP_SPINCOUNT", "2000")
 
 
