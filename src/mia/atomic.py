@@ -18,7 +18,7 @@ def file(path: Path) -> Iterator[Path]:
         yield temporary
         os.replace(temporary, path)
     except OSError as error:
-        error.filename = error.filename or str(path)  # a failed write does not say of which file
+        _name(error, path)
         raise
     finally:
         temporary.unlink(missing_ok=True)
@@ -35,7 +35,13 @@ def folder(path: Path) -> Iterator[Path]:
         shutil.rmtree(path, ignore_errors=True)
         os.replace(temporary, path)
     except OSError as error:
-        error.filename = error.filename or str(path)
+        _name(error, path)
         raise
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
+
+
+def _name(error: OSError, path: Path) -> None:
+    """Say of which file; a failed write does not."""
+    if error.errno is not None and error.filename is None:
+        error.filename = str(path)

@@ -9,7 +9,6 @@ while a figure is made or saved.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -33,6 +32,8 @@ from matplotlib.ticker import (
     NullLocator,
 )
 from numpy.typing import NDArray
+
+from mia import atomic
 
 DPI = 200
 WIDTH = 8.0  # inches
@@ -84,13 +85,8 @@ STYLE: dict[str, Any] = {
 
 def save(figure: Figure, path: Path) -> None:
     """Write `figure` as PNG: whole or not at all, and the same bytes for the same figure."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        with _style():
-            figure.savefig(temporary, format="png", dpi=DPI, metadata={"Software": None})
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    with atomic.file(path) as temporary, _style():
+        figure.savefig(temporary, format="png", dpi=DPI, metadata={"Software": None})
 
 
 def leak(summary: Mapping[str, Mapping[str, float]], *, fpr: float) -> Figure:
