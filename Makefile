@@ -24,7 +24,7 @@ audit: $(READY) ## set up, run whatever changed of the audit, print what was fou
 	$(RUN) dvc repro && PYTHONPATH=src python -m mia.show
 
 test: $(READY) ## set up, pass the tests
-	$(RUN) pytest -n $(JOBS) --dist loadgroup
+	$(RUN) pytest -n $(JOBS) --dist loadfile
 
 check: $(READY) ## lint, types, and that README says what the files say
 	$(RUN) ruff check . && ruff format --check . && mypy && PYTHONPATH=src python docs/readme.py --check
