@@ -427,14 +427,7 @@ CASES = [
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder in which the whole tiny experiment has run."""
-    folder = tmp_path_factory.mktemp("bad input")
-    before = Path.cwd()
-    os.chdir(folder)
-    try:
-        tiny.run(changes=VALUES)
-    finally:
-        os.chdir(before)
-    return folder
+    return tiny.run_in(tmp_path_factory.mktemp("bad input"), VALUES)
 
 
 @pytest.fixture

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -25,14 +24,7 @@ pytestmark = pytest.mark.xdist_group("tiny")
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder in which the whole tiny experiment has run."""
-    folder = tmp_path_factory.mktemp("tiny")
-    before = Path.cwd()
-    os.chdir(folder)
-    try:
-        tiny.run()
-    finally:
-        os.chdir(before)
-    return folder
+    return tiny.run_in(tmp_path_factory.mktemp("tiny"))
 
 
 @pytest.fixture

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import importlib
+import os
 from pathlib import Path
 from typing import Any
 
@@ -54,6 +55,17 @@ def run(*stages: str, changes: dict[str, Any] | None = None) -> None:
         main = importlib.import_module(f"stages.{stage}").main
         for arguments in [(given, block) for block in given.shadow.blocks] if stage in BLOCKS else [(given,)]:
             main(*arguments)
+
+
+def run_in(folder: Path, changes: dict[str, Any] | None = None) -> Path:
+    """Run the whole experiment in a folder and come back; the folder."""
+    before = Path.cwd()
+    os.chdir(folder)
+    try:
+        run(changes=changes)
+    finally:
+        os.chdir(before)
+    return folder
 
 
 def digests(stage: str) -> dict[str, str]:
