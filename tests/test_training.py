@@ -12,7 +12,7 @@ import safetensors.torch
 import torch
 from torch import nn
 
-from mia import checkpoints, models, query, training
+from mia import checkpoints, models, training
 from mia.checkpoints import Description
 from mia.errors import InputError
 
@@ -107,16 +107,16 @@ def test_a_model_learns_its_members_by_heart() -> None:
 def test_the_learning_curve_measures_the_nonmembers() -> None:
     model, history = trained()
     images, labels = some_images()
-    predicted = query.logits(model, images[40:]).argmax(1)
+    predicted = models.logits(model, images[40:]).argmax(1)
     assert history[-1].test_accuracy == pytest.approx((predicted == labels[40:]).mean())
 
 
 def test_logits_do_not_depend_on_how_records_are_batched(monkeypatch: pytest.MonkeyPatch) -> None:
     model, _ = trained()
     images, _ = some_images()
-    whole = query.logits(model, images)
-    monkeypatch.setattr(query, "BATCH", 7)
-    np.testing.assert_allclose(query.logits(model, images), whole, rtol=1e-5, atol=1e-6)
+    whole = models.logits(model, images)
+    monkeypatch.setattr(models, "BATCH", 7)
+    np.testing.assert_allclose(models.logits(model, images), whole, rtol=1e-5, atol=1e-6)
 
 
 def test_a_gpu_that_is_not_there_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -196,7 +196,7 @@ def test_weights_of_other_shapes_are_refused_with_both(stored: Path) -> None:
 
 def test_an_unknown_architecture_is_refused(stored: Path) -> None:
     describe(stored, architecture="resnet9000")
-    with pytest.raises(InputError, match="expected an architecture of shokri_cnn, got 'resnet9000'"):
+    with pytest.raises(InputError, match="expected an architecture of shokri_cnn, shokri_mlp, got 'resnet9000'"):
         checkpoints.load(stored, 0)
 
 

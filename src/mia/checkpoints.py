@@ -42,6 +42,17 @@ def save(folder: Path, trained: Sequence[tuple[Description, nn.Module]]) -> None
             (temporary / f"{description.model_id}.json").write_text(json.dumps(described, indent=1) + "\n")
 
 
+def ids(folder: Path) -> list[int]:
+    """The model_id of every model in a folder, in order.
+
+    Raises InputError where there is none.
+    """
+    found = sorted(int(path.stem) for path in folder.glob("*.safetensors") if path.stem.isdigit())
+    if not found:
+        raise InputError(f"{folder}: no model; `dvc pull {folder}` fetches it, `dvc repro` trains it")
+    return found
+
+
 def load(folder: Path, model_id: int) -> nn.Module:
     """Read one model, on the CPU.
 

@@ -1,4 +1,4 @@
-"""Target and shadow architectures, the one normalisation they all share, and their initial weights."""
+"""Target and shadow architectures, their initial weights, the one normalisation they share, and asking them."""
 
 from __future__ import annotations
 
@@ -10,7 +10,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from mia import progress
 from mia.errors import InputError
+
+BATCH = 1000  # images at once; bounds memory
 
 
 class ShokriCNN(nn.Module):
@@ -38,7 +41,28 @@ class ShokriCNN(nn.Module):
         return logits
 
 
-ARCHITECTURES: dict[str, Callable[[tuple[int, int, int], int], nn.Module]] = {"shokri_cnn": ShokriCNN}
+class ShokriMLP(nn.Module):
+    """The network of Shokri et al. 2017, Sec. VI-B, for records that are no images: one dense layer of 128, tanh.
+
+    Input and output as ShokriCNN's.
+    """
+
+    def __init__(self, shape: tuple[int, int, int], n_classes: int) -> None:
+        super().__init__()
+        height, width, channels = shape
+        self.dense = nn.Linear(height * width * channels, 128)
+        self.logits = nn.Linear(128, n_classes)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Logits, (batch, classes)."""
+        logits: Tensor = self.logits(torch.tanh(self.dense(images.flatten(1))))
+        return logits
+
+
+ARCHITECTURES: dict[str, Callable[[tuple[int, int, int], int], nn.Module]] = {
+    "shokri_cnn": ShokriCNN,
+    "shokri_mlp": ShokriMLP,
+}
 
 
 def create(architecture: str, shape: tuple[int, int, int], n_classes: int, seed: int | None) -> nn.Module:
@@ -72,6 +96,22 @@ def to_input(images: NDArray[np.uint8] | Tensor) -> Tensor:
     """
     pixels = torch.as_tensor(images).permute(0, 3, 1, 2)
     return pixels.float().div_(127.5).sub_(1)
+
+
+def logits(model: nn.Module, images: NDArray[np.uint8], description: str | None = None) -> NDArray[np.float32]:
+    """The model's logits for images (samples, height, width, channels), shape (samples, classes).
+
+    With a description, behind a progress bar of that name.
+    """
+    place = device()
+    model.to(place).eval()
+    starts = range(0, len(images), BATCH)
+    with torch.inference_mode():
+        batches = [
+            model(to_input(images[start : start + BATCH]).to(place)).cpu()
+            for start in (progress.bar(starts, description, unit="batch") if description else starts)
+        ]
+        return torch.cat(batches).numpy()
 
 
 def device() -> torch.device:

@@ -40,10 +40,14 @@ class PerDataset(Section):
 
 
 class Population(Section):
-    """How membership is decided: `published` split, or `half` of `population_size` records (None: of all)."""
+    """How membership is decided: `published` split, or `half` of `population_size` records (None: of all).
+
+    attacker_size: images that the attacker holds (None: all there are).
+    """
 
     split: Literal["published", "half"]
     population_size: Annotated[int, Field(ge=2)] | None
+    attacker_size: Count | None
 
 
 class DigitsData(Section):
@@ -89,13 +93,13 @@ class Data(PerDataset):
 class Attacker(Section):
     """What the attacker holds."""
 
-    knowledge: Literal["generated"]
+    knowledge: Literal["generated", "disjoint", "population"]
 
 
 class Recipe(Section):
     """How a model is trained."""
 
-    architecture: Literal["shokri_cnn"]
+    architecture: Literal["shokri_cnn", "shokri_mlp"]
     epochs: Count
     batch_size: Count
     optimizer: Literal["adam", "sgd"]
@@ -135,6 +139,12 @@ class Shadow(PerDataset):
     cifake: ShadowSize
     cifar10: ShadowSize
     folder: ShadowSize
+
+
+class Query(Section):
+    """How models are asked."""
+
+    views: Literal[1, 2, 18]
 
 
 class Features(Section):
@@ -206,6 +216,7 @@ class Params(Section):
     attacker: Attacker
     target: Target
     shadow: Shadow
+    query: Query
     features: Features
     attack: Attack
     select: Select

@@ -30,6 +30,17 @@ def draw_half(group: NDArray[np.int64], rng: np.random.Generator) -> NDArray[np.
     return member[inverse]
 
 
+def draw_shadow_half(
+    group: NDArray[np.int64], *, index: int, rng_of: Callable[[int], np.random.Generator]
+) -> NDArray[np.bool_]:
+    """Membership of shadow `index` (from 0) in the population design, shape (samples,).
+
+    Shadows 2j and 2j + 1 split permutation j, so that among an even number of shadows every record is a member of
+    exactly half, and a shadow's half depends on its index alone. rng_of(j) is the generator of permutation j.
+    """
+    return draw_half(group, rng_of(index // 2)) ^ (index % 2 == 1)
+
+
 def crossing_twins(group: NDArray[np.int64], is_member: NDArray[np.bool_]) -> NDArray[np.bool_]:
     """Non-members that are byte-identical to a member, shape (samples,): the model was trained on them after all."""
     return ~is_member & np.isin(group, group[is_member])

@@ -6,7 +6,8 @@ schema is compared with the one declared here, and a table with a missing value,
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -56,6 +57,25 @@ SIGNALS = pa.schema(
         pa.field("logits", pa.list_(pa.field("element", pa.float32()))),  # one a class
     ]
 )
+MARGINS = pa.schema(
+    [
+        pa.field("model_id", pa.int32()),
+        pa.field("source", pa.string()),
+        pa.field("sample_id", pa.int64()),
+        pa.field("view", pa.int16()),
+        pa.field("is_member", pa.bool_()),  # this model was trained on the record, or on a byte-identical one
+        pa.field("margin", pa.float64()),  # of the true class, nats
+    ]
+)
+QUANTILES = pa.schema(
+    [
+        pa.field("model_id", pa.int32()),  # whose margins were predicted: 0 is the target
+        pa.field("source", pa.string()),
+        pa.field("sample_id", pa.int64()),
+        pa.field("mean", pa.float64()),  # of the margin, nats, were the record a non-member
+        pa.field("deviation", pa.float64()),  # its standard deviation, nats
+    ]
+)
 SCORES = pa.schema(
     [
         pa.field("attack", pa.string()),
@@ -88,13 +108,40 @@ def features(names: list[str], *, with_membership: bool) -> pa.Schema:
     return pa.schema(keys + member + [pa.field(name, pa.float64()) for name in names])
 
 
+def exposure(attacks: list[str]) -> pa.Schema:
+    """The schema of what every attack says of each audited record, a row a record; rank 1 is the likeliest member."""
+    keys = [
+        pa.field("sample_id", pa.int64()),
+        pa.field("name", pa.string()),  # where the image came from
+        pa.field("label", pa.int32()),
+        pa.field("class", pa.string()),
+        pa.field("is_member", pa.bool_()),
+    ]
+    of_attack = [
+        field
+        for attack in attacks
+        for field in (pa.field(f"{attack}_score", pa.float64()), pa.field(f"{attack}_rank", pa.int64()))
+    ]
+    return pa.schema(keys + of_attack)
+
+
 def write(path: Path, columns: pd.DataFrame | pa.Table, schema: pa.Schema) -> None:
     """Write a table under its schema, whole or not at all; the same rows give the same bytes."""
     if isinstance(columns, pd.DataFrame):
         columns = pa.Table.from_pandas(columns, schema=schema, preserve_index=False)
-    table = columns.select(schema.names).cast(schema).replace_schema_metadata({b"mia.version": VERSION})
+    with writer(path, schema) as add:
+        add(columns)
+
+
+@contextmanager
+def writer(path: Path, schema: pa.Schema) -> Iterator[Callable[[pa.Table], None]]:
+    """A function that appends rows, so that a table larger than memory is written part by part, whole or not at all."""
     with atomic.file(path) as temporary:
-        pq.write_table(table, temporary, compression="zstd", write_page_checksum=True)
+        metadata = schema.with_metadata({b"mia.version": VERSION})
+        with pq.ParquetWriter(temporary, metadata, compression="zstd", write_page_checksum=True) as parquet:
+            yield lambda rows: parquet.write_table(
+                rows.select(schema.names).cast(schema).replace_schema_metadata(metadata.metadata)
+            )
 
 
 def read_table(path: Path, schema: pa.Schema) -> pa.Table:
@@ -106,22 +153,45 @@ def read_table(path: Path, schema: pa.Schema) -> pa.Table:
     return _checked(path, lambda _: schema)
 
 
+def read_parts(path: Path, schema: pa.Schema) -> Iterator[pa.Table]:
+    """The table as it was written, part by part; errors as in `read_table`, each when its part is reached."""
+    again = f"`dvc checkout {path}` restores it, `dvc repro` makes it anew"
+    file = _open(path, lambda _: schema, again)
+    for number in range(file.num_row_groups):
+        yield _read(path, again, lambda number=number: file.read_row_group(number))  # type: ignore[misc]
+
+
 def _checked(path: Path, expected: Callable[[pa.Schema], pa.Schema]) -> pa.Table:
     again = f"`dvc checkout {path}` restores it, `dvc repro` makes it anew"
+    return _read(path, again, _open(path, expected, again).read)
+
+
+def _open(path: Path, expected: Callable[[pa.Schema], pa.Schema], again: str) -> pq.ParquetFile:
+    """The file, its version and columns checked."""
     try:
-        table = pq.ParquetFile(path, page_checksum_verification=True).read()
+        file = pq.ParquetFile(path, page_checksum_verification=True)
     except FileNotFoundError:
         raise InputError(f"{path}: no such file; `dvc pull {path}` fetches it, `dvc repro` makes it") from None
     except (pa.ArrowInvalid, OSError) as error:
         raise InputError(f"{path}: not a whole Parquet file ({_first_line(error)}); delete it; {again}") from None
-    version = (table.schema.metadata or {}).get(b"mia.version")
+    got = file.schema_arrow
+    version = (got.metadata or {}).get(b"mia.version")
     if version != VERSION:
         came = version.decode(errors="replace") if version else "none"
         raise InputError(f"{path}: expected schema version {VERSION.decode()}, got {came}; {again}")
-    schema = expected(table.schema)
-    if not table.schema.equals(schema):
-        raise InputError(f"{path}: expected columns {_columns(schema)}, got {_columns(table.schema)}; {again}")
-    for name in schema.names:
+    schema = expected(got)
+    if not got.equals(schema):
+        raise InputError(f"{path}: expected columns {_columns(schema)}, got {_columns(got)}; {again}")
+    return file
+
+
+def _read(path: Path, again: str, rows: Callable[[], pa.Table]) -> pa.Table:
+    """Rows with every value checked."""
+    try:
+        table = rows()
+    except (pa.ArrowInvalid, OSError) as error:
+        raise InputError(f"{path}: not a whole Parquet file ({_first_line(error)}); delete it; {again}") from None
+    for name in table.column_names:
         _check_values(path, name, table.column(name), again)
     return table
 

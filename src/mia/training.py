@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from mia import models, progress, query
+from mia import models, progress
 from mia.checkpoints import Description
 from mia.errors import InputError
 
@@ -105,7 +105,7 @@ def train(
                     f"{name}: the training loss is {mean_loss} in epoch {epoch + 1} of {epochs}; "
                     f"lower learning_rate ({learning_rate}) of the active target section in params.yaml"
                 )
-            predicted = query.logits(model, test_images).argmax(1)
+            predicted = models.logits(model, test_images).argmax(1)
             test_accuracy = float((predicted == test_labels).mean())
             history.append(Epoch(mean_loss, int(correct) / len(images), test_accuracy))
             bar.set_postfix_str(f"loss {mean_loss:.3f}, test accuracy {test_accuracy:.3f}")

@@ -7,6 +7,7 @@ metrics/data.json (what was found, and what was dropped and why).
 
 from __future__ import annotations
 
+import dataclasses
 import sys
 from pathlib import Path
 
@@ -22,31 +23,48 @@ from stages import run
 def main(params: Params) -> None:
     """Run the stage."""
     name = params.data.dataset
+    data = params.data.of(name)
+    knowledge = params.attacker.knowledge
     real, generated = read(params)
     rng = seeds.generator(params.seed, "population")
-    data = params.data.of(name)
 
-    population, twins = under_audit(real, data.split, data.population_size, rng, f"data.{name}")
-    if name == "digits":  # the attacker fits its generator on digits outside the population
-        outside = real.take(np.setdiff1d(np.arange(len(real)), population))
-        generated = digits.generate(outside, data.generated, data.bandwidth, rng)
-    assert generated is not None
-    datasets.save(paths.POPULATION, real.take(population))
-    datasets.save(paths.ATTACKER, generated)
+    rows, twins = under_audit(real, data.split, data.population_size, rng, f"data.{name}")
+    population, outside = real.take(rows), real.take(np.setdiff1d(np.arange(len(real)), rows))
+    copies = 0
+    if knowledge == "population":
+        attacker = population
+    elif knowledge == "disjoint":
+        attacker, copies = beyond(population, outside, f"data.{name}")
+    elif name == "digits":  # the attacker fits its generator on digits outside the population
+        attacker = digits.generate(outside, data.generated, data.bandwidth, rng)
+    else:
+        assert generated is not None
+        attacker = generated
+    if name != "digits" and knowledge != "population":
+        attacker = held(attacker, data.attacker_size, seeds.generator(params.seed, "attacker"), f"data.{name}")
+    if data.split == "half":  # membership is drawn, for shadows too
+        attacker = dataclasses.replace(attacker, published_train=None)
+    datasets.save(paths.POPULATION, population)
+    datasets.save(paths.ATTACKER, attacker)
 
     found = {
         "population": len(population),
-        "attacker": len(generated),
+        "attacker": len(attacker),
         "classes": len(real.classes),
         "dropped_nonmember_twins": twins,
-        "population_duplicates": duplicates(real.take(population)),
-        "attacker_duplicates": duplicates(generated),
+        "dropped_attacker_twins": copies,
+        "population_duplicates": duplicates(population),
+        "attacker_duplicates": duplicates(attacker),
     }
     documents.write_json(paths.DATA_METRICS, found)
 
 
 def read(params: Params) -> tuple[ImageSet, ImageSet | None]:
-    """The real and the generated images of the active data set (None: they are drawn once the population is known)."""
+    """The real images of the active data set, and the generated ones.
+
+    None: they are drawn once the population is known (digits), or the attacker has none.
+    """
+    asked = params.attacker.knowledge == "generated"
     if params.data.dataset == "digits":
         return digits.load(), None
     if params.data.dataset == "folder":
@@ -54,6 +72,8 @@ def read(params: Params) -> tuple[ImageSet, ImageSet | None]:
 
         data = params.data.folder
         real = folder.load(Path(data.path), min_per_class=data.min_per_class)
+        if not asked:
+            return real, None
         generated = folder.load(Path(data.generated), min_per_class=data.min_per_class)
         return real, folder.align(real, generated, place=data.generated)
     from mia import cifake
@@ -62,12 +82,44 @@ def read(params: Params) -> tuple[ImageSet, ImageSet | None]:
         return cifake.load(optional(params.data.cifake.path), paths.DOWNLOADS)
     from mia import cifar10
 
+    real = cifar10.load(optional(params.data.cifar10.path), paths.DOWNLOADS)
+    if not asked:
+        return real, None
     cifake_path = optional(params.data.cifar10.cifake_path)
     _, generated = cifake.load(cifake_path, paths.DOWNLOADS, instead="data.cifar10.cifake_path")
     print(
         "warning: only the generated images are JPEG, so shadows and target also differ in compression", file=sys.stderr
     )
-    return cifar10.load(optional(params.data.cifar10.path), paths.DOWNLOADS), generated
+    return real, generated
+
+
+def beyond(population: ImageSet, outside: ImageSet, where: str) -> tuple[ImageSet, int]:
+    """The real images outside the population, less byte-identical copies of its records, and how many those were.
+
+    Raises InputError where none is left.
+    """
+    inside = datasets.digests(population.images)
+    copy = np.isin(datasets.digests(outside.images), inside)
+    if copy.all():
+        raise InputError(
+            f"params.yaml: attacker.knowledge: disjoint needs real images outside the population, but all "
+            f"{len(population)} are under audit; set {where}.split to half and {where}.population_size below that"
+        )
+    return outside.take(np.flatnonzero(~copy)), int(copy.sum())
+
+
+def held(attacker: ImageSet, size: int | None, rng: np.random.Generator, where: str) -> ImageSet:
+    """`size` of the attacker's images, drawn at random (None: all).
+
+    Raises InputError where there are fewer.
+    """
+    if size is None:
+        return attacker
+    if size > len(attacker):
+        raise InputError(
+            f"params.yaml: {where}.attacker_size: expected at most the {len(attacker)} images there are, got {size}"
+        )
+    return attacker.take(np.sort(rng.permutation(len(attacker))[:size]))
 
 
 def optional(path: str | None) -> Path | None:

@@ -1,7 +1,7 @@
-"""Ask the shadow models of one block about the records they were trained on and those held out from them.
+"""Ask the shadow models of one block about every record of the population and of the attacker's own.
 
-Reads: models/shadows/BLOCK/, data/attacker/, data/membership/shadows/BLOCK.parquet.
-Writes: data/signals/shadows/BLOCK.parquet (logits, one row a model and record).
+Reads: models/shadows/BLOCK/, data/population/, data/attacker/.
+Writes: data/signals/shadows/BLOCK.parquet (logits, one row a model, record and view).
 """
 
 from __future__ import annotations
@@ -13,14 +13,16 @@ from mia.params import Params
 from stages import run_block
 
 
-def main(_: Params, block: int) -> None:
+def main(params: Params, block: int) -> None:
     """Run the stage for one block."""
-    attacker = datasets.load(paths.ATTACKER)
-    membership = tables.read(paths.shadow_membership(block), tables.MEMBERSHIP)
-    answers = []
-    for model_id in progress.bar(membership["model_id"].unique().tolist(), f"block {block}", unit="model"):
-        model = checkpoints.load(paths.shadow_models(block), model_id)
-        answers.append(query.signals(model, attacker, membership[membership["model_id"] == model_id]))
+    records = {"population": datasets.load(paths.POPULATION)}
+    if params.attacker.knowledge != "population":  # there, both are the same records
+        records["attacker"] = datasets.load(paths.ATTACKER)
+    folder = paths.shadow_models(block)
+    answers = [
+        query.signals(checkpoints.load(folder, model_id), model_id, records, params.query.views)
+        for model_id in progress.bar(checkpoints.ids(folder), f"block {block}", unit="model")
+    ]
     tables.write(paths.shadow_signals(block), pa.concat_tables(answers), tables.SIGNALS)
 
 

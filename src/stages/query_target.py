@@ -1,7 +1,7 @@
-"""Ask the target about every record of the population.
+"""Ask the target about every record of the population, and about the attacker's own, which it was not trained on.
 
-Reads: models/target/, data/population/, data/membership/target.parquet (which records are asked about, not their side).
-Writes: data/signals/target.parquet (logits, one row a record).
+Reads: models/target/, data/population/, data/attacker/.
+Writes: data/signals/target.parquet (logits, one row a record and view).
 """
 
 from __future__ import annotations
@@ -11,12 +11,13 @@ from mia.params import Params
 from stages import run
 
 
-def main(_: Params) -> None:
+def main(params: Params) -> None:
     """Run the stage."""
-    population = datasets.load(paths.POPULATION)
-    asked = tables.read(paths.TARGET_MEMBERSHIP, tables.MEMBERSHIP)
+    records = {"population": datasets.load(paths.POPULATION)}
+    if params.attacker.knowledge != "population":  # there, both are the same records
+        records["attacker"] = datasets.load(paths.ATTACKER)
     model = checkpoints.load(paths.TARGET_MODEL, 0)
-    tables.write(paths.TARGET_SIGNALS, query.signals(model, population, asked), tables.SIGNALS)
+    tables.write(paths.TARGET_SIGNALS, query.signals(model, 0, records, params.query.views), tables.SIGNALS)
 
 
 if __name__ == "__main__":
