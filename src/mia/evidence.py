@@ -1,17 +1,22 @@
 """Evidence: what an attacker has seen of the records it asks about. It never holds whether the target saw them.
 
-Every attack is a pure function of one `Evidence` to scores of shape (samples,), higher = more likely a member. Statistics
-over reference models are summed one model at a time, so that the memory beside the evidence itself does not grow with
-their number.
+Every attack is a pure function of one `Evidence` to scores of shape (samples,), higher = more likely a member.
+Statistics over reference models are summed one model at a time, so that the memory beside the evidence itself does not
+grow with their number.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
+import pyarrow as pa
 from numpy.typing import NDArray
+
+from mia import signals
+from mia.errors import InputError
 
 Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
@@ -37,13 +42,15 @@ class Evidence:
     """Margins of the true class, nats, by the model under attack and by reference models of known membership.
 
     target: (samples, views). references: (models, samples, views). is_in: bool, (models, samples): the reference was
-    trained on the record. labels: int64, (samples,). View 0 is the record itself.
+    trained on the record. labels: int64, (samples,). View 0 is the record itself. blind: references that were trained
+    on a record say nothing of it, as if there were none.
     """
 
     target: Floats
     references: Floats
     is_in: Bools
     labels: NDArray[np.int64]
+    blind: bool = False
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -51,7 +58,7 @@ class Evidence:
     @cached_property
     def inside(self) -> Moments:
         """Over the references that were trained on the record."""
-        return self._moments(self.is_in)
+        return self._moments(np.zeros_like(self.is_in) if self.blind else self.is_in)
 
     @cached_property
     def outside(self) -> Moments:
@@ -74,6 +81,136 @@ class Evidence:
 
 
 def log_p(margin: Floats) -> Floats:
-    """The log of the posterior of the true class, from its margin log p - log(1 - p); both in nats, neither saturates."""
+    """The log of the posterior of the true class, nats, from its margin log p - log(1 - p), nats; neither saturates."""
     value: Floats = -np.logaddexp(0, -margin)
     return value
+
+
+@dataclass(frozen=True, eq=False)
+class Answers:
+    """What all models said of one source's records; row i of every array is the record with sample_id i.
+
+    model_ids: (models,), shadows in ascending order. target: (samples, views), or None where the target was not asked.
+    references, is_in, labels: as in Evidence, for all shadows. paired: shadows 2j and 2j + 1 (from 0) split one
+    permutation, as in the population design.
+    """
+
+    model_ids: NDArray[np.int64]
+    target: Floats | None
+    references: Floats
+    is_in: Bools
+    labels: NDArray[np.int64]
+    paired: bool
+
+    def of_target(self) -> Evidence:
+        """The target is attacked, every shadow is a reference."""
+        assert self.target is not None
+        return Evidence(self.target, self.references, self.is_in, self.labels)
+
+    def others(self, model_id: int) -> Bools:
+        """The references of a shadow that plays the target, (models,): all others, in the paired design no partner."""
+        pair = (self.model_ids - 1) // 2 if self.paired else self.model_ids
+        other: Bools = pair != ((model_id - 1) // 2 if self.paired else model_id)
+        return other
+
+    def of_shadow(self, model_id: int, rows: NDArray[np.int64]) -> Evidence:
+        """A shadow plays the target for these records, the other shadows are its references.
+
+        In the population design its partner is left out too: its records are exactly those that this one lacks, which
+        no row of a true target's references is. In the others it sees no reference that was trained on a record, as no
+        reference was trained on the target's.
+        """
+        others = self.others(model_id)
+        mine = int(np.flatnonzero(self.model_ids == model_id)[0])
+        return Evidence(
+            self.references[mine][rows],
+            self.references[np.ix_(others, rows)],
+            self.is_in[np.ix_(others, rows)],
+            self.labels[rows],
+            blind=not self.paired,
+        )
+
+
+def gather(target: pa.Table, shadows: Iterable[pa.Table]) -> dict[str, Answers]:
+    """Every model's margins, by source ("population", and "attacker" where the attacker's own records are others).
+
+    target: tables.SIGNALS of the target, which was asked about every record. shadows: tables.MARGINS, one part a
+    model. Raises InputError where a shadow was asked about other records or views than the target.
+    """
+    source = target.column("source").to_numpy(zero_copy_only=False)
+    shape, labels, margins = {}, {}, {}
+    for name in dict.fromkeys(source.tolist()):
+        rows = source == name
+        n_views = int(target.column("view").to_numpy()[rows].max()) + 1
+        shape[name] = (n_views, int(rows.sum()) // n_views)
+        of_source = target.filter(pa.array(rows))
+        labels[name] = of_source.column("label").to_numpy()[: shape[name][1]].astype(np.int64)
+        logits = of_source.column("logits").combine_chunks().flatten().to_numpy().reshape(int(rows.sum()), -1)
+        margins[name] = signals.log_odds(logits, np.tile(labels[name], n_views)).reshape(shape[name]).T
+    model_ids: list[int] = []
+    said: dict[str, list[Floats]] = {name: [] for name in shape}
+    sides: dict[str, list[Bools]] = {name: [] for name in shape}
+    for part in shadows:
+        model_ids.append(part.column("model_id")[0].as_py())
+        of_part = part.column("source").to_numpy(zero_copy_only=False)
+        for name, (n_views, n_samples) in shape.items():
+            rows = of_part == name
+            if rows.sum() != n_views * n_samples:
+                raise InputError(
+                    f"data/margins.parquet: shadow {model_ids[-1]} answered {int(rows.sum())} times about the {name}, "
+                    f"the target {n_views * n_samples} times; `dvc repro` asks both anew"
+                )
+            said[name].append(part.column("margin").to_numpy()[rows].reshape(n_views, n_samples).T)
+            is_member = part.column("is_member").to_numpy(zero_copy_only=False)
+            sides[name].append(is_member[rows][:n_samples].astype(bool))
+    return {
+        name: Answers(
+            np.array(model_ids),
+            margins[name],
+            np.stack(said[name]),
+            np.stack(sides[name]),
+            labels[name],
+            paired=len(shape) == 1,
+        )
+        for name in shape
+    }
+
+
+@dataclass(frozen=True, eq=False)
+class Play:
+    """A shadow in the target's place: the records it is asked about, as rows of the source, and their membership."""
+
+    model_id: int
+    source: str
+    rows: NDArray[np.int64]
+    is_member: Bools
+    evidence: Evidence
+
+    @property
+    def fold(self) -> int:
+        """Equal for shadows that must not stand on both sides of a fold: in the population design for partners."""
+        return self.model_id if self.evidence.blind else (self.model_id - 1) // 2
+
+
+def plays(
+    answers: Mapping[str, Answers], models: int, records: int, rng_of: Callable[[int], np.random.Generator]
+) -> list[Play]:
+    """The first `models` shadows as targets, each asked about as many members as non-members, `records` at most.
+
+    The records are the attacker's own where it has any, else the population's. rng_of(model_id) draws them. A shadow
+    that leaves some record of its own without an OUT reference is not asked about that record.
+    """
+    source = "attacker" if "attacker" in answers else "population"
+    known = answers[source]
+    played = []
+    for number, model_id in enumerate(known.model_ids[:models].tolist()):
+        is_in = known.is_in[number]
+        askable = ~known.is_in[known.others(model_id)].all(axis=0)
+        members, nonmembers = np.flatnonzero(is_in & askable), np.flatnonzero(~is_in & askable)
+        size = min(len(members), len(nonmembers), records // 2)
+        if size == 0:
+            continue
+        rng = rng_of(model_id)
+        rows = np.sort(np.r_[rng.permutation(members)[:size], rng.permutation(nonmembers)[:size]])
+        played.append(Play(model_id, source, rows, is_in[rows], known.of_shadow(model_id, rows)))
+    return played

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from sklearn.pipeline import Pipeline
 
 from mia import estimators
-from mia.errors import InputError
+from mia.errors import InputError, NotApplicable
 
 Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
@@ -53,15 +53,15 @@ class AttackModel:
     def scores(self, features: Floats, labels: Labels) -> Floats:
         """P(member), shape (samples,), from features (samples, len(feature_names)) and true labels.
 
-        Raises InputError for a record of a class the model was not fitted on.
+        Raises NotApplicable for a record of a class the model was not fitted on.
         """
         if -1 in self.by_class:
             return estimators.probability(self.by_class[-1], features)
         unknown = np.setdiff1d(labels, list(self.by_class))
         if len(unknown):
-            raise InputError(
-                f"attack: class {unknown[0]} stands in the population but not among the shadows' records, "
-                "so that no attack model was fitted for it; set attack.per_class=false"
+            raise NotApplicable(
+                f"class {unknown[0]} stands in the population but not among the shadows' records, so that no attack "
+                "model was fitted for it"
             )
         scores = np.empty(len(features))
         for label, estimator in self.by_class.items():
@@ -84,15 +84,15 @@ def fit(
 ) -> AttackModel:
     """Fit on shadows' records: features (samples, features), true labels and membership (samples,).
 
-    Raises InputError where a class lacks members or non-members and per_class asks for a model of it.
+    Raises NotApplicable where a class lacks members or non-members and per_class asks for a model of it.
     """
     by_class = {}
     for label in np.unique(labels).tolist() if per_class else [-1]:
         rows = labels == label if per_class else np.ones(len(labels), bool)
         if is_member[rows].all() or not is_member[rows].any():
-            raise InputError(
-                f"params.yaml: attack.per_class: the shadows' {int(rows.sum())} records of class {label} are not both "
-                "members and non-members; set it to false or raise shadow train_size and heldout_size"
+            raise NotApplicable(
+                f"the shadows' {int(rows.sum())} records{f' of class {label}' if per_class else ''} are not both "
+                "members and non-members; raise shadow train_size and heldout_size, or features.max_records"
             )
         estimator = estimators.build(family, settings, seed)
         by_class[label] = estimators.fit(estimator, features[rows], is_member[rows], seed)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import difflib
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Any, Literal, TypeVar, get_args
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 from ruamel.yaml import YAML
@@ -151,6 +151,7 @@ class Features(Section):
     """What the attack model sees of a record."""
 
     columns: Annotated[list[Literal["posteriors", "sorted_posteriors", "signals", "label"]], Field(min_length=1)]
+    max_records: Annotated[int, Field(ge=2)]
 
 
 class Estimators(Section):
@@ -171,7 +172,7 @@ class Estimators(Section):
     mlp: Settings
 
 
-class Attack(Section):
+class Learned(Section):
     """The learned attack."""
 
     estimator: Literal[
@@ -190,7 +191,88 @@ class Attack(Section):
         "hist_gradient_boosting",
         "mlp",
     ]
-    per_class: bool
+
+
+AttackName = Literal[
+    "correctness",
+    "loss",
+    "confidence",
+    "entropy",
+    "modified_entropy",
+    "loss_per_class",
+    "confidence_per_class",
+    "entropy_per_class",
+    "modified_entropy_per_class",
+    "learned",
+    "learned_per_class",
+    "population",
+    "reference",
+    "calibrated",
+    "lira_online",
+    "lira_offline",
+    "rmia_online",
+    "rmia_offline",
+    "base_online",
+    "base_offline",
+    "bavaria_normal",
+    "bavaria_t",
+    "quantile",
+    "stacked",
+]
+
+
+class Played(Section):
+    """Shadows that play the target."""
+
+    models: Count
+    records: Annotated[int, Field(ge=2)]
+
+
+class Lira(Section):
+    """LiRA."""
+
+    variance: Literal["auto", "record", "pooled"]
+
+
+class Rmia(Section):
+    """RMIA. a: None: chosen on shadows."""
+
+    gamma: Positive
+    a: Annotated[float, Field(ge=0, le=1)] | None
+
+
+class Base(Section):
+    """BASE."""
+
+    offline_scale: Positive
+
+
+class Quantile(Section):
+    """How the quantile regression is trained."""
+
+    epochs: Count
+    batch_size: Count
+    learning_rate: Positive
+
+
+class StackedEstimators(Section):
+    """Candidates of the stacked attack and their settings."""
+
+    logistic_regression: Settings
+    hist_gradient_boosting: Settings
+
+
+class Attacks(Section):
+    """Which attacks run, and what they are told."""
+
+    run: Literal["all"] | Annotated[list[AttackName], Field(min_length=1)]
+    played: Played
+    learned: Learned
+    lira: Lira
+    rmia: Rmia
+    base: Base
+    quantile: Quantile
+    stacked: StackedEstimators
 
 
 class Select(Section):
@@ -218,10 +300,16 @@ class Params(Section):
     shadow: Shadow
     query: Query
     features: Features
-    attack: Attack
+    attacks: Attacks
     select: Select
     estimators: Estimators
     evaluate: Evaluate
+
+
+def wanted(run: Literal["all"] | list[AttackName], *among: str) -> list[str]:
+    """The attacks that `attacks.run` asks for, in the order of AttackName; of those named, where any are."""
+    asked = get_args(AttackName) if run == "all" else run
+    return [attack for attack in get_args(AttackName) if attack in asked and (not among or attack in among)]
 
 
 def load(path: Path) -> Params:

@@ -1,9 +1,12 @@
 """Collect what all models said and how they learned: attack features, and how good the models are.
 
 Reads: data/signals/, data/membership/, data/learning/ of the target and of every block in shadow.blocks; files of other
-blocks, which DVC leaves behind when a block is taken out, are removed.
-Writes: data/features/shadows.parquet and target.parquet (every signal and the chosen features, one row a record),
-metrics/target.json, metrics/shadows.json (mean over shadows, and the extremes of test accuracy), plots/learning.csv.
+blocks, which DVC leaves behind when a block is taken out, are removed. data/population/, data/attacker/: which records
+are byte-identical.
+Writes: data/features/shadows.parquet and target.parquet (every signal and the chosen features, one row a record; of
+shadows features.max_records at most, as many of each),
+data/margins.parquet (what every shadow says of every record, as a reference model), metrics/target.json,
+metrics/shadows.json (mean over shadows, and the extremes of test accuracy), plots/learning.csv.
 """
 
 from __future__ import annotations
@@ -15,10 +18,12 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-from mia import documents, features, metrics, paths, tables
+from mia import datasets, documents, features, metrics, paths, seeds, signals, tables
 from mia.errors import InputError
 from mia.params import Params
 from stages import run
+
+Groups = np.ndarray[tuple[int], np.dtype[np.int64]]
 
 
 def main(params: Params) -> None:
@@ -30,20 +35,26 @@ def main(params: Params) -> None:
     write_features(paths.TARGET_FEATURES, target.drop(columns="is_member"), with_membership=False)
     documents.write_json(paths.TARGET_METRICS, rounded(quality))
 
-    shadows, qualities = [], []
+    group = {
+        "population": datasets.load_records(paths.POPULATION)["group"].to_numpy(),
+        "attacker": datasets.load_records(paths.ATTACKER)["group"].to_numpy(),
+    }
     blocks = sorted(params.shadow.blocks)
-    for signal_file, membership_file in zip(
-        collect(paths.ALL_SHADOW_SIGNALS, blocks), collect(paths.ALL_SHADOW_MEMBERSHIP, blocks), strict=True
-    ):
-        answers = tables.read_table(signal_file, tables.SIGNALS)
-        of_block = tables.read(membership_file, tables.MEMBERSHIP)
-        model_ids = answers.column("model_id").to_numpy()
-        for model_id in np.unique(model_ids):
-            said = answers.filter(pa.array(model_ids == model_id))
-            known = of_block[of_block["model_id"] == model_id]
-            frame, quality = features_and_quality(signal_file, said, known, columns)
-            shadows.append(frame)
-            qualities.append(quality)
+    memberships = [tables.read(path, tables.MEMBERSHIP) for path in collect(paths.ALL_SHADOW_MEMBERSHIP, blocks)]
+    quota = params.features.max_records // sum(of_block["model_id"].nunique() for of_block in memberships)
+    shadows, qualities = [], []
+    with tables.writer(paths.MARGINS, tables.MARGINS) as add:
+        for path, of_block in zip(collect(paths.ALL_SHADOW_SIGNALS, blocks), memberships, strict=True):
+            answers = tables.read_table(path, tables.SIGNALS)
+            model_ids = answers.column("model_id").to_numpy()
+            for model_id in np.unique(model_ids).tolist():
+                said = answers.filter(pa.array(model_ids == model_id))
+                known = of_block[of_block["model_id"] == model_id]
+                frame, quality = features_and_quality(path, said, known, columns)
+                kept = seeds.generator(params.seed, "attack features", model_id).permutation(len(frame))[:quota]
+                shadows.append(frame.iloc[np.sort(kept)])
+                qualities.append(quality)
+                add(margins(path, said, known, group))
     write_features(paths.SHADOW_FEATURES, pd.concat(shadows, ignore_index=True), with_membership=True)
     mean = {name: float(np.mean([one[name] for one in qualities])) for name in qualities[0]}
     test = [one["test_accuracy"] for one in qualities]
@@ -69,19 +80,20 @@ def collect(folder: Path, blocks: list[int]) -> list[Path]:
 def features_and_quality(
     path: Path, answers: pa.Table, membership: pd.DataFrame, columns: Sequence[str]
 ) -> tuple[pd.DataFrame, dict[str, float]]:
-    """One model's features with its membership, and how good the model is on its members and non-members."""
-    logits, labels = (
-        tables.matrix(path, answers, "logits"),
-        answers.column("label").to_numpy().astype(np.int64),
-    )
-    keys = answers.select(["model_id", "source", "sample_id", "label"]).to_pandas()
+    """One model's features with its membership, and how good the model is on its members and non-members.
+
+    Of the records that stand in its membership table, as themselves (view 0).
+    """
     on = ["model_id", "source", "sample_id"]
-    is_member = keys.merge(membership, on=on, how="left", validate="one_to_one")["is_member"]
-    if is_member.isna().any() or len(keys) != len(membership):
+    keys = answers.select([*on, "view", "label"]).to_pandas()
+    known = keys.merge(membership, on=on, how="left", validate="many_to_one")["is_member"]
+    rows = (known.notna() & (keys["view"] == 0)).to_numpy()
+    if rows.sum() != len(membership):
         raise InputError(f"{path}: its records are not those of the membership table; `dvc repro` makes both anew")
-    frame = pd.concat(
-        [keys.assign(is_member=is_member.to_numpy(bool)), features.compute(logits, labels, columns)], axis=1
-    )
+    logits = tables.matrix(path, answers, "logits")[rows]
+    labels = keys["label"].to_numpy(np.int64)[rows]
+    frame = keys.loc[rows, [*on, "label"]].assign(is_member=known[rows].to_numpy(bool)).reset_index(drop=True)
+    frame = pd.concat([frame, features.compute(logits, labels, columns)], axis=1)
 
     quality: dict[str, float] = {}
     for side, rows in (("train", frame["is_member"].to_numpy()), ("test", ~frame["is_member"].to_numpy())):
@@ -91,6 +103,23 @@ def features_and_quality(
         quality |= {f"{side}_{name}": value for name, value in measured.items()}
     quality["gap"] = quality["train_accuracy"] - quality["test_accuracy"]
     return frame, quality
+
+
+def margins(path: Path, answers: pa.Table, membership: pd.DataFrame, group: Mapping[str, Groups]) -> pa.Table:
+    """One shadow's rows of tables.MARGINS, in the order of its answers."""
+    source = answers.column("source").to_numpy(zero_copy_only=False)
+    sample_id = answers.column("sample_id").to_numpy()
+    is_member = np.zeros(len(source), bool)
+    members = membership[membership["is_member"]]
+    for name, trained in members.groupby("source")["sample_id"]:
+        rows = source == name
+        seen = group[str(name)][trained.to_numpy()]
+        is_member[rows] = np.isin(group[str(name)][sample_id[rows]], seen)
+    logits, labels = tables.matrix(path, answers, "logits"), answers.column("label").to_numpy().astype(np.int64)
+    keys = answers.select(["model_id", "source", "sample_id", "view"])
+    return keys.append_column("is_member", pa.array(is_member)).append_column(
+        "margin", pa.array(signals.log_odds(logits, labels))
+    )
 
 
 def rounded(values: Mapping[str, float]) -> dict[str, float]:

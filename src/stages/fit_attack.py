@@ -1,15 +1,18 @@
-"""Fit the attack model on the outputs of all shadow models.
+"""Fit the attack models on the outputs of all shadow models: one for all classes, and one a class.
 
 Reads: data/features/shadows.parquet, metrics/selection.json (what attack.estimator=best means).
-Writes: models/attack/ (skops, and the scores of shadows' records by attack models that did not see their shadow).
+Writes: models/attack/learned/ and models/attack/learned_per_class/ (skops, and the scores of shadows' records by attack
+models that did not see their shadow), those of them that are among attacks.run.
 """
 
 from __future__ import annotations
 
+import sys
 from functools import partial
 
 from mia import atomic, documents, features, learned, paths, seeds, tables
-from mia.params import Params
+from mia.errors import NotApplicable
+from mia.params import Params, wanted
 from stages import run
 
 
@@ -17,27 +20,30 @@ def main(params: Params) -> None:
     """Run the stage."""
     frame = tables.read_features(paths.SHADOW_FEATURES, with_membership=True)
     names = features.chosen(frame.columns, params.features.columns)
-    family, settings = params.attack.estimator, getattr(params.estimators, params.attack.estimator, {})
+    family = params.attacks.learned.estimator
+    settings = getattr(params.estimators, family, {})
     if family == "best":
         selection = documents.read_json(paths.SELECTION)
         family, settings = selection["best"], selection["settings"]
 
-    fit = partial(
-        learned.fit,
-        family,
-        settings,
-        tuple(names),
-        per_class=params.attack.per_class,
-        seed=seeds.integer(params.seed, "attack model"),
-    )
     known = frame[names].to_numpy(), frame["label"].to_numpy(), frame["is_member"].to_numpy()
-    model = fit(*known)
-    unseen = frame[["model_id", "sample_id"]].assign(
-        score=learned.out_of_fold(fit, *known, frame["model_id"].to_numpy())
-    )
+    seed = seeds.integer(params.seed, "attack model")
     with atomic.folder(paths.ATTACK_MODEL) as temporary:
-        learned.save(temporary, model)
-        tables.write(temporary / "out_of_fold.parquet", unseen, tables.OUT_OF_FOLD)
+        for attack in wanted(params.attacks.run, "learned", "learned_per_class"):
+            fit = partial(
+                learned.fit, family, settings, tuple(names), per_class=attack == "learned_per_class", seed=seed
+            )
+            (temporary / attack).mkdir()
+            try:
+                model = fit(*known)
+                scores = learned.out_of_fold(fit, *known, frame["model_id"].to_numpy())
+            except NotApplicable as error:
+                print(f"fit_attack: {attack} is left out: {error}", file=sys.stderr)
+                documents.write_json(temporary / attack / "not_applicable.json", {"reason": str(error)})
+                continue
+            learned.save(temporary / attack, model)
+            unseen = frame[["model_id", "sample_id"]].assign(score=scores)
+            tables.write(temporary / attack / "out_of_fold.parquet", unseen, tables.OUT_OF_FOLD)
 
 
 if __name__ == "__main__":

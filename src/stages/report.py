@@ -35,7 +35,7 @@ def main(params: Params) -> None:
     board = documents.read_csv(paths.LEADERBOARD)
     board["fold_aucs"] = board["fold_aucs"].map(lambda aucs: [float(auc) for auc in aucs.split()])
     best = documents.read_json(paths.SELECTION)["best"]
-    chosen = best if params.attack.estimator == "best" else params.attack.estimator
+    chosen = best if params.attacks.learned.estimator == "best" else params.attacks.learned.estimator
     figures.save(figures.leaderboard(board, chosen=chosen), paths.LEADERBOARD_FIGURE)
 
 

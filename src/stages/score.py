@@ -1,59 +1,201 @@
-"""Let every attack score every record of the target, and of each shadow in the target's place.
+"""Let every attack score every record of the target, and of shadows in the target's place.
 
-Reads: data/features/, models/attack/, data/membership/target.parquet (for the scores' table; no attack sees it).
-Writes: data/scores.parquet (attack, model_id, source, sample_id, label, is_member, score). Rows of shadows are what
-thresholds are chosen on; the learned attack scores a shadow by attack models that were not fitted on it.
+Reads: data/features/, models/attack/, models/stacked/, data/quantiles.parquet, data/signals/target.parquet,
+data/margins.parquet; data/membership/target.parquet and data/population/ for the tables that it writes, no attack sees
+them.
+Writes: data/scores.parquet (attack, model_id, source, sample_id, label, is_member, score; one part an attack). Rows of
+shadows are what thresholds are chosen on; a fitted attack scores a shadow by models that were not fitted on it.
+data/exposure.parquet (a row an audited record, every attack's score and rank), metrics/not_applicable.json (attacks
+that the threat model cannot carry, and why).
 """
 
 from __future__ import annotations
 
+import sys
+from pathlib import Path
+
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 from numpy.typing import NDArray
+from scipy.stats import rankdata
 
-from mia import attacks, features, learned, paths, signals, tables
-from mia.errors import InputError
-from mia.params import Params
+from mia import (
+    attacks,
+    datasets,
+    documents,
+    evidence,
+    features,
+    learned,
+    paths,
+    progress,
+    rmia,
+    seeds,
+    signals,
+    stacked,
+    tables,
+)
+from mia.errors import InputError, NotApplicable
+from mia.params import Params, wanted
 from stages import run
 
 KEYS = ["model_id", "source", "sample_id", "label", "is_member"]
+Floats = NDArray[np.float64]
 
 
 def main(params: Params) -> None:
     """Run the stage."""
-    target = tables.read_features(paths.TARGET_FEATURES, with_membership=False)
-    shadows = tables.read_features(paths.SHADOW_FEATURES, with_membership=True)
-    names = features.chosen(target.columns, params.features.columns)
-    model = learned.load(paths.ATTACK_MODEL)
-    of_target = {
-        **attacks.threshold_scores(signals_of(target)),
-        attacks.LEARNED: model.scores(target[names].to_numpy(), target["label"].to_numpy()),
-    }
-    unseen = tables.read(paths.ATTACK_MODEL / "out_of_fold.parquet", tables.OUT_OF_FOLD)
-    keys = ["model_id", "sample_id"]
-    if len(unseen) != len(shadows) or not unseen[keys].reset_index(drop=True).equals(shadows[keys]):
-        raise InputError(
-            f"{paths.ATTACK_MODEL}: its scores are of other records than {paths.SHADOW_FEATURES}; "
-            "`dvc repro` fits it anew"
+    scoring = Scoring(params)
+    chosen = wanted(params.attacks.run)
+    audited = datasets.load(paths.POPULATION)
+    exposed = scoring.audited[["sample_id", "label", "is_member"]].copy()
+    exposed["name"] = datasets.load_records(paths.POPULATION)["name"]
+    exposed["class"] = np.array(audited.classes)[audited.labels]
+    refused = {}
+    with tables.writer(paths.SCORES, tables.SCORES) as add:
+        for attack in progress.bar(chosen, "score", unit="attack"):
+            try:
+                on_target, on_shadows = scoring.of(attack)
+            except NotApplicable as error:
+                refused[attack] = str(error)
+                continue
+            rows = pd.concat([scoring.audited[KEYS].assign(score=on_target), on_shadows], ignore_index=True)
+            add(pa.Table.from_pandas(rows.assign(attack=attack), preserve_index=False))
+            exposed[f"{attack}_score"] = on_target
+            exposed[f"{attack}_rank"] = rankdata(-on_target, method="min").astype(np.int64)
+    for attack, reason in refused.items():
+        print(f"score: {attack}: not applicable: {reason}", file=sys.stderr)
+    if len(refused) == len(chosen):
+        raise InputError("params.yaml: attacks.run: none of the attacks is applicable; see above, or set it to all")
+    names = [attack for attack in chosen if attack not in refused]
+    tables.write(paths.EXPOSURE, exposed, tables.exposure(names))
+    documents.write_json(paths.NOT_APPLICABLE, refused)
+
+
+class Scoring:
+    """What all attacks read, and for each the scores of the audited records and of shadows' records."""
+
+    def __init__(self, params: Params) -> None:
+        self.target = tables.read_features(paths.TARGET_FEATURES, with_membership=False)
+        self.shadows = tables.read_features(paths.SHADOW_FEATURES, with_membership=True)
+        self.names = features.chosen(self.target.columns, params.features.columns)
+        membership = tables.read(paths.TARGET_MEMBERSHIP, tables.MEMBERSHIP)
+        self.audited = self.target[["model_id", "source", "sample_id", "label"]].merge(
+            membership, on=["model_id", "source", "sample_id"], how="left", validate="one_to_one"
         )
-    of_shadows = {
-        **attacks.threshold_scores(signals_of(shadows)),
-        attacks.LEARNED: unseen["score"].to_numpy(),
-    }
-    membership = tables.read(paths.TARGET_MEMBERSHIP, tables.MEMBERSHIP)
-    target = target.merge(membership, on=["model_id", "source", "sample_id"], how="left", validate="one_to_one")
+        self.answers = evidence.gather(
+            tables.read_table(paths.TARGET_SIGNALS, tables.SIGNALS), tables.read_parts(paths.MARGINS, tables.MARGINS)
+        )
+        self.evidence = self.answers["population"].of_target()
+        self.played = evidence.plays(
+            self.answers,
+            params.attacks.played.models,
+            params.attacks.played.records,
+            lambda model_id: seeds.generator(params.seed, "played records", model_id),
+        )
+        self.n_classes = 1 + max(int(known.labels.max()) for known in self.answers.values())
+        a = params.attacks.rmia.a
+        if a is None and wanted(params.attacks.run, "rmia_offline") and self.played:
+            a = rmia.choose_a([play.evidence for play in self.played], [play.is_member for play in self.played])
+            print(f"score: rmia_offline: a = {a}, chosen on {len(self.played)} shadows", file=sys.stderr)
+        self.options = attacks.Options(
+            lira_variance=params.attacks.lira.variance,
+            rmia_gamma=params.attacks.rmia.gamma,
+            rmia_a=0.0 if a is None else a,
+            base_scale=params.attacks.base.offline_scale,
+        )
 
-    parts = [
-        frame[KEYS].assign(attack=attack, score=scores)
-        for attack in of_target
-        for frame, scores in ((target, of_target[attack]), (shadows, of_shadows[attack]))
-    ]
-    tables.write(paths.SCORES, pd.concat(parts, ignore_index=True), tables.SCORES)
+    def of(self, attack: str) -> tuple[Floats, pd.DataFrame]:
+        """The target's scores, (samples,), and shadows' rows of the scores' table; raises NotApplicable."""
+        if attack in attacks.THRESHOLD:
+            return self._threshold(attack)
+        if attack in attacks.PER_CLASS:
+            return self._per_class(attack.removesuffix("_per_class"))
+        if attack in attacks.LEARNED:
+            return self._learned(paths.ATTACK_MODEL / attack)
+        if not self.played:
+            raise NotApplicable("needs a shadow that plays the target and others as references; add to shadow.blocks")
+        if attack == attacks.QUANTILE:
+            return self._quantile()
+        if attack == attacks.STACKED:
+            return self._stacked()
+        reason = attacks.lacks(attack, self.evidence)
+        if reason:
+            raise NotApplicable(reason)
+        score = attacks.REFERENCE[attack]
+        try:
+            on_shadows = [self._rows(play, score(play.evidence, self.options)) for play in self.played]
+            return score(self.evidence, self.options), pd.concat(on_shadows)
+        except InputError as error:  # too few references
+            raise NotApplicable(str(error)) from None
+
+    def _rows(self, play: evidence.Play, score: Floats) -> pd.DataFrame:
+        keys = {"model_id": play.model_id, "source": play.source, "sample_id": play.rows}
+        return pd.DataFrame({**keys, "label": play.evidence.labels, "is_member": play.is_member, "score": score})
+
+    def _threshold(self, attack: str) -> tuple[Floats, pd.DataFrame]:
+        on_target, on_shadows = (
+            attacks.threshold_scores({name: frame[name].to_numpy(np.float64) for name in signals.NAMES})[attack]
+            for frame in (self.target, self.shadows)
+        )
+        return on_target, self.shadows[KEYS].assign(score=on_shadows)
+
+    def _per_class(self, attack: str) -> tuple[Floats, pd.DataFrame]:
+        on_target, rows = self._threshold(attack)
+        labels = rows["label"].to_numpy()
+        thresholds = attacks.class_thresholds(
+            rows["score"].to_numpy(), rows["is_member"].to_numpy(bool), labels, self.n_classes
+        )
+        rows["score"] -= thresholds[labels]
+        return on_target - thresholds[self.target["label"].to_numpy()], rows
+
+    def _learned(self, folder: Path) -> tuple[Floats, pd.DataFrame]:
+        refuse(folder)
+        model = learned.load(folder)
+        unseen = tables.read(folder / "out_of_fold.parquet", tables.OUT_OF_FOLD)
+        keys = ["model_id", "sample_id"]
+        if len(unseen) != len(self.shadows) or not unseen[keys].equals(self.shadows[keys]):
+            raise InputError(
+                f"{folder}: its scores are of other records than {paths.SHADOW_FEATURES}; `dvc repro` fits it anew"
+            )
+        on_target = model.scores(self.target[self.names].to_numpy(), self.target["label"].to_numpy())
+        return on_target, self.shadows[KEYS].assign(score=unseen["score"])
+
+    def _quantile(self) -> tuple[Floats, pd.DataFrame]:
+        predicted = tables.read(paths.QUANTILES, tables.QUANTILES)
+        if predicted.empty:
+            raise NotApplicable("needs records that are surely no members: attacker.knowledge=generated or disjoint")
+        scored = []
+        for model_id, frame in predicted.groupby("model_id", sort=True):
+            known = self.answers[str(frame["source"].iloc[0])]
+            rows, shadow = frame["sample_id"].to_numpy(), np.flatnonzero(known.model_ids == model_id)
+            margins = known.references[shadow[0]] if len(shadow) else known.target
+            assert margins is not None
+            is_in = known.is_in[shadow[0]][rows] if len(shadow) else np.zeros(len(rows), bool)
+            score = (margins[rows, 0] - frame["mean"]) / frame["deviation"]
+            keys = frame[["model_id", "source", "sample_id"]]
+            scored.append(keys.assign(label=known.labels[rows], is_member=is_in, score=score))
+        return scored[0]["score"].to_numpy(), pd.concat(scored[1:])
+
+    def _stacked(self) -> tuple[Floats, pd.DataFrame]:
+        refuse(paths.STACKED_MODEL)
+        model = learned.load(paths.STACKED_MODEL)
+        unseen = tables.read(paths.STACKED_MODEL / "out_of_fold.parquet", tables.OUT_OF_FOLD)
+        names, values = stacked.features(self.evidence, self.n_classes, use_in="gain" in model.feature_names)
+        rows = pd.concat([self._rows(play, np.zeros(len(play.rows))) for play in self.played], ignore_index=True)
+        if names != model.feature_names or not unseen[["model_id", "sample_id"]].equals(
+            rows[["model_id", "sample_id"]].astype(unseen.dtypes[["model_id", "sample_id"]])
+        ):
+            raise InputError(f"{paths.STACKED_MODEL}: fitted on other records; `dvc repro` fits it anew")
+        on_target = model.scores(values, self.evidence.labels)
+        return stacked.log_odds(on_target), rows.assign(score=stacked.log_odds(unseen["score"].to_numpy()))
 
 
-def signals_of(frame: pd.DataFrame) -> dict[str, NDArray[np.float64]]:
-    """The signals in a features table, by name."""
-    return {name: frame[name].to_numpy(np.float64) for name in signals.NAMES}
+def refuse(folder: Path) -> None:
+    """Raise NotApplicable with the reason that the fitting stage left, if it left one."""
+    path = folder / "not_applicable.json"
+    if path.exists():
+        raise NotApplicable(documents.read_json(path)["reason"])
 
 
 if __name__ == "__main__":

@@ -1,0 +1,83 @@
+"""Leakage class by class: which classes give their members away?"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from scipy.stats import chi2
+
+from mia import comparison
+from mia.errors import InputError
+from mia.metrics import json_ready
+from mia.roc import curve
+
+
+def by_class(score: ArrayLike, is_member: ArrayLike, labels: ArrayLike, *, level: float = 0.95) -> list[dict[str, Any]]:
+    """Return one row a class that occurs, in the order of the labels, ready for JSON.
+
+    score: (samples,), finite. is_member: bool, (samples,). labels: (samples,), whole numbers or strings.
+    Keys: label, n_member, n_nonmember; auc, auc_low, auc_high (`comparison.auc_interval`), 4 decimals, which a class
+    without members or without non-members has not. The limits are those of each class by itself: of 100 classes, 5 miss
+    theirs at 0.95. For "do classes differ at all" see `alike`.
+    InputError: as `roc.curve`, labels of another shape, level not in (0, 1).
+    """
+    values, member, classes = _checked(score, is_member, labels)
+    rows = []
+    for label in np.unique(classes):
+        of_class = classes == label
+        n_member = int(member[of_class].sum())
+        row: dict[str, float | int] = {"n_member": n_member, "n_nonmember": int(of_class.sum()) - n_member}
+        if 0 < n_member < of_class.sum():
+            area = comparison.auc_interval(comparison.placements(values[of_class], member[of_class]), level=level)
+            row |= {"auc": area.value, "auc_low": area.low, "auc_high": area.high}
+        rows.append({"label": label.item(), **json_ready(row)})
+    return rows
+
+
+def alike(score: ArrayLike, is_member: ArrayLike, labels: ArrayLike) -> float:
+    """Return the p-value of "all classes leak alike", one AUC for all of them.
+
+    Cochran's Q = sum of (AUC_c - mean)^2 / variance_c, mean weighted by 1 / variance_c, against chi-squared with one
+    degree of freedom less than there are classes. variance_c is DeLong's, s10 / M_c + s01 / N_c, with s10 and s01
+    pooled over the classes, as if all leaked alike, and not each class's own: that one goes with the class's AUC, so
+    that with 50 records a side Q would find differences among 100 classes that have none in 12 % of runs (57 % for a
+    strong leak) instead of 5 %. Pooled, it also has room for a class with AUC 1. As in an analysis of variance, equal
+    AUC of different spread in classes of different sizes may still be called different.
+    Classes with fewer than 2 records a side are left out. NaN with fewer than 2 others, or where no class has any
+    spread (each perfect, or each with one score).
+    InputError: as `by_class`.
+    """
+    values, member, classes = _checked(score, is_member, labels)
+    placed = []
+    for label in np.unique(classes):
+        of_class = classes == label
+        if min(member[of_class].sum(), (~member[of_class]).sum()) >= 2:
+            placed.append(comparison.placements(values[of_class], member[of_class]))
+    if len(placed) < 2:
+        return math.nan
+    variance = _pooled([one.v10 for one in placed]) + _pooled([one.v01 for one in placed])
+    if not variance.min() > 0:
+        return math.nan
+    area = np.array([one.auc for one in placed])
+    mean = np.average(area, weights=1 / variance)
+    return float(chi2.sf(np.sum((area - mean) ** 2 / variance), area.size - 1))
+
+
+def _pooled(sides: list[NDArray[np.float64]]) -> NDArray[np.float64]:
+    """(classes,): variance of each class's mean, from the spread within all classes."""
+    sizes = np.array([side.size for side in sides])
+    within = sum(float(np.sum((side - side.mean()) ** 2)) for side in sides) / np.sum(sizes - 1)
+    return np.asarray(within / sizes)
+
+
+def _checked(
+    score: ArrayLike, is_member: ArrayLike, labels: ArrayLike
+) -> tuple[NDArray[np.float64], NDArray[np.bool_], NDArray[Any]]:
+    curve(score, is_member)
+    classes = np.asarray(labels)
+    if classes.shape != np.shape(score):
+        raise InputError(f"labels: expected one a record, shape {np.shape(score)}, got {classes.shape}")
+    return np.asarray(score, dtype=np.float64), np.asarray(is_member), classes

@@ -1,0 +1,71 @@
+"""Fit the stacked attack: every shadow plays the target in turn with the other shadows as references.
+
+Reads: data/signals/target.parquet (which records there are), data/margins.parquet.
+Writes: models/stacked/ (skops, the scores of shadows' records by models that did not see their shadow, the candidates'
+AUC). Where the shadows are too few, or the attack is not among attacks.run, a reason stands there instead.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from mia import atomic, documents, evidence, learned, paths, progress, seeds, stacked, tables
+from mia.errors import NotApplicable
+from mia.params import Params, wanted
+from stages import run
+
+
+def main(params: Params) -> None:
+    """Run the stage."""
+    with atomic.folder(paths.STACKED_MODEL) as temporary:
+        try:
+            fit(params, temporary)
+        except NotApplicable as error:
+            print(f"fit_stacked: left out: {error}", file=sys.stderr)
+            documents.write_json(temporary / "not_applicable.json", {"reason": str(error)})
+
+
+def fit(params: Params, folder: Path) -> None:
+    """Fit and write; raises NotApplicable where it cannot."""
+    if not wanted(params.attacks.run, "stacked"):
+        raise NotApplicable("not among attacks.run")
+    answers = evidence.gather(
+        tables.read_table(paths.TARGET_SIGNALS, tables.SIGNALS), tables.read_parts(paths.MARGINS, tables.MARGINS)
+    )
+    played = evidence.plays(
+        answers,
+        params.attacks.played.models,
+        params.attacks.played.records,
+        lambda model_id: seeds.generator(params.seed, "played records", model_id),
+    )
+    if len({play.fold for play in played}) < 2:
+        raise NotApplicable("needs shadows that can play the target with others as references; append to shadow.blocks")
+    n_classes = 1 + max(int(known.labels.max()) for known in answers.values())
+    use_in = all(stacked.online(play.evidence) for play in played)
+    described = [
+        stacked.features(play.evidence, n_classes, use_in=use_in)
+        for play in progress.bar(played, "stack", unit="shadow")
+    ]
+    model, scores, aucs = stacked.fit(
+        params.attacks.stacked.model_dump(),
+        described[0][0],
+        np.concatenate([values for _, values in described]),
+        np.concatenate([play.is_member for play in played]),
+        np.concatenate([np.full(len(play.rows), play.fold) for play in played]),
+        seeds.integer(params.seed, "stacked"),
+    )
+    learned.save(folder, model)
+    keys = {
+        "model_id": np.concatenate([np.full(len(play.rows), play.model_id) for play in played]),
+        "sample_id": np.concatenate([play.rows for play in played]),
+    }
+    tables.write(folder / "out_of_fold.parquet", pd.DataFrame({**keys, "score": scores}), tables.OUT_OF_FOLD)
+    documents.write_json(folder / "candidates.json", {family: round(auc, 4) for family, auc in aucs.items()})
+
+
+if __name__ == "__main__":
+    run(main)
