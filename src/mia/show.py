@@ -65,11 +65,20 @@ def _interval(one: dict[str, Any], name: str, digits: int) -> str:
     return f"{value} ({low}–{high})"
 
 
+def remarks(measured: Sequence[dict[str, Any]], refused: dict[str, str]) -> list[str]:
+    """What to know beside the table: attacks that find nothing here, and those that could not run, and why."""
+    lines = [
+        f"{one['attack'].replace('_', ' ')}: {one['verdict']}" for one in measured if one["verdict"] != "finds members"
+    ]
+    return lines + [f"{attack.replace('_', ' ')}: not applicable: {reason}" for attack, reason in refused.items()]
+
+
 def main() -> int:
     """Print the table of the file named, or of the workspace."""
     path = Path(sys.argv[1]) if len(sys.argv) > 1 else paths.ATTACK_METRICS
     try:
         measured = documents.read_json(path)
+        refused = documents.read_json(path.with_name(paths.NOT_APPLICABLE.name))
     except InputError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
@@ -78,7 +87,10 @@ def main() -> int:
         f"\n{first['n_member']} members, {first['n_nonmember']} non-members; 95 % intervals; thresholds from shadows\n"
     )
     print(plain(measured))
-    print(f"\nfigures: {paths.LEAK_FIGURE}, {paths.ROC_FIGURE}; every number: {path}")
+    print()
+    for line in remarks(measured, refused):
+        print(line)
+    print(f"\nfigures: {paths.LEAK_FIGURE}, {paths.ROC_FIGURE}; which records: {paths.EXPOSURE}; every number: {path}")
     return 0
 
 

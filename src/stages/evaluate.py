@@ -1,34 +1,41 @@
 """Measure every attack on the target, at thresholds chosen on the shadows.
 
-Reads: data/scores.parquet.
-Writes: metrics/attacks.json (one entry an attack, every number with its interval and counts), metrics/summary.json (the
-few that `dvc metrics diff` compares), plots/roc.csv, plots/scores.csv, plots/confusion.csv.
+Reads: data/scores.parquet, data/exposure.parquet (for the names of classes), metrics/not_applicable.json.
+Writes: metrics/attacks.json (one entry an attack, every number with its interval and counts, and a verdict in words),
+metrics/summary.json (the few that `dvc metrics diff` compares), plots/roc.csv, plots/scores.csv, plots/confusion.csv,
+plots/comparisons.csv (every pair of attacks, which is better, and the p-value), plots/classes.csv (every attack, class
+by class).
 """
 
 from __future__ import annotations
 
+import itertools
 import sys
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 from numpy.typing import NDArray
 
-from mia import documents, metrics, paths, progress, roc, seeds, tables
-from mia.params import Params
+from mia import classes, comparison, documents, metrics, paths, power, progress, roc, seeds, tables
+from mia.params import Params, wanted
 from stages import run
 
-SUMMARY = ("auc", "balanced_accuracy", "accuracy", "f1", "epsilon_lower")
+SUMMARY = ("auc", "balanced_accuracy", "epsilon_lower")
 
 
 def main(params: Params) -> None:
     """Run the stage."""
-    scores = tables.read(paths.SCORES, tables.SCORES)
-    scores["attack"] = scores["attack"].astype("category")
-    measured, curves, histograms, tallies = [], [], [], []
-    for number, attack in enumerate(progress.bar(list(scores["attack"].cat.categories), "evaluate", unit="attack")):
-        of_attack = scores[scores["attack"] == attack]
-        target, shadows = of_attack[of_attack["model_id"] == 0], of_attack[of_attack["model_id"] != 0]
+    refused = documents.read_json(paths.NOT_APPLICABLE)
+    scored = [attack for attack in wanted(params.attacks.run) if attack not in refused]
+    exposed = tables.read(paths.EXPOSURE, tables.exposure(scored))
+    names = exposed.set_index("sample_id")["class"]
+    measured, curves, histograms, tallies, classwise = [], [], [], [], []
+    on_target: dict[str, NDArray[np.float64]] = {}
+    for attack, rows in progress.bar(by_attack(), "evaluate", total=len(scored), unit="attack"):
+        target, shadows = rows[rows["model_id"] == 0], rows[rows["model_id"] != 0]
         score, is_member = target["score"].to_numpy(), target["is_member"].to_numpy(bool)
         on_shadows = shadows["score"].to_numpy(), shadows["is_member"].to_numpy(bool)
         sizes = int(is_member.sum()), int((~is_member).sum())
@@ -39,15 +46,21 @@ def main(params: Params) -> None:
             epsilon_threshold=metrics.epsilon_threshold(*on_shadows, n_member=sizes[0], n_nonmember=sizes[1]),
             fprs=params.evaluate.fprs,
             replicates=params.evaluate.bootstrap_replicates,
-            rng=seeds.generator(params.seed, "bootstrap", number),
+            rng=seeds.generator(params.seed, f"bootstrap {attack}"),
         )
-        measured.append({"attack": attack, **one, **always_member(*sizes)})
+        verdict = power.verdict(one["auc"], one["auc_low"], one["auc_high"], *sizes)
+        alike = {"classes_alike_p": round(classes.alike(score, is_member, target["label"]), 6)}
+        measured.append({"attack": attack, "verdict": verdict, **one, **always_member(*sizes), **alike})
         curve = roc.thin(roc.curve(score, is_member))
         curves.append(
             pd.DataFrame({"attack": attack, "fpr": curve.fpr, "tpr": curve.tpr, "threshold": curve.thresholds})
         )
         histograms.append(histogram(attack, score, is_member, params.evaluate.histogram_bins))
         tallies.append(tally(attack, one))
+        of_class = pd.DataFrame(classes.by_class(score, is_member, names[target["sample_id"]].to_numpy(str)))
+        of_class.insert(0, "attack", attack)
+        classwise.append(of_class.rename(columns={"label": "class"}))
+        on_target[attack] = score
 
     report_unresolved(params.evaluate.fprs, int(measured[0]["n_nonmember"]))
     documents.write_json(paths.ATTACK_METRICS, measured)
@@ -55,6 +68,24 @@ def main(params: Params) -> None:
     documents.write_csv(paths.ROC_CURVES, pd.concat(curves))
     documents.write_csv(paths.SCORE_HISTOGRAM, pd.concat(histograms))
     documents.write_csv(paths.CONFUSION, pd.concat(tallies))
+    documents.write_csv(paths.CLASSES, pd.concat(classwise))
+    pairs = comparison.table(
+        on_target,
+        exposed["is_member"].to_numpy(bool),
+        fprs=params.evaluate.fprs,
+        replicates=params.evaluate.bootstrap_replicates,
+        rng=seeds.generator(params.seed, "comparisons"),
+    )
+    documents.write_csv(paths.COMPARISONS, pairs)
+
+
+def by_attack() -> Iterator[tuple[str, pd.DataFrame]]:
+    """Each attack's rows of the scores' table, in turn: the parts that `score` wrote for it, the target's first."""
+    of_attack = itertools.groupby(
+        tables.read_parts(paths.SCORES, tables.SCORES), key=lambda part: str(part.column("attack")[0])
+    )
+    for attack, parts in of_attack:
+        yield attack, pa.concat_tables(parts).to_pandas()
 
 
 def always_member(n_member: int, n_nonmember: int) -> dict[str, float]:
