@@ -38,11 +38,11 @@ bench: $(READY) ## time the parts of the audit on this machine
 NAME ?= digits
 results: $(READY) ## copy metrics and figures of the workspace to docs/results/NAME (make results NAME=cifake)
 	mkdir -p docs/results/$(NAME)
-	cp metrics/*.json plots/*.png docs/results/$(NAME)/
+	cp metrics/*.json plots/*.png plots/comparisons.csv plots/classes.csv docs/results/$(NAME)/
 	$(RUN) PYTHONPATH=src python docs/readme.py
 
-readme: $(READY) ## write the tables of README from the metrics files they name
-	$(RUN) PYTHONPATH=src python docs/readme.py
+readme: $(READY) ## write the tables and the threat models' figure from the metrics files they name
+	$(RUN) PYTHONPATH=src python docs/readme.py && PYTHONPATH=src python docs/threat_models.py
 
 requirements: $(READY) ## compile requirements.txt from the ranges in pyproject.toml
 	$(VENV)/bin/uv pip compile --quiet --universal --python-version 3.11 --all-extras --no-emit-index-url \

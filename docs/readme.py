@@ -1,4 +1,4 @@
-"""Keep README true: fill its tables from the metrics files they name, and check what it points at.
+"""Keep README and docs/results true: fill their tables from the metrics files they name, check what they point at.
 
 PYTHONPATH=src python docs/readme.py            # write the tables
 PYTHONPATH=src python docs/readme.py --check    # say what is stale, change nothing
@@ -14,24 +14,62 @@ from mia import documents, params, show
 from mia.errors import InputError
 
 ROOT = Path(__file__).parent.parent
-TABLE = re.compile(r"(<!-- table: (?P<path>\S+) -->\n).*?(<!-- end -->)", re.DOTALL)
+PAGES = ("README.md", "docs/results/cifake-half/README.md")
+TABLE = re.compile(r"(<!-- (?P<kind>table|audits): (?P<path>\S+)(?P<rest> [\w,]+)? -->\n).*?(<!-- end -->)", re.DOTALL)
 
 
 def filled(text: str) -> str:
-    """README with every table made anew from its file."""
+    """A page with every table made anew from its file.
+
+    `<!-- table: FILE attack,attack -->`: an audit's attacks, all or those named. `<!-- audits: FOLDER measure -->`: one
+    measure of every attack over all audits in a folder. Either ends at `<!-- end -->`.
+    """
 
     def table(match: re.Match[str]) -> str:
-        measured = documents.read_json(ROOT / match["path"])
-        return f"{match[1]}{show.markdown(measured)}\n{match[3]}"
+        rest = (match["rest"] or "").strip()
+        if match["kind"] == "audits":
+            made = audits(ROOT / match["path"], rest)
+        else:
+            measured = documents.read_json(ROOT / match["path"])
+            made = show.markdown([one for one in measured if not rest or one["attack"] in rest.split(",")])
+        return f"{match[1]}{made}\n{match[5]}"
 
     return TABLE.sub(table, text)
 
 
-def faults(text: str) -> list[str]:
-    """What README says that is not so: links without a file, make targets and parameters that do not exist."""
+def audits(folder: Path, measure: str) -> str:
+    """One measure of every attack over the audits in the sub-folders of a folder, as a Markdown table.
+
+    Best attack first, by its largest value; a dash where the threat model cannot carry the attack.
+    """
+    found = {
+        path.parent.name: {one["attack"]: one for one in documents.read_json(path)}
+        for path in sorted(folder.glob("*/attacks.json"), key=lambda path: order(path.parent.name))
+    }
+    attacks = {attack for measured in found.values() for attack in measured}
+
+    def best(attack: str) -> float:
+        return max(measured[attack][measure] for measured in found.values() if attack in measured)
+
+    lines = [["attack", *(name.replace("-", ", ") for name in found)], ["---", *["---:"] * len(found)]]
+    for attack in sorted(sorted(attacks), key=lambda attack: -best(attack)):
+        digits = 4 if measure.startswith("tpr") else 3
+        cells = [show.interval(one[attack], measure, digits) if attack in one else "–" for one in found.values()]
+        lines.append([attack.replace("_", " "), *cells])
+    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
+
+
+def order(name: str) -> tuple[int, int]:
+    """generated-16, generated-64, disjoint-16, ...: from the weakest attacker to the strongest."""
+    knowledge, _, models = name.partition("-")
+    return ("generated", "disjoint", "population").index(knowledge), int(models)
+
+
+def faults(text: str, folder: Path = ROOT) -> list[str]:
+    """What a page in a folder says that is not so: links without a file, make targets and parameters that are none."""
     found = []
     for target in re.findall(r"\]\(([^)#\s]+)", text):
-        if not re.match(r"[a-z]+:", target) and not (ROOT / target).exists():
+        if not re.match(r"[a-z]+:", target) and not (folder / target).exists():
             found.append(f"link to {target}: no such file")
     targets = set(re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE))
     for target in re.findall(r"`make ([a-z]+)|^(?:\$ )?make ([a-z]+)", text, re.MULTILINE):
@@ -59,21 +97,22 @@ def is_parameter(name: str) -> bool:
 
 def main() -> int:
     """Write or check."""
-    path = ROOT / "README.md"
-    text = path.read_text(encoding="utf-8")
-    try:
-        wanted = filled(text)
-    except InputError as error:
-        print(f"error: README.md: {error}", file=sys.stderr)
-        return 1
-    found = faults(wanted)
-    if "--check" in sys.argv[1:]:
-        if wanted != text:
-            found.append("a table differs from its metrics file; `make readme` writes it")
-    else:
-        path.write_text(wanted, encoding="utf-8")
+    found = []
+    for page in PAGES:
+        path = ROOT / page
+        text = path.read_text(encoding="utf-8")
+        try:
+            wanted = filled(text)
+        except InputError as error:
+            print(f"error: {page}: {error}", file=sys.stderr)
+            return 1
+        found += [f"{page}: {fault}" for fault in faults(wanted, path.parent)]
+        if "--check" not in sys.argv[1:]:
+            path.write_text(wanted, encoding="utf-8")
+        elif wanted != text:
+            found.append(f"{page}: a table differs from its metrics file; `make readme` writes it")
     for fault in found:
-        print(f"error: README.md: {fault}", file=sys.stderr)
+        print(f"error: {fault}", file=sys.stderr)
     return int(bool(found))
 
 

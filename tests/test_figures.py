@@ -18,19 +18,19 @@ from matplotlib.axes import Axes
 from matplotlib.axis import Axis
 from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 from matplotlib.text import Text
 from matplotlib.transforms import Bbox
 from PIL import Image
 
-from mia import figures
+from mia import figures, paths
+from mia.errors import InputError
+from mia.params import wanted
+from stages import report
 
 ROOT = Path(__file__).resolve().parents[1]
-ATTACKS = [
-    "correctness", "loss", "confidence", "entropy", "modified entropy, one a class", "learned", "population",
-    "reference", "calibrated", "LiRA online", "LiRA offline, pooled variance", "RMIA online", "RMIA offline",
-    "BaVarIA", "stacked",
-]  # fmt: skip
-SIZES = [1, 4, 15]
+ATTACKS = wanted("all")
+SIZES = [1, 4, 24]
 N_MEMBER, N_NONMEMBER = 1197, 600
 SUMMARY_KEYS = ("auc", "auc_low", "auc_high", "tpr", "tpr_low", "tpr_high")
 
@@ -111,7 +111,42 @@ def board(count: int) -> pd.DataFrame:
 
 
 def roc(count: int) -> Figure:
-    return figures.roc(curves(count), summary(count), n_member=N_MEMBER, n_nonmember=N_NONMEMBER)
+    return figures.roc(curves(count), summary(count), fpr=0.01, n_member=N_MEMBER, n_nonmember=N_NONMEMBER)
+
+
+def pairs(count: int) -> pd.DataFrame:
+    """Every pair of attacks, the later one the better by 0.02 a place; neighbours are not to be told apart."""
+    rows = [(ATTACKS[b], ATTACKS[a], 0.02 * (b - a), 0.05 if b - a == 1 else 0.049)
+            for a, b in combinations(range(count), 2)]  # fmt: skip
+    columns = ["attack_a", "attack_b", "auc_difference", "auc_p_holm"]
+    return pd.DataFrame(rows, columns=columns).sample(frac=1, random_state=0)  # in whatever order
+
+
+def by_class(count: int, attacks: tuple[str, ...] = ("loss", "stacked")) -> pd.DataFrame:
+    """Class 1 is the least exposed to every attack; the last class has records of one kind only."""
+    rows = [(attack, at, 20 + at, 1000 + at, auc := 0.5 + 0.45 * at / count, auc - 0.05, auc + 0.05)
+            for attack in attacks for at in range(1, count + 1)]  # fmt: skip
+    frame = pd.DataFrame(rows, columns=["attack", "class", "n_member", "n_nonmember", "auc", "auc_low", "auc_high"])
+    if count > 1:
+        frame.loc[frame["class"] == count, ["n_member", "auc", "auc_low", "auc_high"]] = [0, np.nan, np.nan, np.nan]
+    return frame.astype({"class": str})
+
+
+BY_AUC = {"loss": {"auc": 0.6}, "stacked": {"auc": 0.7, "classes_alike_p": 0.0123}}
+
+
+def audits(*labels: str, count: int = 24) -> dict[str, list[dict[str, Any]]]:
+    """An audit a label; the first does without the second attack, and its records resolve no TPR of the third."""
+    made = {}
+    for at, label in enumerate(labels):
+        entries = []
+        for attack, row in summary(count).items():
+            entry: dict[str, Any] = {"attack": attack, **{name: row[name] + 0.01 * at for name in SUMMARY_KEYS[:3]}}
+            if np.isfinite(row["tpr"]):
+                entry |= {f"tpr_at_fpr_0_01{name[3:]}": row[name] for name in SUMMARY_KEYS[3:]}
+            entries.append(entry)
+        made[label] = [one for one in entries if at or one["attack"] != ATTACKS[1]]
+    return made
 
 
 OF_ATTACKS: dict[str, Callable[[int], Figure]] = {
@@ -119,12 +154,20 @@ OF_ATTACKS: dict[str, Callable[[int], Figure]] = {
     "roc": roc,
     "scores": lambda count: figures.scores(bins(count)),
     "confusion": lambda count: figures.confusion(counts(count)),
+    "comparison": lambda count: figures.comparison(pairs(count)),
 }
+THREE = ("generated", "disjoint", "population")
+SIX = tuple(f"{label}, {shadows} shadows" for shadows in (16, 64) for label in THREE)
 CASES: dict[str, Callable[[], Figure]] = {
     **{f"{name}-{size}": partial(make, size) for name, make in OF_ATTACKS.items() for size in SIZES},
     **{f"learning-{n}": partial(lambda n: figures.learning(history(n)), n) for n in (0, 1, 5, 40, 256)},
     "learning-one-epoch": lambda: figures.learning(history(2, epochs=1)),
     **{f"leaderboard-{n}": partial(lambda n: figures.leaderboard(board(n), chosen="extra trees"), n) for n in (1, 5)},
+    **{f"comparison-{n}": partial(lambda n: figures.comparison(pairs(n)), n) for n in (2, 3, 8)},
+    **{f"classes-{n}": partial(lambda n: figures.classes(by_class(n), BY_AUC), n) for n in (1, 10, 40, 41, 100)},
+    "threat-models-3": lambda: figures.threat_models(audits(*THREE), fpr=0.01),
+    "threat-models-6": lambda: figures.threat_models(audits(*SIX), fpr=0.01),
+    "threat-models-1": lambda: figures.threat_models(audits("population", count=1), fpr=0.01),
 }
 
 
@@ -164,11 +207,21 @@ def test_no_text_overlaps_another_or_leaves_the_sheet(case: str) -> None:
 @pytest.mark.parametrize("size", SIZES)
 @pytest.mark.parametrize("name", OF_ATTACKS)
 def test_every_attack_is_named_once(name: str, size: int) -> None:
+    """But in the ROC of many, which names the chosen, and where there is no other to compare with."""
     said = [text.get_text() for text in texts(OF_ATTACKS[name](size))]
-    assert {attack: said.count(attack) for attack in ATTACKS[:size]} == dict.fromkeys(ATTACKS[:size], 1)
+    named = set(
+        figures.chosen(summary(size)) if name == "roc" else [] if (name, size) == ("comparison", 1) else ATTACKS
+    )
+    assert {attack: said.count(attack) for attack in ATTACKS} == {
+        attack: int(attack in named and attack in ATTACKS[:size]) for attack in ATTACKS
+    }
 
 
-@pytest.mark.parametrize("case", ["leak-4", "roc-4", "scores-1", "confusion-4", "learning-5", "leaderboard-5"])
+FOR_BYTES = ["leak-4", "roc-4", "roc-24", "scores-1", "confusion-4", "learning-5", "leaderboard-5", "comparison-24",
+             "classes-100", "threat-models-3"]  # fmt: skip
+
+
+@pytest.mark.parametrize("case", FOR_BYTES)
 def test_same_figure_same_bytes(case: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     figures.save(CASES[case](), tmp_path / "one.png")
     with matplotlib.rc_context({"savefig.dpi": 50, "font.size": 20, "lines.linewidth": 9, "savefig.bbox": "tight"}):
@@ -197,7 +250,7 @@ def test_a_failed_save_leaves_the_old_picture_and_nothing_else(tmp_path: Path) -
 
 @pytest.mark.parametrize("n_nonmember", [600, 1000, 10_000])
 def test_log_axes_start_at_the_smallest_fpr_that_can_be_seen(n_nonmember: int) -> None:
-    figure = figures.roc(curves(4), summary(4), n_member=N_MEMBER, n_nonmember=n_nonmember)
+    figure = figures.roc(curves(4), summary(4), fpr=0.01, n_member=N_MEMBER, n_nonmember=n_nonmember)
     axes = log_panel(figure)
     assert axes.get_xlim() == pytest.approx((1 / n_nonmember, 1))
     assert axes.get_ylim() == pytest.approx((1 / n_nonmember, 1))
@@ -208,24 +261,61 @@ def test_log_axes_start_at_the_smallest_fpr_that_can_be_seen(n_nonmember: int) -
     assert {"0.01", "0.1", "1"} <= labels
 
 
-def test_roc_curves_are_the_data_as_steps_and_carry_their_auc() -> None:
-    figure = roc(6)
-    data = curves(6)
-    linear = figure.axes[0]
-    drawn = {line.get_color(): line for line in linear.lines if line.get_drawstyle() == "steps-post"}
-    assert len(drawn) == 6
-    for at, attack in enumerate(ATTACKS[:6]):
-        part = data[data["attack"] == attack]
-        np.testing.assert_array_equal(np.asarray(drawn[figures.COLOURS[at]].get_data()), part[["fpr", "tpr"]].T)
+def steps(figure: Figure) -> list[Line2D]:
+    return [line for line in figure.axes[0].lines if line.get_drawstyle() == "steps-post"]
+
+
+@pytest.mark.parametrize("size", [6, 24])
+def test_roc_curves_are_the_data_as_steps_and_carry_their_auc_and_tpr(size: int) -> None:
+    figure = roc(size)
+    drawn = [np.asarray(line.get_data()) for line in steps(figure)]
+    assert len(drawn) == size
+    for attack, part in curves(size).groupby("attack"):
+        assert sum(np.array_equal(line, part[["fpr", "tpr"]].T) for line in drawn) == 1, attack
     said = {text.get_text() for text in texts(figure)}
-    assert {"0.600 [0.590, 0.610]", "0.500 [0.490, 0.510]", "guessing"} <= said
+    best = "0.600 [0.590, 0.610]", "0.960 [0.950, 0.970]"
+    assert {best[size == 24], "guessing"} <= said
+    assert ("0.0920 [0.0690, 0.1400]" in said) == (size == 24)
     assert any("1,197 members" in text and "600 non-members" in text for text in said)
 
 
-def test_no_two_of_fifteen_attacks_look_alike() -> None:
-    looks = {(line.get_color(), str(line._unscaled_dash_pattern)) for line in roc(15).axes[0].lines  # type: ignore[attr-defined]
-             if line.get_drawstyle() == "steps-post"}  # fmt: skip
-    assert len(looks) == 15
+def test_of_many_roc_curves_a_few_are_in_colour_and_over_the_others() -> None:
+    figure = roc(24)
+    lines = steps(figure)
+    coloured = [line for line in lines if line.get_color() != figures.GREY]
+    others = [line for line in lines if line.get_color() == figures.GREY]
+    assert (len(coloured), len(others)) == (6, 18)
+    assert len({line.get_color() for line in coloured}) == 6
+    assert max(line.get_linewidth() for line in others) < min(line.get_linewidth() for line in coloured)
+    assert max(line.get_zorder() for line in others) < min(line.get_zorder() for line in coloured)
+    said = {text.get_text() for text in texts(figure)}
+    assert {"18 other attacks", "0.500 to 0.880", "0.0000 to 0.0760"} <= said
+
+
+def test_the_chosen_are_the_best_what_a_reader_looks_for_and_then_the_next_best() -> None:
+    many = summary(24)
+    many["entropy"]["tpr"] = 0.9  # the best at the low FPR
+    assert figures.chosen(many) == ["stacked", "quantile", "bavaria_t", "learned", "entropy", "loss"]
+    many["population"] |= {"auc": 0.99}
+    assert figures.chosen(many)[:2] == ["population", "stacked"]
+    assert figures.chosen({name: many[name] | {"tpr": np.nan} for name in many})[:2] == ["population", "stacked"]
+    assert figures.chosen(summary(7)) == ATTACKS[6::-1]
+
+
+def test_loss_learned_and_stacked_keep_their_colours_and_no_two_attacks_look_alike() -> None:
+    looks: dict[str, int] = {}
+    for attacks in (
+        ["loss"],
+        ["entropy", "stacked", "loss"],
+        ["loss", "learned"],
+        ATTACKS[:7],
+        figures.chosen(summary(24)),
+    ):
+        places = figures._places(attacks)
+        assert len(set(places.values())) == len(attacks)
+        for attack in {"loss", "learned", "stacked"} & set(attacks):
+            assert looks.setdefault(attack, places[attack]) == places[attack]
+    assert len(looks) == 3
 
 
 def test_confusion_gives_counts_and_shares_of_the_row() -> None:
@@ -299,6 +389,182 @@ def test_missing_evidence_is_said_and_not_drawn() -> None:
     assert not any("nan" in text for text in said)
 
 
+def points(line: Line2D) -> list[tuple[float, float]]:
+    x, y = (np.asarray(ends, dtype=np.float64) for ends in line.get_data())
+    return [(float(a), float(b)) for a, b in zip(x, y, strict=True)]
+
+
+def at(lines: list[Line2D]) -> list[float]:
+    """Where the vertical lines stand that run over the height of their panel."""
+    return [points(line)[0][0] for line in lines if [y for _, y in points(line)] == [0, 1]]
+
+
+def test_comparison_has_a_cell_a_pair_and_a_ring_where_it_is_not_sure() -> None:
+    figure = figures.comparison(pairs(4))
+    cells: dict[tuple[float, float], Any] = {patch.get_xy(): patch for patch in figure.axes[0].patches}  # type: ignore[attr-defined]
+    assert set(cells) == {(column, row) for row, column in combinations(range(4), 2)}
+    shade = {place: cell.get_facecolor()[0] for place, cell in cells.items()}  # the less red, the bluer
+    assert shade[3, 0] < shade[2, 0] < shade[1, 0]
+    assert shade[1, 0] == shade[2, 1] == shade[3, 2]
+    rings = {points(line)[0] for line in figure.axes[0].lines}
+    assert rings == {(1.5, 0.5), (2.5, 1.5), (3.5, 2.5)}
+    said = {text.get_position(): text.get_text() for text in figure.axes[0].texts}
+    assert said == {(2.5, 0.5): ".04", (3.5, 0.5): ".06", (3.5, 1.5): ".04"}
+
+
+def test_comparison_names_the_better_attack_left_of_its_row_and_the_worse_one_under_its_column() -> None:
+    figure = figures.comparison(pairs(5))
+    boxes = {text.get_text(): box(text) for text in texts(figure)}
+    transform = figure.axes[0].transData
+    for place, attack in enumerate(reversed(ATTACKS[:5])):  # the best first
+        (left, bottom), (right, top) = transform.transform([(place, place + 1), (place + 1, place)])
+        assert bottom < (boxes[attack].y0 + boxes[attack].y1) / 2 < top
+        assert left < boxes[attack].x1 < right
+
+
+def test_comparison_of_a_difference_too_small_to_write_does_not_say_zero() -> None:
+    frame = pairs(2).assign(auc_difference=0.004, auc_p_holm=0.001)
+    assert [text.get_text() for text in figures.comparison(frame).axes[0].texts] == ["<.01"]
+
+
+def dots(figure: Figure, panel: int, colour: str) -> dict[int, float]:
+    """Row -> value of the dots in one colour; rows are counted from the top."""
+    drawn = [points(line) for line in figure.axes[panel].lines if line.get_color() == colour]
+    return {round(dot[0][1]): dot[0][0] for dot in drawn if len(dot) == 1}
+
+
+def test_classes_are_sorted_by_the_best_attack_with_the_loss_beside_it() -> None:
+    frame = by_class(5)
+    turned = frame["attack"] == "loss"
+    frame.loc[turned, ["auc", "auc_low", "auc_high"]] = 1 - frame.loc[turned, ["auc", "auc_low", "auc_high"]].to_numpy()
+    figure = figures.classes(frame, BY_AUC)
+    rows = sorted((-box(text).y0, text.get_text()) for text in texts(figure))
+    assert [said for _, said in rows if said in set(frame["class"])] == ["4", "3", "2", "1", "5"]
+    assert dots(figure, 0, figures.BLUE) == pytest.approx({0: 0.86, 1: 0.77, 2: 0.68, 3: 0.59})  # class 5 has none
+    assert dots(figure, 0, figures.MUTED) == pytest.approx({0: 0.14, 1: 0.23, 2: 0.32, 3: 0.41})
+    said = [text for _, text in rows]
+    assert {"0.860 [0.810, 0.910]", "one kind only", "1,004", "all classes alike: p = 0.012"} <= {
+        part for text in said for part in text.split("      ")
+    }
+    assert not any("nan" in text for text in said)
+    assert at(list(figure.axes[0].lines)) == [0.5, 0.7]
+
+
+def test_of_many_classes_the_most_and_the_least_exposed_are_drawn() -> None:
+    figure = figures.classes(by_class(100), BY_AUC)
+    said = [text.get_text() for text in texts(figure)]
+    drawn = [int(text) for text in said if text in set(by_class(100)["class"])]
+    assert {name for name in drawn if name > 50} >= set(range(80, 100))
+    assert len(dots(figure, 0, figures.BLUE)) == len(dots(figure, 0, figures.MUTED)) == 40
+    values = sorted(dots(figure, 0, figures.BLUE).values())
+    assert values == pytest.approx([0.5 + 0.45 * at / 100 for at in [*range(1, 21), *range(80, 100)]])
+    assert any(text.startswith("60 classes between them are left out") for text in said)
+
+
+def test_classes_without_a_better_attack_are_those_of_the_loss_alone() -> None:
+    figure = figures.classes(by_class(4, ("loss",)), {"loss": BY_AUC["loss"]})
+    assert len(dots(figure, 0, figures.BLUE)) == 3
+    assert dots(figure, 0, figures.MUTED) == {}
+
+
+def test_threat_models_have_a_row_an_attack_by_its_best_auc_and_a_colour_each() -> None:
+    labels = "first", "second", "third"
+    given = audits(*labels)
+    given["first"][0] |= {"auc": 0.99, "auc_high": 0.995}  # correctness, the worst elsewhere
+    figure = figures.threat_models(given, fpr=0.01)
+    rows = sorted((-box(text).y0, text.get_text()) for text in texts(figure))
+    order = [said for _, said in rows if said in ATTACKS]
+    assert order == ["correctness", *reversed(ATTACKS[1:])]
+    for label, colour in zip(labels, figures.COLOURS, strict=False):
+        auc = {order.index(one["attack"]): one["auc"] for one in given[label]}
+        assert dots(figure, 0, colour) == pytest.approx(auc)
+        tpr = {order.index(one["attack"]): one.get("tpr_at_fpr_0_01") for one in given[label]}
+        start = figure.axes[1].get_xlim()[0]
+        known = {at: max(value, start) for at, value in tpr.items() if value is not None}
+        assert dots(figure, 1, colour) == pytest.approx(known)
+    missing = order.index(ATTACKS[1]), order.index(ATTACKS[2])
+    assert missing[0] not in dots(figure, 0, figures.BLUE)
+    assert missing[0] in dots(figure, 0, figures.VERMILION)
+    assert missing[1] not in dots(figure, 1, figures.BLUE)
+    assert [axes.get_xscale() for axes in figure.axes] == ["linear", "log"]
+    for axes, guess in zip(figure.axes, (0.5, 0.01), strict=True):
+        assert at(list(axes.lines)) == [guess]
+
+
+def test_a_tpr_of_zero_is_an_arrow_at_the_edge_of_the_log_axis() -> None:
+    figure = figures.threat_models(audits("population"), fpr=0.01)
+    arrows = [line for line in figure.axes[1].lines if line.get_marker() == "<"]
+    assert [points(line)[0][0] for line in arrows] == [figure.axes[1].get_xlim()[0]]
+
+
+def test_threat_models_differ_in_more_than_colour() -> None:
+    figure = figures.threat_models(audits(*SIX), fpr=0.01)
+    markers = {str(line.get_marker()) for line in figure.axes[0].lines if len(points(line)) == 1}
+    assert len(markers) == 6
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_no_figure_is_wider_than_a_readme_or_too_tall_to_look_at(case: str) -> None:
+    width, height = CASES[case]().get_size_inches()
+    assert width <= figures.WIDTH
+    assert height <= 13
+
+
+DAMAGED: dict[str, tuple[Path, Any, str]] = {
+    "an entry lacks keys": (
+        paths.ATTACK_METRICS,
+        [{"attack": "loss", "auc": 0.6, "auc_low": 0.5, "auc_high": 0.7}],
+        "no 'n_member', 'n_nonmember'",
+    ),
+    "no list": (paths.ATTACK_METRICS, {}, "no list of attacks"),
+    "an empty list": (paths.ATTACK_METRICS, [], "no list of attacks"),
+    "no entries": (
+        paths.ATTACK_METRICS,
+        [3],
+        "no 'attack', 'auc', 'auc_low', 'auc_high', 'n_member', 'n_nonmember'",
+    ),
+    "an entry lacks the limits of a TPR that its records resolve": (
+        paths.ATTACK_METRICS,
+        [dict.fromkeys(report.WANTED[paths.ATTACK_METRICS], 100) | {"tpr_at_fpr_0_01": 0.5}],
+        "no 'tpr_at_fpr_0_01_low', 'tpr_at_fpr_0_01_high'",
+    ),
+    "a CSV lacks columns": (
+        paths.CLASSES,
+        "attack,class,n_member,auc_low\nloss,0,3,0.5\n",
+        "no 'n_nonmember', 'auc', 'auc_high'",
+    ),
+    "a CSV lacks an attack": (
+        paths.ROC_CURVES,
+        "attack,fpr,tpr\nentropy,0,1\n",
+        "no attack 'loss', which metrics/attacks.json has",
+    ),
+    "a CSV has an attack too much": (
+        paths.ROC_CURVES,
+        "attack,fpr,tpr\nloss,0,0\nentropy,0,1\n",
+        "no attack 'entropy', which plots/roc.csv has",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", DAMAGED)
+def test_a_file_damaged_by_hand_is_named_with_what_it_lacks(
+    case: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    path, content, lacks = DAMAGED[case]
+    path.parent.mkdir()
+    path.write_text(content if isinstance(content, str) else json.dumps(content))
+    file = paths.ATTACK_METRICS if "too much" in case else path
+    said = f"{file}: damaged: {lacks}; delete it, then `dvc repro` makes it anew"
+    with pytest.raises(InputError, match=f"^{re.escape(said)}$"):
+        report.table(path, ["loss"]) if path.suffix == ".csv" else report.read_measured(0.01)
+
+
+def test_every_file_that_the_report_reads_is_checked() -> None:
+    read = re.findall(r"(?:table|complete|read_json|read_csv)\(paths\.(\w+)", Path(report.__file__).read_text())
+    assert {getattr(paths, name) for name in read} == set(report.WANTED)
+
+
 def test_figures_leave_matplotlib_as_it_was() -> None:
     with matplotlib.rc_context({"font.size": 21.0, "axes.grid": False}):  # not what this file sets
         before = dict(matplotlib.rcParams)
@@ -321,6 +587,8 @@ TEMPLATES = {
     "learning": {"model", "train_loss", "train_accuracy", "test_accuracy", "rev"},
     "leaderboard": {"auc_std", "fold_aucs", "rev"},
     "attacks": {"auc_low", "auc_high", "rev"},
+    "comparisons": {"auc_difference", "auc_low", "auc_high", "auc_p_holm", "rev"},
+    "classes": {"attack", "auc_low", "auc_high", "n_member", "n_nonmember", "rev"},
 }
 
 NUMBERS = {
@@ -333,6 +601,8 @@ NUMBERS = {
         "learning": ("epoch", "train_loss", "train_accuracy", "test_accuracy"),
         "leaderboard": ("auc_mean", "auc_std"),
         "attacks": ("auc", "auc_low", "auc_high"),
+        "comparisons": ("auc_difference", "auc_p_holm"),
+        "classes": ("auc", "auc_low", "auc_high", "n_member", "n_nonmember"),
     }.items()
 }
 
@@ -366,3 +636,25 @@ def test_template_has_what_dvc_fills_in(name: str) -> None:
         assert (curve["color"]["field"], curve["strokeDash"]["field"]) == ("attack", "rev")
         assert zooms[0]["mark"]["interpolate"] == "step-after"
         assert (curve["x"]["scale"].get("type") == "log") == (name == "roc_log")
+        # Each attack has a colour to itself; a few are picked from the start, the others faint until they are.
+        colours = curve["color"]["scale"]["range"]
+        assert len(set(colours)) == len(colours) >= len(ATTACKS)
+        picked = next(param for param in zooms[0]["params"] if isinstance(param, dict))
+        assert (curve["opacity"]["condition"]["param"], picked["bind"]) == (picked["name"], "legend")
+        first = [value["attack"] for value in picked["value"]]
+        assert {"loss", "learned", "stacked"} <= set(first) <= set(ATTACKS)
+        assert len(first) <= figures.MOST
+    if name in ("attacks", "comparisons", "classes"):
+        assert all(f"<DVC_METRIC_{anchor}>" in text for anchor in ("X", "Y", "X_LABEL", "Y_LABEL"))
+
+
+def test_templates_overlay_revisions_or_set_them_side_by_side() -> None:
+    templates = {name: json.loads((ROOT / ".dvc" / "plots" / f"{name}.json").read_text("utf-8")) for name in TEMPLATES}
+    assert templates["comparisons"]["facet"]["row"]["field"] == "rev"
+    assert templates["comparisons"]["resolve"]["scale"] == {
+        "x": "independent",
+        "y": "independent",
+    }  # each its own order
+    assert templates["classes"]["facet"]["field"] == "attack"
+    for layer in templates["classes"]["spec"]["layer"]:
+        assert layer["encoding"]["yOffset"]["field"] == layer["encoding"]["color"]["field"] == "rev"

@@ -1,9 +1,10 @@
 """Every picture of the audit: pure functions from tables to matplotlib figures, and one way to save them.
 
 This is the only file that draws with matplotlib. A figure is laid out in inches on a sheet that a README
-shows at about 100 pixels an inch (8 inches: 800 pixels) and that is saved at twice that. Attacks keep their
-colour and line style by their order in the table, so that two runs can be laid side by side; colour never
-carries a meaning alone. No global state is left behind: pyplot is not used, and the style is in force only
+shows at about 100 pixels an inch (8 inches: 800 pixels) and that is saved at twice that. An audit has
+up to 24 attacks: where that many colours could not be told apart, a few attacks are drawn in colour and the others in
+grey (`chosen`), and a few of them keep their colour in every run, so that two runs can be laid side by side; colour
+never carries a meaning alone. No global state is left behind: pyplot is not used, and the style is in force only
 while a figure is made or saved.
 """
 
@@ -33,7 +34,7 @@ from matplotlib.ticker import (
 )
 from numpy.typing import NDArray
 
-from mia import atomic
+from mia import atomic, metrics
 
 DPI = 200
 WIDTH = 8.0  # inches
@@ -42,11 +43,18 @@ WIDTH = 8.0  # inches
 BLUE, VERMILION, GREEN, ORANGE = "#0072B2", "#D55E00", "#009E73", "#E69F00"
 PURPLE, SKY, BLACK = "#CC79A7", "#56B4E9", "#000000"
 COLOURS = (BLUE, VERMILION, GREEN, PURPLE, ORANGE, SKY, BLACK)
-# Seven colours and five dashes: 35 attacks before a pair comes back, and neighbours differ in both.
 DASHES: tuple[tuple[float, ...], ...] = ((), (5, 1.6), (1.2, 1.2), (6, 1.5, 1.2, 1.5), (9, 2))
+MARKERS = ("o", "s", "D", "^", "v", "P", "X")
+# As many curves as there are colours can be told apart; an audit has up to 24 attacks.
+MOST = len(COLOURS)
+# What a reader looks for first, in every audit by the same colour, so that two runs can be laid side by side.
+ALWAYS = {"loss": 1, "learned": 2, "stacked": 0}  # attack -> its place in COLOURS
 # A curve of so few points gets a dot at each: one of two or three thresholds is mostly corner.
 FEW = 12
 INK, MUTED, GRID, PALE = "#222222", "#5F6368", "#E4E6E8", "#F4F5F6"
+NOT_APART = 0.05  # from this adjusted p-value on, two attacks are not to be told apart
+FEW_CLASSES = 20  # of more than twice as many, so many of the most and of the least exposed
+GREY = "#B4B8BC"  # of curves that are there for comparison only
 
 STYLE: dict[str, Any] = {
     "axes.axisbelow": True,
@@ -165,25 +173,46 @@ def leak(summary: Mapping[str, Mapping[str, float]], *, fpr: float) -> Figure:
         return figure
 
 
-def roc(curves: pd.DataFrame, summary: Mapping[str, Mapping[str, float]], *, n_member: int, n_nonmember: int) -> Figure:
+def chosen(summary: Mapping[str, Mapping[str, float]]) -> list[str]:
+    """Return the attacks that are drawn in colour, best first: all of up to seven; of more, six at the most.
+
+    summary: attack -> auc, tpr (at one low FPR; NaN where unknown). Of more than seven: the best by AUC, the best
+    by TPR, loss, learned and stacked; then the next by AUC, until there are six.
+    """
+    ranked = sorted(summary, key=lambda attack: -summary[attack]["auc"])
+    if len(ranked) <= MOST:
+        return ranked
+    strict = max(ranked, key=lambda attack: np.nan_to_num(summary[attack]["tpr"], nan=-1.0))
+    first = dict.fromkeys([ranked[0], strict, *(attack for attack in ALWAYS if attack in summary), *ranked])
+    picked = list(first)[: MOST - 1]
+    return [attack for attack in ranked if attack in picked]
+
+
+def roc(
+    curves: pd.DataFrame, summary: Mapping[str, Mapping[str, float]], *, fpr: float, n_member: int, n_nonmember: int
+) -> Figure:
     """ROC curves of all attacks, on linear and on log-log axes; the second shows what few false alarms buy.
 
+    The `chosen` have a colour and a line in the legend, the others are thin and grey.
     curves: attack, fpr, tpr; a row a threshold, from strict to lax. Drawn as steps, so that a curve shows no
     rate which a threshold cannot reach; where many scores tie (correctness) the area under the steps is
     therefore less than the AUC, which counts a tie as one half. The log panel starts at 1 / `n_nonmember`,
     the smallest FPR that can be observed; what lies below (an FPR of 0 above all) is drawn on its edge.
-    summary: attack -> auc, auc_low, auc_high.
+    summary: attack -> auc, auc_low, auc_high, tpr, tpr_low, tpr_high; the last three at FPR `fpr`, NaN where the
+    non-members cannot resolve it.
     """
     with _style():
         attacks = list(dict.fromkeys(curves["attack"]))
         sizes = curves["attack"].value_counts()
-        looks = {attack: _look(at, few=sizes[attack] <= FEW) for at, attack in enumerate(attacks)}
-        ranked = sorted(attacks, key=lambda attack: -summary[attack]["auc"])
-        names = max(_width(_sheet(1, 1), name, 8.5) for name in attacks)
-        row, sample, numbers = 0.185, 0.5, 1.35
-        columns = 2 if len(attacks) > 3 and 2 * (names + sample + numbers + 0.15) + 0.3 < WIDTH - 0.65 else 1
-        deep = -(-len(attacks) // columns)
-        legend = row * deep + 0.52
+        shown = chosen({attack: summary[attack] for attack in attacks})
+        others = [attack for attack in attacks if attack not in shown]
+        places = _places([attack for attack in attacks if attack in shown])
+        looks = {attack: _look(places[attack], few=sizes[attack] <= FEW) for attack in shown}
+        thin = {"color": GREY, "linewidth": 0.7}
+        rows = [(attack, looks[attack], _auc(summary[attack]), _tpr(summary[attack])) for attack in shown]
+        names = max(_width(_sheet(1, 1), name, 8.5) for name in [*shown, "00 other attacks"])
+        row, sample, numbers = 0.185, 0.5, 1.85
+        legend = row * (len(rows) + bool(others)) + 0.52
         side, bottom, left = 3.2, legend + 0.42, 0.62
         figure = _sheet(WIDTH, bottom + side + 0.58)
         linear = _axes(figure, left, bottom, side, side)
@@ -210,24 +239,37 @@ def roc(curves: pd.DataFrame, summary: Mapping[str, Mapping[str, float]], *, n_m
             va="top",
             rotation_mode="anchor",
         )
-        for attack in reversed(ranked):  # the best is drawn last, on top
+        for attack in [*others, *reversed(shown)]:  # the best is drawn last, on top
             points = curves[curves["attack"] == attack]
-            fpr, tpr = (points[name].to_numpy(np.float64) for name in ("fpr", "tpr"))
-            linear.plot(fpr, tpr, drawstyle="steps-post", zorder=2, **looks[attack])
-            on_axes = np.flatnonzero((fpr > 0) & (tpr > 0)).tolist()  # a dot on the edge would be a lie
-            fpr, tpr = np.maximum(fpr, floor), np.maximum(tpr, floor)
-            log.plot(fpr, tpr, drawstyle="steps-post", zorder=2, markevery=on_axes, **looks[attack])
-        pair = (WIDTH - left - 0.2) / columns
-        block = names + sample + numbers + 0.15
-        for column in range(columns):
-            x = left + column * pair
-            _put(figure, x + sample, legend - 0.3, "attack", color=MUTED, fontsize=8)
-            _put(figure, x + block, legend - 0.3, "AUC [95 %]", color=MUTED, fontsize=8, ha="right")
-        for at, attack in enumerate(ranked):
-            x, y = left + at // deep * pair, legend - 0.48 - row * (at % deep)
-            _key(figure, x, y, **looks[attack])
-            _put(figure, x + sample, y, attack)
-            _put(figure, x + block, y, _interval(*_auc(summary[attack]), 3), ha="right")
+            x, y = (points[name].to_numpy(np.float64) for name in ("fpr", "tpr"))
+            on_axes = np.flatnonzero((x > 0) & (y > 0)).tolist()  # a dot on the edge would be a lie
+            look = {**looks[attack], "zorder": 2} if attack in shown else {**thin, "zorder": 1.7}
+            linear.plot(x, y, drawstyle="steps-post", **look)
+            log.plot(np.maximum(x, floor), np.maximum(y, floor), drawstyle="steps-post", markevery=on_axes, **look)
+        ends = [left + sample + names + numbers + at * (numbers + 0.1) for at in range(2)]
+        head = legend - 0.3
+        _put(figure, left + sample, head, "attack", color=MUTED, fontsize=8)
+        for end, said in zip(ends, ("AUC [95 %]", f"TPR at FPR {_share(fpr)} [95 %]"), strict=True):
+            _put(figure, end, head, said, color=MUTED, fontsize=8, ha="right")
+        for at, (attack, look, auc, tpr) in enumerate(rows):
+            y_row = head - 0.18 - row * at
+            _key(figure, left, y_row, **look)
+            _put(figure, left + sample, y_row, attack)
+            _put(figure, ends[0], y_row, _interval(*auc, 3), ha="right")
+            known = np.isfinite(tpr[0])
+            said = _interval(*tpr, 4) if known else "too few non-members"
+            _put(figure, ends[1], y_row, said, ha="right", color=INK if known else MUTED)
+        if others:
+            y_row = head - 0.18 - row * len(rows)
+            _key(figure, left, y_row, **thin)
+            plural = f"{len(others)} other attack{'s' if len(others) > 1 else ''}"
+            _put(figure, left + sample, y_row, plural, color=MUTED)
+            _put(figure, ends[1] + 0.25, y_row, "(by name: plots/leak.png)", color=MUTED, fontsize=8)
+            for end, key, digits in zip(ends, ("auc", "tpr"), (3, 4), strict=True):
+                values = _finite([summary[attack][key] for attack in others])
+                if values.size:
+                    said = f"{values.min():.{digits}f} to {values.max():.{digits}f}"
+                    _put(figure, end, y_row, said, ha="right", color=MUTED)
         said = f"{n_member:,} members, {n_nonmember:,} non-members: the smallest FPR above 0 is {floor:.2g}"
         _put(figure, WIDTH - 0.2, _height(figure) - 0.12, said, ha="right", color=MUTED, fontsize=8)
         return figure
@@ -241,14 +283,14 @@ def scores(bins: pd.DataFrame) -> Figure:
     """
     with _style():
         attacks = list(dict.fromkeys(bins["attack"]))
-        widest = max(_width(_sheet(1, 1), name, 9, "bold") for name in attacks)
-        columns = next(n for n in (3, 2, 1) if n == 1 or (n * (widest + 0.55) < WIDTH - 0.6 and n <= len(attacks)))
-        rows = -(-len(attacks) // columns)
-        left, gap_x, gap_y, bottom, top = 0.98, 0.55, 0.62, 0.52, 0.66
-        width, height = (
-            (WIDTH - left - 0.15 - gap_x * (columns - 1)) / columns,
-            1.25 if len(attacks) > 3 else 1.7,
-        )
+        size = 9.0 if len(attacks) <= 6 else 8.0  # of the names
+        widest = max(_width(_sheet(1, 1), name, size, "bold") for name in attacks)
+        left, right, gap_x, gap_y, bottom, top = 0.98, 0.15, 0.5, 0.56, 0.52, 0.66
+        # A name may run on into the space between two panels, the last one of a row up to the sheet's edge.
+        wide = {n: (WIDTH - left - right - gap_x * (n - 1)) / n for n in (1, 2, 3)}
+        columns = max(n for n in wide if n == 1 or (n <= len(attacks) and widest < wide[n] + right - 0.05))
+        rows, width = -(-len(attacks) // columns), wide[columns]
+        height = 1.7 if rows == 1 else 1.25 if rows <= 4 else 0.9
         figure = _sheet(WIDTH, bottom + rows * height + (rows - 1) * gap_y + top)
         for at, attack in enumerate(attacks):
             column, row = at % columns, at // columns
@@ -263,7 +305,7 @@ def scores(bins: pd.DataFrame) -> Figure:
             margin = 0.02 * (edges[-1] - edges[0]) or 0.5
             axes.set_xlim(edges[0] - margin, edges[-1] + margin)
             axes.set_ylim(0, 1.08 * max(members.max(), others.max(), 1e-9))
-            axes.set_title(attack, fontsize=9)
+            axes.set_title(attack, fontsize=size, pad=4)
             axes.xaxis.set_major_locator(_ticks(4))
             axes.yaxis.set_major_locator(_ticks(3))
             axes.grid(False, axis="x")
@@ -351,6 +393,266 @@ def confusion(counts: pd.DataFrame) -> Figure:
         if figure.get_figwidth() > 6:
             note = note.replace("\n", " ")
         _put(figure, 0.1, _height(figure) - 0.22, note, color=MUTED, fontsize=8)
+        return figure
+
+
+def comparison(frame: pd.DataFrame) -> Figure:
+    """Is one attack better than another? A cell a pair: by how much the AUC differs, or a ring where that is not sure.
+
+    frame: attack_a, attack_b, auc_difference, auc_p_holm; a row a pair, attack_a the one with the higher AUC. Each name
+    stands once, at the end of its row and under its column: the better attack lies left of a cell, the worse one below.
+    A ring: Holm's adjusted p is `NOT_APART` or more. One attack has no pair, and the figure says so.
+    """
+    with _style():
+        wins = frame["attack_a"].value_counts()
+        named = list(dict.fromkeys([*frame["attack_a"], *frame["attack_b"]]))
+        names = sorted(named, key=lambda name: -int(wins.get(name, 0)))
+        if not names:
+            figure = _sheet(WIDTH, 0.5)
+            _put(figure, 0.1, 0.25, "One attack: there is no other to compare it with.", color=MUTED)
+            return figure
+        count, bottom, top = len(names), 0.95, 0.5
+        lengths = [_width(_sheet(1, 1), name, 8.5) for name in names]
+        # The name of row i ends under column i: room is short for the first rows only.
+        cell = min(0.5, *((WIDTH - 0.35 - lengths[at]) / (count - 1 - at) for at in range(count - 1)))
+        left = 0.2 + max(length - cell * at for at, length in enumerate(lengths))
+        side = cell * (count - 1)
+        figure = _sheet(max(left + side + 0.15, 5.2), bottom + side + cell + top)
+        axes = _axes(figure, left, bottom + cell, side, side)
+        axes.set(xlim=(1, count), ylim=(count - 1, 0), xticks=[], yticks=[])
+        axes.grid(False)
+        for spine in axes.spines.values():
+            spine.set_visible(False)
+        shades = matplotlib.colors.LinearSegmentedColormap.from_list("differences", ["#F2F7FB", "#5AA2CF"])
+        most = max(float(frame["auc_difference"].max()), 1e-4)
+        places = {name: at for at, name in enumerate(names)}
+        for pair in frame[["attack_a", "attack_b", "auc_difference", "auc_p_holm"]].itertuples(index=False):
+            row, column = places[str(pair.attack_a)], places[str(pair.attack_b)]
+            difference, p = float(pair.auc_difference), float(pair.auc_p_holm)  # type: ignore[arg-type]
+            face = shades(difference / most)
+            axes.add_patch(Rectangle((column, row), 1, 1, facecolor=face, edgecolor="white", linewidth=1))
+            if p < NOT_APART:
+                said = f"{difference:.2f}".lstrip("0") if difference >= 0.005 else "<.01"
+                axes.text(column + 0.5, row + 0.5, said, ha="center", va="center", fontsize=6.5 if cell < 0.4 else 8)
+            else:
+                _ring(axes, column + 0.5, row + 0.5)
+        for at, name in enumerate(names):
+            _put(figure, left + cell * at - 0.06, bottom + cell * (count - at - 0.5), name, ha="right")
+        said = "AUC of the attack left of a cell, less that of the attack below it"
+        _put(figure, 0.1, _height(figure) - 0.2, said, weight="bold", fontsize=9)
+        bar = _axes(figure, 0.3, 0.5, 2.0, 0.12)
+        bar.grid(False)
+        bar.imshow(np.linspace(0, 1, 128)[None], aspect="auto", cmap=shades, extent=(0, most, 0, 1))
+        bar.set(yticks=[], xlim=(0, most))
+        bar.xaxis.set_major_locator(_ticks(4))
+        bar.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:.3g}"))
+        bar.set_xlabel("difference of AUC", fontsize=8)
+        keys = _axes(figure, 2.6, 0.44, 0.24, 0.24)
+        keys.set(xlim=(0, 1), ylim=(0, 1))
+        keys.set_axis_off()
+        _ring(keys, 0.5, 0.5)
+        said = f"not to be told apart: p ≥ {NOT_APART:g}\n(DeLong, adjusted after Holm)"
+        _put(figure, 2.92, 0.56, said, fontsize=8, linespacing=1.4)
+        return figure
+
+
+def classes(frame: pd.DataFrame, attacks: Mapping[str, Mapping[str, float]]) -> Figure:
+    """Whose records does the model give away? A row a class: AUC of the best attack, the loss in grey beside it.
+
+    frame: attack, class, n_member, n_nonmember, auc, auc_low, auc_high; the last three NaN where a class has records of
+    one kind only. attacks: attack -> auc (over all classes, drawn as a line) and, where known, classes_alike_p.
+    Of more than 40 classes the 20 most exposed and the 20 least.
+    """
+    with _style():
+        best = max(attacks, key=lambda attack: attacks[attack]["auc"])
+        ranked = frame[frame["attack"] == best].sort_values("auc", ascending=False, kind="stable")
+        left_out = len(ranked) - 2 * FEW_CLASSES
+        if left_out > 0:
+            measured = ranked[ranked["auc"].notna()]
+            ranked = pd.concat([measured.head(FEW_CLASSES), measured.iloc[FEW_CLASSES:].tail(FEW_CLASSES)])
+            left_out = int((frame["attack"] == best).sum()) - len(ranked)
+        drawn = [(best, BLUE, "o")]
+        if best != "loss" and (frame["attack"] == "loss").any():
+            drawn.append(("loss", MUTED, "D"))
+        names = [str(name) for name in ranked["class"]]
+        gap = 1 if left_out > 0 else 0  # a row for what is left out
+        places = [at + (gap if left_out > 0 and at >= FEW_CLASSES else 0) for at in range(len(names))]
+        count, pitch, bottom, top = len(names) + gap, 0.22 if len(names) > 12 else 0.27, 0.55, 0.86
+        figure = _sheet(WIDTH, bottom + pitch * count + top)
+        left = 0.2 + max(_width(figure, name, 8.5) for name in [*names, "class"])
+        columns = (1.55, 0.7, 0.9)  # AUC, members, non-members
+        width = WIDTH - left - sum(columns) - 0.15
+        axes = _axes(figure, left, bottom, width, pitch * count)
+        axes.set_ylim(count - 0.5, -0.5)
+        axes.spines["left"].set_visible(False)
+        axes.yaxis.set_major_locator(NullLocator())
+        axes.grid(False, axis="y")
+        axes.axvline(0.5, color=INK, linewidth=1.0, dashes=(2, 1.5), zorder=1.5)
+        axes.axvline(attacks[best]["auc"], color=BLUE, linewidth=0.9, zorder=1.4)
+        for at in places[::2]:
+            axes.axhspan(at - 0.5, at + 0.5, color=PALE, linewidth=0, zorder=0)
+        reach = [0.48, 0.52]
+        for at_attack, (attack, colour, marker) in enumerate(drawn):
+            of_class = frame[frame["attack"] == attack].set_index("class")
+            apart = 0.0 if len(drawn) == 1 else (-0.16, 0.2)[at_attack]
+            for at, name in zip(places, ranked["class"], strict=True):
+                auc, low, high = (float(of_class.loc[name, key]) for key in ("auc", "auc_low", "auc_high"))
+                if not np.isfinite(auc):
+                    continue
+                thick = 1.8 if attack == best else 1.1
+                axes.plot([low, high], [at + apart] * 2, color=colour, linewidth=thick, zorder=2 - 0.1 * at_attack)
+                axes.plot(
+                    [auc],
+                    [at + apart],
+                    marker=marker,
+                    markersize=5.0 if attack == best else 3.2,
+                    markeredgewidth=1.2,
+                    color=colour,
+                    markerfacecolor=colour if low > 0.5 else "white",
+                    clip_on=False,
+                    zorder=3 - 0.1 * at_attack,
+                )
+                reach += [*_finite([low, auc, high])]
+        axes.set_xlim(max(min(reach) - 0.01, 0.0), min(max(reach) + 0.01, 1.0))
+        axes.xaxis.set_major_locator(_ticks(6))
+        axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:.3g}"))
+        axes.set_xlabel("AUC within the class")
+        ends = np.cumsum([left + width, *columns])
+        high_up = bottom + pitch * count
+        _put(figure, left - 0.1, high_up + 0.14, "class", ha="right", color=MUTED, fontsize=8)
+        for end, said in zip(ends[1:], (f"{best} [95 %]", "members", "non-members"), strict=True):
+            _put(figure, float(end), high_up + 0.14, said, ha="right", color=MUTED, fontsize=8)
+        for at, row in zip(places, ranked.to_dict("records"), strict=True):
+            y = bottom + pitch * (count - at - 0.5)
+            known = np.isfinite(row["auc"])
+            said = _interval(row["auc"], row["auc_low"], row["auc_high"], 3) if known else "one kind only"
+            _put(figure, left - 0.1, y, str(row["class"]), ha="right")
+            _put(figure, float(ends[1]), y, said, ha="right", fontsize=8, color=INK if known else MUTED)
+            for end, key in zip(ends[2:], ("n_member", "n_nonmember"), strict=True):
+                _put(figure, float(end), y, f"{row[key]:,}", ha="right", fontsize=8)
+        if left_out > 0:
+            y = bottom + pitch * (count - FEW_CLASSES - 0.5)
+            said = f"{left_out} classes between them are left out: plots/classes.csv has all"
+            paper = {"facecolor": "white", "edgecolor": "none", "pad": 1.5}
+            _put(figure, left + width / 2, y, said, ha="center", fontsize=8, color=MUTED, bbox=paper)
+        y, x = _height(figure) - 0.2, 0.15
+        for attack, colour, marker in drawn:
+            _key(figure, x, y, color=colour, linewidth=1.8)
+            _dot(figure, x + 0.19, y, color=colour, marker=marker)
+            said = f"{attack}{', the best attack over all' if attack == best else ''}"
+            _put(figure, x + 0.46, y, said)
+            x += 0.46 + _width(figure, said, 8.5) + 0.3
+        notes = ["dashed line: guessing", f"blue line: all classes ({attacks[best]['auc']:.3f})"]
+        alike = attacks[best].get("classes_alike_p")
+        if alike is not None and np.isfinite(alike):
+            notes.append(f"all classes alike: p = {alike:.2g}" if alike >= 0.001 else "all classes alike: p < 0.001")
+        notes.append("filled: interval above guessing")
+        _put(figure, 0.15, y - 0.24, "      ".join(notes), color=MUTED, fontsize=8)
+        return figure
+
+
+def threat_models(measured: Mapping[str, Sequence[Mapping[str, Any]]], *, fpr: float) -> Figure:
+    """What does the attacker's knowledge buy? A row an attack, a dot a threat model: AUC, and TPR at a low FPR.
+
+    measured: label of an audit ("generated", "disjoint, 16 shadows", ...) -> the entries of its
+    metrics/attacks.json; at most seven. Rows by the best AUC that an attack has in any of them. An attack that an
+    audit lacks has no dot for it, and none in the right panel where the non-members cannot resolve `fpr`.
+    """
+    assert 1 <= len(measured) <= MOST, "one colour an audit"
+    key = metrics.fpr_key(fpr)
+    with _style():
+        audits = {label: {str(one["attack"]): one for one in entries} for label, entries in measured.items()}
+        top_auc: dict[str, float] = {}
+        for of_attack in audits.values():
+            for attack, one in of_attack.items():
+                top_auc[attack] = max(top_auc.get(attack, 0.0), float(one["auc"]))
+        rows = sorted(top_auc, key=lambda attack: -top_auc[attack])
+        count, models = len(rows), len(audits)
+        pitch, bottom = max(0.25, 0.065 * models + 0.08), 0.55
+        spread = (np.arange(models) - (models - 1) / 2) * 0.8 / models
+        looks = {label: (COLOURS[at], MARKERS[at]) for at, label in enumerate(audits)}
+        sample = _sheet(1, 1)
+        lines, x = [[]], 0.15  # type: tuple[list[list[tuple[str, float]]], float]
+        for label in audits:
+            needed = 0.46 + _width(sample, label, 8.5) + 0.3
+            if x + needed > WIDTH and lines[-1]:
+                lines.append([])
+                x = 0.15
+            lines[-1].append((label, x))
+            x += needed
+        top = 0.62 + 0.2 * (len(lines) - 1) + 0.22
+        figure = _sheet(WIDTH, bottom + pitch * count + top)
+        left = 0.2 + max(_width(figure, name, 8.5) for name in rows)
+        gap = 0.3
+        width = (WIDTH - left - gap - 0.2) / 2
+        rates = [
+            float(one[f"{key}{end}"])
+            for of_attack in audits.values()
+            for one in of_attack.values()
+            for end in ("", "_low")
+            if one.get(f"{key}{end}", 0.0) > 0
+        ]
+        panels = (
+            ("auc", "AUC", left, 0.5, "chance that a member outscores a non-member"),
+            (key, f"TPR at FPR {_share(fpr)}", left + width + gap, fpr, "share of members called member"),
+        )
+        for name, title, x, guess, said in panels:
+            axes = _axes(figure, x, bottom, width, pitch * count)
+            axes.set_ylim(count - 0.5, -0.5)
+            axes.spines["left"].set_visible(False)
+            axes.grid(False, axis="y")
+            axes.yaxis.set_major_locator(NullLocator())
+            for at in range(0, count, 2):
+                axes.axhspan(at - 0.5, at + 0.5, color=PALE, linewidth=0, zorder=0)
+            axes.axvline(guess, color=INK, linewidth=1.0, dashes=(2, 1.5), zorder=1.5)
+            axes.set_title(title)
+            axes.set_xlabel(said, fontsize=8.5)
+            if name == "auc":
+                ends = [
+                    float(one[f"auc{end}"]) for a in audits.values() for one in a.values() for end in ("_low", "_high")
+                ]
+                axes.set_xlim(max(min(*ends, 0.48) - 0.01, 0.0), min(max(*ends, 0.6) + 0.01, 1.0))
+                axes.xaxis.set_major_locator(_ticks(6))
+                axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:.3g}"))
+            else:
+                # A low limit far below guessing says no more than one that ends at the edge.
+                _log_axis(axes, "x", max(min([*rates, fpr]), fpr / 10) / 1.3)
+            floor = axes.get_xlim()[0]
+            for (label, of_attack), shift in zip(audits.items(), spread, strict=True):
+                colour, marker = looks[label]
+                for at, attack in enumerate(rows):
+                    one = of_attack.get(attack, {})
+                    if name not in one:
+                        continue
+                    value, low, high = (float(one[f"{name}{end}"]) for end in ("", "_low", "_high"))
+                    y = at + float(shift)
+                    axes.plot([max(low, floor), max(high, floor)], [y, y], color=colour, linewidth=1.3, zorder=2)
+                    axes.plot(
+                        [max(value, floor)],
+                        [y],
+                        marker=marker if value >= floor else "<",  # the arrow: the value lies beyond the axis
+                        markersize=4.8,
+                        color=colour,
+                        markeredgecolor="white",
+                        markeredgewidth=0.25,
+                        clip_on=False,
+                        zorder=3,
+                    )
+        for at, attack in enumerate(rows):
+            _put(figure, left - 0.1, bottom + pitch * (count - at - 0.5), attack, ha="right")
+        for down, line in enumerate(lines):
+            for label, x in line:
+                y = _height(figure) - 0.18 - 0.2 * down
+                colour, marker = looks[label]
+                _key(figure, x, y, color=colour, linewidth=1.3)
+                _dot(figure, x + 0.19, y, color=colour, marker=marker)
+                _put(figure, x + 0.46, y, label)
+        notes = (
+            "dashed line: guessing",
+            "bar: 95 % interval",
+            "no dot: the attack cannot be run, or too few non-members",
+        )
+        _put(figure, 0.15, _height(figure) - 0.2 * len(lines) - 0.2, "      ".join(notes), color=MUTED, fontsize=8)
         return figure
 
 
@@ -529,10 +831,20 @@ def _put(figure: Figure, x: float, y: float, text: str, **style: Any) -> None:
     figure.text(x / figure.get_figwidth(), y / figure.get_figheight(), text, **{"va": "center", **style})
 
 
+def _ring(axes: Axes, x: float, y: float) -> None:
+    """The mark of a difference that is not sure."""
+    axes.plot([x], [y], "o", markersize=4.0, markerfacecolor="none", markeredgecolor=MUTED, markeredgewidth=0.9)
+
+
 def _key(figure: Figure, x: float, y: float, **style: Any) -> None:
     """The line of a legend, 0.38 inches long, at a place given in inches."""
     ends = [x / figure.get_figwidth(), (x + 0.38) / figure.get_figwidth()]
     figure.add_artist(Line2D(ends, [y / _height(figure)] * 2, **style))
+
+
+def _dot(figure: Figure, x: float, y: float, **style: Any) -> None:
+    """The dot of a legend, at a place given in inches."""
+    figure.add_artist(Line2D([x / figure.get_figwidth()], [y / _height(figure)], markersize=5, **style))
 
 
 def _height(figure: Figure) -> float:
@@ -547,11 +859,19 @@ def _width(figure: Figure, text: str, size: float, weight: str = "normal") -> fl
     return float(box.width) / DPI
 
 
-def _look(index: int, *, few: bool) -> dict[str, Any]:
-    """Colour and dashes of the attack at `index` in its table; thin, with dots, if its points are few."""
-    dashes = DASHES[index % len(DASHES)]
+def _places(shown: Sequence[str]) -> dict[str, int]:
+    """Each attack's place in COLOURS: its own (`ALWAYS`), or the first that is free, in the order given."""
+    own = {attack: ALWAYS[attack] for attack in shown if attack in ALWAYS}
+    kept = [place for place in range(MOST) if place not in ALWAYS.values()]
+    free = iter([*kept, *(place for place in ALWAYS.values() if place not in own.values())])
+    return {attack: own[attack] if attack in own else next(free) for attack in shown}
+
+
+def _look(place: int, *, few: bool) -> dict[str, Any]:
+    """Colour and dashes at a place in COLOURS; thin, with dots, if the curve's points are few."""
+    dashes = DASHES[place % len(DASHES)]
     return {
-        "color": COLOURS[index % len(COLOURS)],
+        "color": COLOURS[place],
         "linestyle": (0, dashes) if dashes else "solid",
         "linewidth": 0.9 if few else 1.4,
         "marker": "o" if few else "",
@@ -593,6 +913,10 @@ def _mark_gap(figure: Figure, axes: Axes, train: pd.Series[float], test: pd.Seri
 
 def _auc(row: Mapping[str, float]) -> tuple[float, float, float]:
     return row["auc"], row["auc_low"], row["auc_high"]
+
+
+def _tpr(row: Mapping[str, float]) -> tuple[float, float, float]:
+    return row["tpr"], row["tpr_low"], row["tpr_high"]
 
 
 def _interval(value: float, low: float, high: float, digits: int) -> str:

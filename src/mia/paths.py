@@ -41,6 +41,8 @@ ATTACK_METRICS = Path("metrics/attacks.json")
 ROC_CURVES = Path("plots/roc.csv")
 SCORE_HISTOGRAM = Path("plots/scores.csv")
 CONFUSION = Path("plots/confusion.csv")
+COMPARISONS = Path("plots/comparisons.csv")
+CLASSES = Path("plots/classes.csv")
 
 LEAK_FIGURE = Path("plots/leak.png")
 ROC_FIGURE = Path("plots/roc.png")
@@ -48,6 +50,8 @@ SCORE_FIGURE = Path("plots/scores.png")
 CONFUSION_FIGURE = Path("plots/confusion.png")
 LEARNING_FIGURE = Path("plots/learning.png")
 LEADERBOARD_FIGURE = Path("plots/leaderboard.png")
+COMPARISON_FIGURE = Path("plots/comparisons.png")
+CLASSES_FIGURE = Path("plots/classes.png")
 
 
 def shadow_models(block: int | str) -> Path:

@@ -44,9 +44,7 @@ def fit(
     kept. Raises InputError below twenty records.
     """
     if len(images) < 2 * HELD_BACK:
-        raise InputError(
-            f"{name}: expected at least {2 * HELD_BACK} known non-members to fit, got {len(images)}"
-        )
+        raise InputError(f"{name}: expected at least {2 * HELD_BACK} known non-members to fit, got {len(images)}")
     models.deterministic()
     device = models.device()
     center, scale = float(margins.mean()), max(float(margins.std()), 1e-6)

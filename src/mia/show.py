@@ -20,6 +20,7 @@ COLUMNS = (
     "F1",
     "epsilon at least",
 )
+FINDS = "finds members"  # what mia.power.verdict says of an attack that works
 FLAT = ("balanced_accuracy", "tpr_at_fpr_0_01", "tpr_at_fpr_0_001")
 
 
@@ -30,8 +31,8 @@ def rows(measured: Sequence[dict[str, Any]]) -> list[tuple[str, ...]]:
         table.append(
             (
                 one["attack"].replace("_", " "),
-                _interval(one, "auc", 3),
-                *(_interval(one, name, 3 if name == "balanced_accuracy" else 4) for name in FLAT),
+                interval(one, "auc", 3),
+                *(interval(one, name, 3 if name == "balanced_accuracy" else 4) for name in FLAT),
                 f"{one['accuracy']:.3f}",
                 f"{one['f1']:.3f}",
                 f"{one['epsilon_lower']:.2f}",
@@ -58,7 +59,8 @@ def plain(measured: Sequence[dict[str, Any]]) -> str:
     )
 
 
-def _interval(one: dict[str, Any], name: str, digits: int) -> str:
+def interval(one: dict[str, Any], name: str, digits: int) -> str:
+    """A number of an attack with its interval, without the zero before the point."""
     if name not in one:
         return "–"  # the non-members cannot resolve it
     value, low, high = (f"{one[name + end]:.{digits}f}".removeprefix("0") for end in ("", "_low", "_high"))
@@ -68,7 +70,7 @@ def _interval(one: dict[str, Any], name: str, digits: int) -> str:
 def remarks(measured: Sequence[dict[str, Any]], refused: dict[str, str]) -> list[str]:
     """What to know beside the table: attacks that find nothing here, and those that could not run, and why."""
     lines = [
-        f"{one['attack'].replace('_', ' ')}: {one['verdict']}" for one in measured if one["verdict"] != "finds members"
+        f"{one['attack'].replace('_', ' ')}: {one['verdict']}" for one in measured if one.get("verdict", FINDS) != FINDS
     ]
     return lines + [f"{attack.replace('_', ' ')}: not applicable: {reason}" for attack, reason in refused.items()]
 
@@ -78,7 +80,8 @@ def main() -> int:
     path = Path(sys.argv[1]) if len(sys.argv) > 1 else paths.ATTACK_METRICS
     try:
         measured = documents.read_json(path)
-        refused = documents.read_json(path.with_name(paths.NOT_APPLICABLE.name))
+        beside = path.with_name(paths.NOT_APPLICABLE.name)
+        refused = documents.read_json(beside) if beside.exists() else {}
     except InputError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1

@@ -26,11 +26,11 @@ def features(evidence: Evidence, n_classes: int, *, use_in: bool) -> tuple[tuple
     """Names of the features and their values, (samples, features); means over views where a record has several.
 
     margin: the model's own. difficulty: mean margin of the OUT references. calibrated: margin less difficulty.
-    spread: log of the OUT references' standard deviation, shrunk towards that of all records. tail: calibrated in units
-    of that deviation (LiRA offline). ratio: log of the posterior over the mean OUT posterior (RMIA, BASE).
-    With use_in, for references that were trained on the records, also: gain (mean margin IN less mean OUT), position (where between the
-    two means the margin lies, LiRA's linear term) and ratio_both (over the mean of both sides). Numbers of references
-    are no feature. class_k: 1 for the record's class, up to MOST_CLASSES of them.
+    spread: log of the OUT references' standard deviation, shrunk towards that of all records. tail: calibrated in
+    units of that deviation (LiRA offline). ratio: log of the posterior over the mean OUT posterior (RMIA, BASE). With
+    use_in, for references that were trained on the records, also: gain (mean margin IN less mean OUT), position
+    (where between the two means the margin lies, LiRA's linear term) and ratio_both (over the mean of both sides).
+    Numbers of references are no feature. class_k: 1 for the record's class, up to MOST_CLASSES of them.
     """
     outside, inside = evidence.outside, evidence.inside
     margin = evidence.target

@@ -49,6 +49,8 @@ def main(params: Params) -> None:
             rng=seeds.generator(params.seed, f"bootstrap {attack}"),
         )
         verdict = power.verdict(one["auc"], one["auc_low"], one["auc_high"], *sizes)
+        if one["balanced_accuracy_low"] <= 0.5 < one["auc_low"]:
+            verdict += ", but at the threshold chosen on shadows decides no better than chance"
         alike = {"classes_alike_p": round(classes.alike(score, is_member, target["label"]), 6)}
         measured.append({"attack": attack, "verdict": verdict, **one, **always_member(*sizes), **alike})
         curve = roc.thin(roc.curve(score, is_member))
@@ -68,7 +70,10 @@ def main(params: Params) -> None:
     documents.write_csv(paths.ROC_CURVES, pd.concat(curves))
     documents.write_csv(paths.SCORE_HISTOGRAM, pd.concat(histograms))
     documents.write_csv(paths.CONFUSION, pd.concat(tallies))
-    documents.write_csv(paths.CLASSES, pd.concat(classwise))
+    of_classes = pd.concat(classwise).reindex(
+        columns=["attack", "class", "n_member", "n_nonmember", "auc", "auc_low", "auc_high"]
+    )
+    documents.write_csv(paths.CLASSES, of_classes)
     pairs = comparison.table(
         on_target,
         exposed["is_member"].to_numpy(bool),
