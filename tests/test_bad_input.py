@@ -139,6 +139,13 @@ def images(done: Callable[[Path], object]) -> Callable[[], object]:
     return do
 
 
+def one_image(root: Path) -> None:
+    """Every class holds one image, again and again."""
+    content = (root / "a/0.png").read_bytes()
+    for path in root.glob("*/*.png"):
+        path.write_bytes(content)
+
+
 def another_size(root: Path) -> None:
     shutil.copytree(root / "a", root / "d")
     for path in (root / "d").iterdir():
@@ -160,6 +167,7 @@ def climbing_archive() -> None:
 
 
 CIFAKE = {"data.dataset": "cifake"}
+DISJOINT = "params.yaml: attacker.knowledge: disjoint"
 CASES = [
     # params.yaml
     Case(
@@ -192,9 +200,9 @@ CASES = [
         (
             "params.yaml: target.cifake.epochs: expected greater than or equal to 1, got 0",
             r"params.yaml: shadow.blocks: expected distinct block numbers, got \[0, 0\]",
-            "params.yaml: attack.per_class: expected a boolean, got 'no'",
+            "params.yaml: query.views: expected 1, 2 or 18, got 3",
         ),
-        {"attack.per_class": "no", "target.cifake.epochs": 0, "shadow.blocks": [0, 0]},
+        {"query.views": 3, "target.cifake.epochs": 0, "shadow.blocks": [0, 0]},
     ),
     Case(
         "no params.yaml",
@@ -276,7 +284,7 @@ CASES = [
         "a NaN among the signals",
         "build_features",
         (
-            r"data/signals/target.parquet: logits: 1 of 2400 numbers are NaN or infinite \(first at value 31\); the "
+            r"data/signals/target.parquet: logits: 1 of 7400 numbers are NaN or infinite \(first at value 31\); the "
             "file is damaged, or the model that wrote it diverged: lower its learning_rate; "
             + again("data/signals/target.parquet"),
         ),
@@ -325,10 +333,21 @@ CASES = [
         "a pickle in the attack model's place",
         "score",
         (
-            "models/attack/all.skops: expected sha256 [0-9a-f]{64}, got [0-9a-f]{64}: damaged; delete it; "
-            + again("models/attack", "fits it anew"),
+            "models/attack/learned/all.skops: expected sha256 [0-9a-f]{64}, got [0-9a-f]{64}: damaged; delete it; "
+            + again("models/attack/learned", "fits it anew"),
         ),
-        done=pickled("models/attack/all.skops"),
+        {"attacks.run": ["learned"]},
+        pickled("models/attack/learned/all.skops"),
+    ),
+    Case(
+        "a bit of the stacked attack's model flipped",
+        "score",
+        (
+            "models/stacked/all.skops: expected sha256 [0-9a-f]{64}, got [0-9a-f]{64}: damaged; delete it; "
+            + again("models/stacked", "fits it anew"),
+        ),
+        {"attacks.run": ["stacked"]},
+        flip("models/stacked/all.skops"),
     ),
     # Stages out of order
     Case(
@@ -400,6 +419,37 @@ CASES = [
         ("images/generated: lacks the classes 'd'; both need the same classes by name, and images of one shape",),
         FOLDER,
         images(lambda root: shutil.copytree(root / "a", root / "d")),
+    ),
+    Case(
+        "an attacker that is to hold more images than there are",
+        "prepare",
+        ("params.yaml: data.folder.attacker_size: expected at most the 36 images there are, got 37",),
+        {**FOLDER, "data.folder.attacker_size": 37},
+        images(lambda _: None),
+    ),
+    Case(
+        "a disjoint attacker, and every image is audited",
+        "prepare",
+        (
+            (
+                f"{DISJOINT} needs real images outside the population, but all 36 are under audit; set "
+                "data.folder.split to half and data.folder.population_size below that"
+            ),
+        ),
+        {**FOLDER, "attacker.knowledge": "disjoint"},
+        images(lambda _: None),
+    ),
+    Case(
+        "a disjoint attacker, and nothing but copies of audited images is left",
+        "prepare",
+        (
+            (
+                f"{DISJOINT} needs real images outside the population, but all 35 are under audit; set "
+                "data.folder.split to half and data.folder.population_size below that"
+            ),
+        ),
+        {**FOLDER, "attacker.knowledge": "disjoint", "data.folder.population_size": 35},
+        images(one_image),
     ),
     # Archives
     Case(
@@ -568,6 +618,7 @@ def test_a_folder_of_images_is_audited_from_end_to_end(tmp_path: Path, monkeypat
         "attacker": 120,
         "classes": 3,
         "dropped_nonmember_twins": 0,
+        "dropped_attacker_twins": 0,
         "population_duplicates": 0,
         "attacker_duplicates": 0,
     }
@@ -607,6 +658,10 @@ def test_cifake_in_small_is_read_split_as_published_trained_on_and_asked(
     assert records["name"].str.contains("/REAL/").all()
     assert pd.read_parquet(paths.ATTACKER / "records.parquet")["name"].str.contains("/FAKE/").all()
     assert len(pd.read_parquet(paths.SHADOW_FEATURES)) == 2 * (10 + 5)
+    asked = pd.read_parquet(paths.MARGINS).groupby(["model_id", "source"]).size()
+    assert asked.to_dict() == {
+        (model_id, source): count for model_id in (1, 2) for source, count in (("attacker", 31), ("population", 31))
+    }
 
 
 def test_cifar10_in_small_is_the_population_and_cifakes_generated_half_the_attackers(

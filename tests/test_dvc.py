@@ -29,9 +29,13 @@ FIRST: dict[str, Any] = {
     "estimators.mlp.max_iter": 5,
 }
 OF_BLOCKS = {"train_shadows", "query_shadows"}
-AFTER_SHADOWS = {"build_features", "select_attack", "fit_attack", "score", "evaluate", "report"}
+AFTER_SHADOWS = {
+    *("build_features", "select_attack", "fit_attack", "fit_quantile", "fit_stacked", "score", "evaluate", "report")
+}
 FIGURES = {
     "metrics/attacks.json",
+    "plots/classes.csv",
+    "plots/comparisons.csv",
     "plots/confusion.csv",
     "plots/leaderboard.csv",
     "plots/learning.csv",
@@ -205,8 +209,8 @@ def test_a_block_more_trains_that_block_alone_and_one_less_leaves_no_trace_of_it
     first: Finished, repository: Repository
 ) -> None:
     assert repository.repro(shadow__blocks=[0, 1, 2]) == of_blocks(2) | AFTER_SHADOWS
-    assert set(pd.read_parquet(repository.root / paths.SHADOW_FEATURES)["model_id"]) == {1, 2, 3}
-    assert json.loads((repository.root / paths.SHADOW_METRICS).read_text())["models"] == 3
+    assert set(pd.read_parquet(repository.root / paths.SHADOW_FEATURES)["model_id"]) == set(range(1, 7))
+    assert json.loads((repository.root / paths.SHADOW_METRICS).read_text())["models"] == 6
 
     assert repository.repro() == {"build_features"}  # it removes what DVC leaves of the block, and finds the old result
     models = repository.root / paths.shadow_models(2)
@@ -287,7 +291,7 @@ def experiment(first: Finished) -> tuple[Repository, set[str]]:
     """The repository with another attack model in its workspace, by `dvc exp run -S`, and the stages that ran."""
     repository = first.repository
     repository.repro()
-    said = repository.dvc("exp", "run", "--name", "quick", "--set-param", "attack.estimator=gaussian_nb")
+    said = repository.dvc("exp", "run", "--name", "quick", "--set-param", "attacks.learned.estimator=gaussian_nb")
     return repository, ran(said)
 
 
@@ -302,7 +306,7 @@ def test_another_attack_model_trains_and_asks_nobody(experiment: tuple[Repositor
 
 def test_an_experiment_changes_its_value_and_what_follows_from_it_in_git(changed: Repository) -> None:
     assert changed.json("params", "diff") == {
-        "params.yaml": {"attack.estimator": {"old": "extra_trees", "new": "gaussian_nb"}}
+        "params.yaml": {"attacks.learned.estimator": {"old": "extra_trees", "new": "gaussian_nb"}}
     }
     status = [line.split() for line in changed.git("status", "--porcelain").splitlines()]
     assert {state for state, _ in status} == {"M"}
@@ -320,8 +324,8 @@ def test_the_table_of_experiments_shows_its_value_and_its_metrics(changed: Repos
         for one in group["revs"]
         if one["name"] == "quick"
     ]
-    assert quick["params"]["params.yaml"]["data"]["attack"]["estimator"] == "gaussian_nb"
-    names = ("data", "selection", "shadows", "summary", "target")
+    assert quick["params"]["params.yaml"]["data"]["attacks"]["learned"]["estimator"] == "gaussian_nb"
+    names = ("data", "not_applicable", "selection", "shadows", "summary", "target")
     assert quick["metrics"].keys() == {f"metrics/{name}.json" for name in names}
     assert quick["metrics"] == entries[0]["data"]["metrics"]
 
@@ -329,7 +333,7 @@ def test_the_table_of_experiments_shows_its_value_and_its_metrics(changed: Repos
 def test_metrics_compare_only_what_the_experiment_changed(changed: Repository) -> None:
     compared = changed.json("metrics", "diff")
     assert compared.keys() == {"metrics/summary.json"}
-    assert {name.partition(".")[0] for name in compared["metrics/summary.json"]} == {"learned"}
+    assert {name.partition(".")[0] for name in compared["metrics/summary.json"]} == {"learned", "learned_per_class"}
     assert "learned.auc" in compared["metrics/summary.json"]
     assert "learned.auc" in changed.dvc("metrics", "show")
 
@@ -348,6 +352,7 @@ def test_the_seed_is_in_every_draw(first: Finished, repository: Repository) -> N
     """Stages that draw name the seed; the others stand behind one that does."""
     repository.give(seed=1)
     changed = json.loads(repository.dvc("status", "--json").splitlines()[-1])
-    draws = {"prepare", "split", "train_target", "select_attack", "fit_attack", "evaluate"}
+    draws = {"prepare", "split", "train_target", "build_features", "select_attack", "fit_attack", "fit_quantile"}
+    draws |= {"fit_stacked", "score", "evaluate"}
     draws |= {f"train_shadows@{block}" for block in (0, 1)}
     assert draws <= changed.keys()

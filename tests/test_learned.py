@@ -16,7 +16,7 @@ from ruamel.yaml import YAML
 
 import pipeline
 from mia import estimators, learned
-from mia.errors import InputError
+from mia.errors import InputError, NotApplicable
 
 SETTINGS = YAML(typ="safe").load((pipeline.ROOT / "params.yaml").read_text())["estimators"]
 SMALL = {"n_estimators": 5}
@@ -109,13 +109,13 @@ def test_members_and_nonmembers_weigh_the_same() -> None:
 def test_a_class_without_nonmembers_is_refused_by_name() -> None:
     X, labels, is_member, _ = evidence(1.0)
     is_member[labels == 2] = True
-    with pytest.raises(InputError, match="records of class 2 are not both members and non-members; set it to false"):
+    with pytest.raises(NotApplicable, match="records of class 2 are not both members and non-members; raise shadow tr"):
         learned.fit("lda", {}, ("a",), X, labels, is_member, per_class=True, seed=0)
 
 
 def test_a_class_no_shadow_had_is_refused_by_name() -> None:
     model, (X, labels, _, _) = fit("lda", per_class=True)
-    with pytest.raises(InputError, match=r"class 9 stands in the population .* set attack.per_class=false"):
+    with pytest.raises(NotApplicable, match=r"class 9 stands in the population but not among the shadows' records"):
         model.scores(X, np.where(labels == 0, 9, labels))
 
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 from ruamel.yaml import YAML
 
 import pipeline
-from mia import estimators, params
+from mia import attacks, estimators, params
 from mia.errors import InputError
 
 TEXT = (pipeline.ROOT / "params.yaml").read_text()
@@ -42,11 +42,19 @@ def test_a_number_with_an_exponent_is_a_number(tmp_path: Path) -> None:
         ("epochs: 40", "epochs: forty", "target.digits.epochs: expected an integer, got 'forty'"),
         ("epochs: 40", "epochs: 40.5", "target.digits.epochs: expected an integer, got 40.5"),
         ("epochs: 40", "epochs: 0", "target.digits.epochs: expected greater than or equal to 1, got 0"),
-        ("per_class: false", "per_class: no way", "attack.per_class: expected a boolean, got 'no way'"),
+        ("estimator: extra_trees", "estimator: xgboost", "attacks.learned.estimator: expected 'best', 'dummy', 'logi"),
+        ("run: all ", "run: none ", "attacks.run: expected all, or a list of attacks, got 'none'"),
+        ("run: all ", "run: [] ", "attacks.run: expected all, or a list of attacks, got []"),
+        ("run: all ", "run: [loss, los] ", "attacks.run: unknown attack 'los'; did you mean 'loss'?, got ['l"),
+        ("views: 1 ", "views: 3 ", "query.views: expected 1, 2 or 18, got 3"),
+        ("a: null", "a: 1.5", "attacks.rmia.a: expected less than or equal to 1, got 1.5"),
+        ("gamma: 2.0", "gamma: 0", "attacks.rmia.gamma: expected greater than 0, got 0"),
+        ("variance: auto", "variance: own", "attacks.lira.variance: expected 'auto', 'record' or 'pooled', got 'own'"),
+        ("records: 10000", "records: 1", "attacks.played.records: expected greater than or equal to 2, got 1"),
         ("learning_rate: 0.001", "learning_rate: .inf", "target.digits.learning_rate: expected a finite number, got"),
         ("seed: 20170522", "seed: null", "seed: expected an integer, got None"),
         ("dataset: digits ", "dataset: mnist ", "expected 'digits', 'cifake', 'cifar10' or 'folder', got 'mnist'"),
-        ("knowledge: generated", "knowledge: all", "attacker.knowledge: expected 'generated', got 'all'"),
+        ("knowledge: generated", "knowledge: all", "attacker.knowledge: expected 'generated', 'disjoint' or 'pop"),
         ("    split: half                #", "    split: published #", "data.digits.split: expected 'half', got 'publ"),
         ("  - 0\n  - 1\n  - 2\n", "  - zero\n", "shadow.blocks.0: expected an integer, got 'zero'"),
         ("  - 0\n  - 1\n", "  - 1\n  - 1\n", "shadow.blocks: expected distinct block numbers, got [1, 1, 2"),
@@ -64,7 +72,7 @@ def test_a_fault_is_one_line_with_place_rule_and_value(tmp_path: Path, old: str,
 
 def test_all_faults_are_said_at_once(tmp_path: Path) -> None:
     with pytest.raises(InputError) as caught:
-        load(tmp_path, ("epochs: 40", "epochs: x"), ("per_class: false", "per_class: 7"), ("seed: 20", "sead: 20"))
+        load(tmp_path, ("epochs: 40", "epochs: x"), ("views: 1 ", "views: 7 "), ("seed: 20", "sead: 20"))
     lines = str(caught.value).splitlines()
     assert len(lines) == 4  # sead is unknown, seed is missing
     assert all(line.startswith(f"{tmp_path / 'params.yaml'}: ") for line in lines)
@@ -93,7 +101,19 @@ def test_a_missing_file_says_what_to_do(tmp_path: Path) -> None:
 
 
 def test_the_estimators_named_are_the_families_there_are() -> None:
-    named: Any = params.Attack.model_fields["estimator"].annotation
+    named: Any = params.Learned.model_fields["estimator"].annotation
     assert set(params.Estimators.model_fields) == set(estimators.FAMILIES)
     assert set(named.__args__) == {*estimators.FAMILIES, "best"}
     assert len(estimators.FAMILIES) >= 10
+
+
+def test_the_attacks_named_are_the_attacks_there_are() -> None:
+    assert get_args(params.AttackName) == attacks.ALL
+    assert len(set(attacks.ALL)) == 24
+
+
+def test_attacks_are_taken_in_one_order_whatever_order_they_are_asked_for_in() -> None:
+    assert params.wanted("all") == list(attacks.ALL)
+    assert params.wanted(["stacked", "loss"]) == ["loss", "stacked"]
+    assert params.wanted(["stacked", "loss"], "stacked", "quantile") == ["stacked"]
+    assert params.wanted("all", "learned_per_class", "learned") == ["learned", "learned_per_class"]

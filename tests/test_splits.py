@@ -6,9 +6,15 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.stats import chi2, chi2_contingency
+from sklearn.linear_model import LogisticRegression
+from sklearn.model_selection import cross_val_predict
+from sklearn.neighbors import KNeighborsClassifier
 
-from mia import seeds, splits
+from mia import roc, seeds, splits
 from mia.errors import InputError
+
+Bools = np.ndarray[tuple[int, ...], np.dtype[np.bool_]]
 
 
 def rng_of(number: int) -> np.random.Generator:
@@ -118,3 +124,103 @@ def test_streams_of_randomness_depend_on_seed_purpose_and_number_alone() -> None
     }
     assert len(set(draws.values())) == len(draws)
     assert draws[1, "training order", 3] == seeds.integer(1, "training order", 3)
+
+
+# -- the population design -------------------------------------------------------------------------------------------
+
+
+def shadow_rows(count: int, group: np.ndarray[tuple[int], np.dtype[np.int64]], seed: int = 7) -> Bools:
+    """The shadows' membership, (models, samples), drawn as `train_shadows` draws it."""
+
+    def stream(number: int) -> np.random.Generator:
+        return seeds.generator(seed, "shadow records", number)
+
+    return np.stack([splits.draw_shadow_half(group, index=index, rng_of=stream) for index in range(count)])
+
+
+@given(st.integers(1, 6), st.integers(2, 100), st.integers(0, 2**31))
+def test_every_record_is_in_exactly_half_of_an_even_number_of_shadows(pairs: int, samples: int, seed: int) -> None:
+    rows = shadow_rows(2 * pairs, np.arange(samples), seed)
+    assert (rows.sum(axis=0) == pairs).all()
+    assert (rows[0::2] == ~rows[1::2]).all()  # partners are complements
+    assert (rows[0::2].sum(axis=1) == samples // 2).all()
+
+
+def test_a_shadows_half_depends_on_its_number_alone() -> None:
+    few, many = shadow_rows(4, np.arange(50)), shadow_rows(10, np.arange(50))
+    np.testing.assert_array_equal(few, many[:4])
+    assert len({row.tobytes() for row in many}) == 10
+    asked: list[int] = []
+
+    def stream(number: int) -> np.random.Generator:
+        asked.append(number)
+        return rng_of(number)
+
+    splits.draw_shadow_half(np.arange(50), index=7, rng_of=stream)
+    assert asked == [3]
+
+
+@given(st.lists(st.integers(0, 8), min_size=4, max_size=60), st.integers(0, 9))
+def test_twins_are_together_in_every_shadow(groups: list[int], index: int) -> None:
+    group = np.array(groups)
+    member = splits.draw_shadow_half(group, index=index, rng_of=rng_of)
+    assert not splits.crossing_twins(group, member).any()
+    assert not splits.crossing_twins(group, ~member).any()
+
+
+def auc(score: np.ndarray[tuple[int, ...], np.dtype[np.float64]], member: Bools) -> float:
+    return roc.auc(roc.curve(score, member))
+
+
+def statistics(rows: Bools, member: Bools) -> dict[str, float]:
+    """The AUC of statistics of the shadows' rows (models, samples), learned ones asked about records held out."""
+    records = rows.T.astype(np.float64)
+    found = {f"shadow {number}": auc(row.astype(np.float64), member) for number, row in enumerate(rows)}
+    if np.ptp(rows.sum(axis=0)):
+        found["shadows that hold the record"] = auc(-rows.sum(axis=0).astype(np.float64), member)
+    for learner in (LogisticRegression(), KNeighborsClassifier(25)):
+        score = cross_val_predict(learner, records, member, cv=5, method="predict_proba")[:, 1]
+        found[type(learner).__name__] = auc(score, member)
+    return found
+
+
+SAMPLES = 898  # the population of the digits experiment
+BAND = 4 * np.sqrt((SAMPLES + 1) / (12 * (SAMPLES / 2) ** 2))  # four standard errors of an AUC that says nothing
+
+
+@pytest.mark.parametrize("seed", [20170522, 1, 2])
+def test_no_statistic_of_the_shadows_rows_ranks_the_targets_members(seed: int) -> None:
+    """No attack may find members by the design alone. Streams are those of the stages `split` and `train_shadows`."""
+    member = splits.draw_half(np.arange(SAMPLES), seeds.generator(seed, "target membership"))
+    rows = shadow_rows(16, np.arange(SAMPLES), seed)
+    assert np.ptp(rows.sum(axis=0)) == 0  # counting says nothing
+    for name, found in statistics(rows, member).items():
+        assert abs(found - 0.5) < BAND, (name, found)
+
+
+def test_over_many_seeds_the_targets_members_are_as_often_in_a_shadow_as_the_sampling_says() -> None:
+    """One draw may be unlucky; a stream that another leans on is so in all. Any function of six shadows' rows counts.
+
+    It is one of the three bits that name a record's halves, so the shares of members in the eight patterns are all
+    that there is to know. Summed over seeds, chi-squared.
+    """
+    total = 0.0
+    for seed in range(200):
+        member = splits.draw_half(np.arange(SAMPLES), seeds.generator(seed, "target membership"))
+        pattern = np.array([1, 2, 4]) @ shadow_rows(6, np.arange(SAMPLES), seed)[0::2]
+        counts = np.array([np.bincount(pattern[member == side], minlength=8) for side in (True, False)])
+        total += chi2_contingency(counts).statistic
+    assert 0.001 < chi2.sf(total, 7 * 200) < 0.999
+
+
+@pytest.mark.parametrize("others", [slice(1, 16), slice(2, 16)])
+def test_a_target_that_is_a_row_of_the_shadows_design_is_given_away_by_counting(others: slice) -> None:
+    """The fault that the test above would see; and that without the target's partner nothing gives it away."""
+    rows = shadow_rows(16, np.arange(SAMPLES))
+    found = statistics(rows[others], rows[0])
+    if others.start == 1:
+        assert found["shadows that hold the record"] == 1
+        assert found["shadow 0"] == 0  # its partner holds what it lacks
+        assert found["LogisticRegression"] == 1
+    else:
+        assert max(abs(one - 0.5) for one in found.values()) < BAND

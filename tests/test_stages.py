@@ -15,8 +15,8 @@ from pydantic import BaseModel
 
 import pipeline
 import tiny
-from mia import params, paths, tables
-from mia.errors import InputError
+from mia import attacks, digits, params, paths, tables
+from mia.errors import InputError, NotApplicable
 
 pytestmark = pytest.mark.xdist_group("tiny")
 
@@ -42,6 +42,8 @@ CHANGES: list[tuple[str, Any, str]] = [
     ("data.digits.population_size", 200, "prepare"),
     ("data.digits.generated", 600, "prepare"),
     ("data.digits.bandwidth", 2.0, "prepare"),
+    ("attacker.knowledge", "disjoint", "prepare"),
+    ("target.digits.architecture", "shokri_mlp", "train_target"),
     ("target.digits.epochs", 3, "train_target"),
     ("target.digits.batch_size", 16, "train_target"),
     ("target.digits.optimizer", "sgd", "train_target"),
@@ -49,12 +51,25 @@ CHANGES: list[tuple[str, Any, str]] = [
     ("target.digits.momentum", 0.5, "train_target"),
     ("target.digits.weight_decay", 0.01, "train_target"),
     ("shadow.blocks", [0], "build_features"),
-    ("shadow.digits.per_block", 2, "train_shadows"),
+    ("shadow.digits.per_block", 1, "train_shadows"),
     ("shadow.digits.train_size", 90, "train_shadows"),
     ("shadow.digits.heldout_size", 90, "train_shadows"),
+    ("query.views", 2, "query_target"),
     ("features.columns", ["signals", "label"], "build_features"),
-    ("attack.estimator", "gaussian_nb", "fit_attack"),
-    ("attack.per_class", True, "fit_attack"),
+    ("features.max_records", 200, "build_features"),
+    ("attacks.run", ["loss", "learned"], "fit_attack"),
+    ("attacks.played.models", 3, "fit_stacked"),
+    ("attacks.played.records", 90, "fit_stacked"),
+    ("attacks.learned.estimator", "gaussian_nb", "fit_attack"),
+    ("attacks.lira.variance", "record", "score"),
+    ("attacks.rmia.gamma", 4.0, "score"),
+    ("attacks.rmia.a", 1.0, "score"),
+    ("attacks.base.offline_scale", 0.3, "score"),
+    ("attacks.quantile.epochs", 1, "fit_quantile"),
+    ("attacks.quantile.batch_size", 32, "fit_quantile"),
+    ("attacks.quantile.learning_rate", 0.01, "fit_quantile"),
+    ("attacks.stacked.logistic_regression", {"C": 1e-3}, "fit_stacked"),
+    ("attacks.stacked.hist_gradient_boosting", {"max_iter": 5, "min_samples_leaf": 2}, "fit_stacked"),
     ("select.records_per_model", 60, "select_attack"),
     ("select.search_iterations", 5, "select_attack"),
     ("estimators.dummy", {"strategy": "stratified"}, "select_attack"),
@@ -74,8 +89,8 @@ CHANGES: list[tuple[str, Any, str]] = [
     ("evaluate.bootstrap_replicates", 150, "evaluate"),
     ("evaluate.histogram_bins", 9, "evaluate"),
 ]
-# One value today (the type says so), or a choice of data set, which other tests make.
-ONE_VALUE = {"data.dataset", "data.digits.split", "attacker.knowledge", "target.digits.architecture"}
+# One value today (the type says so), or a choice that other tests make.
+ONE_VALUE = {"data.dataset", "data.digits.split"}
 
 
 @pytest.mark.parametrize(("name", "value", "stage"), CHANGES, ids=[name for name, _, _ in CHANGES])
@@ -121,13 +136,13 @@ def test_another_seed_gives_other_weights(copy: Path) -> None:
 
 def test_no_two_models_are_alike(finished: Path) -> None:
     weights = [path.read_bytes() for path in sorted(finished.glob("models/**/*.safetensors"))]
-    assert len(weights) == len(set(weights)) == 3
+    assert len(weights) == len(set(weights)) == 5
 
 
 def test_a_shadow_is_the_same_model_in_whatever_block(copy: Path) -> None:
-    alone = Path("models/shadows/1/2.safetensors").read_bytes()
-    tiny.run("train_shadows", changes={"shadow.digits.per_block": 2, "shadow.blocks": [0]})
-    assert Path("models/shadows/0/2.safetensors").read_bytes() == alone
+    before = Path("models/shadows/1/3.safetensors").read_bytes()
+    tiny.run("train_shadows", changes={"shadow.digits.per_block": 3, "shadow.blocks": [0]})
+    assert Path("models/shadows/0/3.safetensors").read_bytes() == before
 
 
 def test_the_target_and_its_shadows_share_no_image(finished: Path) -> None:
@@ -159,10 +174,11 @@ def test_scores_do_not_change_when_the_targets_membership_is_turned_round(copy: 
     pd.testing.assert_series_equal(pd.read_parquet(paths.SCORES)["score"], before["score"])
 
 
-def test_shadows_scores_of_the_learned_attack_are_not_fitted_ones(finished: Path) -> None:
+@pytest.mark.parametrize("attack", attacks.LEARNED)
+def test_shadows_scores_of_the_learned_attack_are_not_fitted_ones(finished: Path, attack: str) -> None:
     """Scores in the sample would be near 0 and 1, and every threshold chosen on them wrong."""
     scores = pd.read_parquet(finished / paths.SCORES)
-    shadows = scores[(scores["attack"] == "learned") & (scores["model_id"] > 0)]
+    shadows = scores[(scores["attack"] == attack) & (scores["model_id"] > 0)]
     members, others = (shadows.loc[shadows["is_member"] == side, "score"] for side in (True, False))
     assert abs(members.mean() - others.mean()) < 0.25
 
@@ -170,7 +186,8 @@ def test_shadows_scores_of_the_learned_attack_are_not_fitted_ones(finished: Path
 def test_a_block_taken_out_is_removed_and_forgotten(copy: Path) -> None:
     tiny.run("build_features", changes={"shadow.blocks": [1]})
     assert [path.name for path in paths.ALL_SHADOW_SIGNALS.iterdir()] == ["1.parquet"]
-    assert set(pd.read_parquet(paths.SHADOW_FEATURES)["model_id"]) == {2}
+    assert set(pd.read_parquet(paths.SHADOW_FEATURES)["model_id"]) == {3, 4}
+    assert set(pd.read_parquet(paths.MARGINS)["model_id"]) == {3, 4}
 
 
 def test_metrics_and_figures_agree(finished: Path) -> None:
@@ -187,20 +204,22 @@ def test_metrics_and_figures_agree(finished: Path) -> None:
 
 
 def test_best_takes_the_leaders_searched_settings(copy: Path) -> None:
-    tiny.run("fit_attack", changes={"attack.estimator": "best"})
-    described = json.loads((paths.ATTACK_MODEL / "attack.json").read_text())
+    tiny.run("fit_attack", changes={"attacks.learned.estimator": "best"})
     selection = json.loads(paths.SELECTION.read_text())
-    assert described["family"] == selection["best"] == selection["leaderboard"][0]["estimator"]
+    assert selection["best"] == selection["leaderboard"][0]["estimator"]
     means = [one["auc_mean"] for one in selection["leaderboard"]]
     assert means == sorted(means, reverse=True)
     assert len(means) == 13
-    assert described["settings"] == selection["settings"]
+    for attack in attacks.LEARNED:
+        described = json.loads((paths.ATTACK_MODEL / attack / "attack.json").read_text())
+        assert (described["family"], described["settings"]) == (selection["best"], selection["settings"])
 
 
 def test_one_shadow_is_too_few_for_a_learned_attack(copy: Path) -> None:
-    tiny.run("build_features", changes={"shadow.blocks": [0]})
+    alone = {"shadow.blocks": [0], "shadow.digits.per_block": 1}
+    tiny.run("train_shadows", "query_shadows", "build_features", changes=alone)
     with pytest.raises(InputError, match="expected at least 2 shadow models, .* got 1; append to shadow.blocks"):
-        tiny.run("select_attack", changes={"shadow.blocks": [0]})
+        tiny.run("select_attack", changes=alone)
 
 
 def test_a_setting_that_scikit_learn_does_not_have_is_named(copy: Path) -> None:
@@ -229,3 +248,187 @@ def test_a_population_larger_than_the_data_is_refused(copy: Path) -> None:
 def test_shadows_larger_than_the_attackers_data_are_refused(copy: Path) -> None:
     with pytest.raises(InputError, match="but the attacker holds 500 to train on"):
         tiny.run("train_shadows", changes={"shadow.digits.train_size": 450})
+
+
+# -- threat models ---------------------------------------------------------------------------------------------------
+
+ONLINE = {"lira_online", "rmia_online", "base_online"}
+PREPARED = ("prepare", "split", "train_target", "train_shadows", "query_target", "query_shadows", "build_features")
+
+
+def test_an_attacker_without_the_population_runs_every_attack_but_the_online_ones(finished: Path) -> None:
+    refused = json.loads((finished / paths.NOT_APPLICABLE).read_text())
+    needed = "needs shadows that were trained on the audited records: attacker.knowledge=population"
+    assert refused == dict.fromkeys(refused, needed)
+    assert set(refused) == ONLINE
+    assert set(pd.read_parquet(finished / paths.SCORES)["attack"]) == set(attacks.ALL) - ONLINE
+    assert not pd.read_parquet(finished / paths.MARGINS).query("source == 'population'")["is_member"].any()
+
+
+@pytest.fixture(scope="module")
+def worst_case(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder in which shadows were trained on halves of the population, six of them, and every attack was run."""
+    changes = {"attacker.knowledge": "population", "shadow.digits.per_block": 3, "select.search_iterations": 1}
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(tmp_path_factory.mktemp("worst case"))
+        tiny.run(*PREPARED, "fit_attack", "fit_quantile", "fit_stacked", "score", "evaluate", changes=changes)
+        return Path.cwd()
+
+
+def test_an_attacker_with_the_population_runs_every_attack_but_the_one_that_needs_sure_nonmembers(
+    worst_case: Path,
+) -> None:
+    refused = json.loads((worst_case / paths.NOT_APPLICABLE).read_text())
+    assert refused == {"quantile": "needs records that are surely no members: attacker.knowledge=generated or disjoint"}
+    assert set(pd.read_parquet(worst_case / paths.SCORES)["attack"]) == set(attacks.ALL) - {"quantile"}
+    assert [one["attack"] for one in json.loads((worst_case / paths.ATTACK_METRICS).read_text())] == [
+        attack for attack in attacks.ALL if attack != "quantile"
+    ]
+
+
+def test_every_record_of_the_population_is_in_half_of_the_shadows_whether_or_not_the_target_saw_it(
+    worst_case: Path,
+) -> None:
+    margins = pd.read_parquet(worst_case / paths.MARGINS)
+    assert set(margins["source"]) == {"population"}
+    assert set(margins.groupby("sample_id")["is_member"].sum()) == {3}
+    assert set(margins.groupby("model_id")["is_member"].sum()) == {120}
+    target = pd.read_parquet(worst_case / paths.TARGET_MEMBERSHIP)["is_member"].to_numpy()
+    for _, of_shadow in margins.groupby("model_id"):
+        assert abs((of_shadow["is_member"].to_numpy() == target).mean() - 0.5) < 0.15  # 4.6 standard deviations
+
+
+@pytest.mark.parametrize("attack", ["learned", "stacked"])
+def test_an_attack_is_asked_about_shadows_that_it_was_not_fitted_on(worst_case: Path, attack: str) -> None:
+    """The score of every shadow's record is there, and stands at chance or above, never at the certainty of a fit."""
+    scores = pd.read_parquet(worst_case / paths.SCORES)
+    shadows = scores[(scores["attack"] == attack) & (scores["model_id"] > 0)]
+    assert set(shadows["model_id"]) == set(range(1, 7))
+    members, others = (shadows.loc[shadows["is_member"] == side, "score"].to_numpy() for side in (True, False))
+    assert 0.4 < (members[:, None] > others).mean() < 0.85
+
+
+def test_an_attack_that_is_not_asked_for_is_not_fitted_and_needs_no_reason(copy: Path) -> None:
+    changes = {"attacks.run": ["loss", "calibrated"]}
+    tiny.run("fit_attack", "fit_quantile", "fit_stacked", "score", "evaluate", changes=changes)
+    assert list(paths.ATTACK_MODEL.iterdir()) == []
+    assert json.loads((paths.STACKED_MODEL / "not_applicable.json").read_text()) == {"reason": "not among attacks.run"}
+    assert pd.read_parquet(paths.QUANTILES).empty
+    assert set(pd.read_parquet(paths.SCORES)["attack"]) == {"loss", "calibrated"}
+    assert json.loads(paths.NOT_APPLICABLE.read_text()) == {}
+
+
+def test_to_run_none_but_attacks_that_cannot_run_is_an_error(copy: Path) -> None:
+    with pytest.raises(InputError, match="params.yaml: attacks.run: none of the attacks is applicable; see above"):
+        tiny.run("score", changes={"attacks.run": ["lira_online", "rmia_online"]})
+
+
+@pytest.mark.parametrize(
+    ("attack", "name", "said"),
+    [
+        ("learned", "attack/learned/all.skops", "expected sha256 .*: damaged; delete it"),
+        ("learned", "attack/learned/out_of_fold.parquet", "not a whole Parquet file"),
+        ("learned_per_class", "attack/learned_per_class/class_3.skops", "expected sha256 .*: damaged; delete it"),
+        ("learned_per_class", "attack/learned_per_class/attack.json", "not an attack model"),
+        ("stacked", "stacked/all.skops", "expected sha256 .*: damaged; delete it"),
+        ("stacked", "stacked/attack.json", "not an attack model"),
+        ("stacked", "stacked/out_of_fold.parquet", "not a whole Parquet file"),
+    ],
+)
+@pytest.mark.parametrize("done", ["cut short", "gone"])
+def test_a_fitted_attack_that_is_damaged_or_gone_is_an_error_and_never_not_applicable(
+    copy: Path, attack: str, name: str, said: str, done: str
+) -> None:
+    path = Path("models") / name
+    content = path.read_bytes()
+    path.unlink()
+    if done == "cut short":
+        path.write_bytes(content[: len(content) // 2])
+    said = said if done == "cut short" else "no such file; `dvc pull"
+    with pytest.raises(InputError, match=f"^{path}: {said}") as caught:
+        tiny.run("score", changes={"attacks.run": [attack, "loss"]})
+    assert not isinstance(caught.value, NotApplicable)
+
+
+def test_a_reason_that_cannot_be_read_is_an_error(copy: Path) -> None:
+    (paths.STACKED_MODEL / "not_applicable.json").write_text("{")
+    with pytest.raises(InputError, match=r"models/stacked/not_applicable.json: not JSON") as caught:
+        tiny.run("score", changes={"attacks.run": ["stacked", "loss"]})
+    assert not isinstance(caught.value, NotApplicable)
+
+
+@pytest.mark.parametrize(
+    ("attack", "changes", "said"),
+    [
+        ("stacked", {"attacks.played.models": 3}, "models/stacked: fitted on other records; `dvc repro` fits it anew"),
+        (
+            "learned",
+            {"features.max_records": 300},
+            "models/attack/learned: its scores are of other records than data/f",
+        ),
+    ],
+)
+def test_a_fitted_attack_of_other_records_is_an_error(
+    copy: Path, attack: str, changes: dict[str, Any], said: str
+) -> None:
+    tiny.run("build_features", changes=changes)
+    with pytest.raises(InputError, match=said) as caught:
+        tiny.run("score", changes={**changes, "attacks.run": [attack]})
+    assert not isinstance(caught.value, NotApplicable)
+
+
+def prepared(**changes: Any) -> dict[str, Any]:
+    """metrics/data.json of `prepare` with these values of params.yaml, dots as double underscores."""
+    tiny.run("prepare", changes={name.replace("__", "."): value for name, value in changes.items()})
+    found: dict[str, Any] = json.loads(paths.DATA_METRICS.read_text())
+    return found
+
+
+def test_a_disjoint_attacker_holds_the_real_images_that_are_not_audited(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    found = prepared(attacker__knowledge="disjoint")
+    assert (found["population"], found["attacker"], found["dropped_attacker_twins"]) == (240, 1797 - 240, 0)
+    population, attacker = (
+        set(pd.read_parquet(folder / "records.parquet")["name"]) for folder in (paths.POPULATION, paths.ATTACKER)
+    )
+    assert len(population | attacker) == 1797
+
+
+def test_an_attacker_with_the_population_holds_its_very_records(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    prepared(attacker__knowledge="population")
+    for name in ("images.npy", "records.parquet", "classes.json"):
+        assert (paths.POPULATION / name).read_bytes() == (paths.ATTACKER / name).read_bytes()
+
+
+def test_copies_of_audited_records_are_dropped_from_a_disjoint_attackers_data_and_counted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Every digit stands in the data twice: the population's twins outside it would be members held as non-members."""
+    monkeypatch.chdir(tmp_path)
+    once = digits.load()
+    monkeypatch.setattr(digits, "load", lambda: once.take(np.r_[0:400, 0:400]))
+    found = prepared(attacker__knowledge="disjoint")
+    inside, outside = (
+        pd.read_parquet(folder / "records.parquet")["sha256"] for folder in (paths.POPULATION, paths.ATTACKER)
+    )
+    assert not set(inside) & set(outside)
+    assert found["dropped_attacker_twins"] == 2 * inside.nunique() - 240 > 0
+    assert found["attacker"] == 800 - 2 * inside.nunique() == len(outside)
+
+
+def test_a_disjoint_attacker_without_an_image_outside_the_population_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(InputError) as caught:
+        prepared(attacker__knowledge="disjoint", data__digits__population_size=1797)
+    assert str(caught.value) == (
+        "params.yaml: attacker.knowledge: disjoint needs real images outside the population, but all 1797 are under "
+        "audit; set data.digits.split to half and data.digits.population_size below that"
+    )
+    assert not paths.POPULATION.exists()

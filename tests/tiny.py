@@ -18,8 +18,12 @@ VALUES: dict[str, Any] = {
     "data.digits.generated": 500,
     "target.digits.epochs": 6,
     "shadow.blocks": [0, 1],
+    "shadow.digits.per_block": 2,  # LiRA needs two references, beside the shadow that plays the target
     "shadow.digits.train_size": 100,
     "shadow.digits.heldout_size": 100,
+    "attacks.played.records": 100,
+    "attacks.quantile.epochs": 2,
+    "attacks.stacked.hist_gradient_boosting": {"max_iter": 5, "min_samples_leaf": 10},
     "select.records_per_model": 80,
     "select.search_iterations": 2,
     "evaluate.bootstrap_replicates": 100,

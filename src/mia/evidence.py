@@ -197,20 +197,24 @@ def plays(
 ) -> list[Play]:
     """The first `models` shadows as targets, each asked about as many members as non-members, `records` at most.
 
-    The records are the attacker's own where it has any, else the population's. rng_of(model_id) draws them. A shadow
-    that leaves some record of its own without an OUT reference is not asked about that record.
+    The records are the attacker's own where it has any, else the population's, drawn by rng_of(model_id): among those
+    with the same number of OUT references (at least one) as many members as non-members. A record that a shadow was
+    trained on is one that others more often were not, where shadows share out their data; the target's records have no
+    such mark. Shadows without such records are left out.
     """
     source = "attacker" if "attacker" in answers else "population"
     known = answers[source]
     played = []
     for number, model_id in enumerate(known.model_ids[:models].tolist()):
-        is_in = known.is_in[number]
-        askable = ~known.is_in[known.others(model_id)].all(axis=0)
-        members, nonmembers = np.flatnonzero(is_in & askable), np.flatnonzero(~is_in & askable)
-        size = min(len(members), len(nonmembers), records // 2)
-        if size == 0:
-            continue
-        rng = rng_of(model_id)
-        rows = np.sort(np.r_[rng.permutation(members)[:size], rng.permutation(nonmembers)[:size]])
-        played.append(Play(model_id, source, rows, is_in[rows], known.of_shadow(model_id, rows)))
+        is_in, rng = known.is_in[number], rng_of(model_id)
+        count = (~known.is_in[known.others(model_id)]).sum(axis=0)
+        matched = []
+        for value in np.unique(count[count > 0]):
+            sides = [rng.permutation(np.flatnonzero((count == value) & (is_in == side))) for side in (True, False)]
+            size = min(map(len, sides))
+            matched.append(np.stack([side[:size] for side in sides]))
+        pairs = np.concatenate([np.empty((2, 0), np.int64), *matched], axis=1)
+        rows = np.sort(pairs[:, rng.permutation(pairs.shape[1])[: records // 2]].ravel())
+        if len(rows):
+            played.append(Play(model_id, source, rows, is_in[rows], known.of_shadow(model_id, rows)))
     return played

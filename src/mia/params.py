@@ -10,7 +10,7 @@ import difflib
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar, get_args
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
@@ -262,10 +262,24 @@ class StackedEstimators(Section):
     hist_gradient_boosting: Settings
 
 
+def _attack_names(run: Any) -> Any:
+    """What the union's own errors would say in 24 lines."""
+    if run == "all":
+        return run
+    if not isinstance(run, list) or not run:
+        raise ValueError("expected all, or a list of attacks")
+    for name in run:
+        if name not in get_args(AttackName):
+            close = difflib.get_close_matches(str(name), get_args(AttackName), n=1, cutoff=0.5)
+            hint = f"did you mean '{close[0]}'?" if close else f"expected one of {', '.join(get_args(AttackName))}"
+            raise ValueError(f"unknown attack {name!r}; {hint}")
+    return run
+
+
 class Attacks(Section):
     """Which attacks run, and what they are told."""
 
-    run: Literal["all"] | Annotated[list[AttackName], Field(min_length=1)]
+    run: Annotated[Literal["all"] | list[AttackName], BeforeValidator(_attack_names)]
     played: Played
     learned: Learned
     lira: Lira

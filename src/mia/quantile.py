@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from mia import models, progress
-from mia.errors import InputError
+from mia.errors import InputError, NotApplicable
 
 Floats = NDArray[np.float64]
 Labels = NDArray[np.int64]
@@ -41,10 +41,10 @@ def fit(
     """A regressor of margins (samples,), nats, on images (samples, height, width, channels) of known classes.
 
     By Gaussian log likelihood with Adam. A tenth of the records is held back and the epoch that predicts them best is
-    kept. Raises InputError below twenty records.
+    kept. Raises NotApplicable below twenty records.
     """
     if len(images) < 2 * HELD_BACK:
-        raise InputError(f"{name}: expected at least {2 * HELD_BACK} known non-members to fit, got {len(images)}")
+        raise NotApplicable(f"{name}: expected at least {2 * HELD_BACK} known non-members to fit, got {len(images)}")
     models.deterministic()
     device = models.device()
     center, scale = float(margins.mean()), max(float(margins.std()), 1e-6)

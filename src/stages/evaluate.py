@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pyarrow as pa
+import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from mia import classes, comparison, documents, metrics, paths, power, progress, roc, seeds, tables
@@ -51,7 +52,7 @@ def main(params: Params) -> None:
         verdict = power.verdict(one["auc"], one["auc_low"], one["auc_high"], *sizes)
         if one["balanced_accuracy_low"] <= 0.5 < one["auc_low"]:
             verdict += ", but at the threshold chosen on shadows decides no better than chance"
-        alike = {"classes_alike_p": round(classes.alike(score, is_member, target["label"]), 6)}
+        alike = metrics.json_ready({"classes_alike_p": classes.alike(score, is_member, target["label"])})
         measured.append({"attack": attack, "verdict": verdict, **one, **always_member(*sizes), **alike})
         curve = roc.thin(roc.curve(score, is_member))
         curves.append(
@@ -86,11 +87,13 @@ def main(params: Params) -> None:
 
 def by_attack() -> Iterator[tuple[str, pd.DataFrame]]:
     """Each attack's rows of the scores' table, in turn: the parts that `score` wrote for it, the target's first."""
-    of_attack = itertools.groupby(
-        tables.read_parts(paths.SCORES, tables.SCORES), key=lambda part: str(part.column("attack")[0])
+    parts = (
+        (attack, part.filter(pc.equal(part.column("attack"), attack)))
+        for part in tables.read_parts(paths.SCORES, tables.SCORES)
+        for attack in part.column("attack").unique().to_pylist()
     )
-    for attack, parts in of_attack:
-        yield attack, pa.concat_tables(parts).to_pandas()
+    for attack, rows in itertools.groupby(parts, key=lambda one: one[0]):
+        yield attack, pa.concat_tables([table for _, table in rows]).to_pandas()
 
 
 def always_member(n_member: int, n_nonmember: int) -> dict[str, float]:

@@ -1,6 +1,6 @@
 """Fit the attack models on the outputs of all shadow models: one for all classes, and one a class.
 
-Reads: data/features/shadows.parquet, metrics/selection.json (what attack.estimator=best means).
+Reads: data/features/shadows.parquet, metrics/selection.json (what attacks.learned.estimator=best means).
 Writes: models/attack/learned/ and models/attack/learned_per_class/ (skops, and the scores of shadows' records by attack
 models that did not see their shadow), those of them that are among attacks.run.
 """

@@ -8,10 +8,14 @@ other records, from the other half. Empty where the attacker holds no record tha
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Iterator
+
 import numpy as np
 import pandas as pd
 
 from mia import datasets, evidence, paths, quantile, seeds, tables
+from mia.errors import NotApplicable
 from mia.params import Params, wanted
 from stages import run
 
@@ -25,23 +29,27 @@ def main(params: Params) -> None:
     )
     predicted = []
     if wanted(params.attacks.run, "quantile") and "attacker" in answers:
-        population, attacker = datasets.load(paths.POPULATION), datasets.load(paths.ATTACKER)
-        known = answers["attacker"]
-        every = np.arange(len(attacker))
-        assert known.target is not None
-        predicted.append(learn(params, 0, attacker, every, known.target[:, 0], population, None))
-        for number in range(min(SHADOWS, len(known.model_ids))):
-            model_id, is_in = int(known.model_ids[number]), known.is_in[number]
-            rng = seeds.generator(params.seed, "quantile records", model_id)
-            others = rng.permutation(np.flatnonzero(~is_in))
-            seen, unseen = np.array_split(others, 2)
-            asked = np.sort(np.r_[np.flatnonzero(is_in), unseen])
-            predicted.append(
-                learn(params, model_id, attacker, np.sort(seen), known.references[number, :, 0], attacker, asked)
-            )
+        try:
+            predicted = list(learned(params, answers["attacker"]))
+        except NotApplicable as error:
+            print(f"fit_quantile: left out: {error}", file=sys.stderr)
     names = tables.QUANTILES.names
     frame = pd.concat(predicted, ignore_index=True) if predicted else pd.DataFrame({name: [] for name in names})
     tables.write(paths.QUANTILES, frame, tables.QUANTILES)
+
+
+def learned(params: Params, known: evidence.Answers) -> Iterator[pd.DataFrame]:
+    """Predictions for the target, then for the first shadows; raises NotApplicable where records are too few."""
+    population, attacker = datasets.load(paths.POPULATION), datasets.load(paths.ATTACKER)
+    every = np.arange(len(attacker))
+    assert known.target is not None
+    yield learn(params, 0, attacker, every, known.target[:, 0], population, None)
+    for number in range(min(SHADOWS, len(known.model_ids))):
+        model_id, is_in = int(known.model_ids[number]), known.is_in[number]
+        rng = seeds.generator(params.seed, "quantile records", model_id)
+        seen, unseen = np.array_split(rng.permutation(np.flatnonzero(~is_in)), 2)
+        asked = np.sort(np.r_[np.flatnonzero(is_in), unseen])
+        yield learn(params, model_id, attacker, np.sort(seen), known.references[number, :, 0], attacker, asked)
 
 
 def learn(

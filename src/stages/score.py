@@ -63,10 +63,10 @@ def main(params: Params) -> None:
             add(pa.Table.from_pandas(rows.assign(attack=attack), preserve_index=False))
             exposed[f"{attack}_score"] = on_target
             exposed[f"{attack}_rank"] = rankdata(-on_target, method="min").astype(np.int64)
-    for attack, reason in refused.items():
-        print(f"score: {attack}: not applicable: {reason}", file=sys.stderr)
-    if len(refused) == len(chosen):
-        raise InputError("params.yaml: attacks.run: none of the attacks is applicable; see above, or set it to all")
+        for attack, reason in refused.items():
+            print(f"score: {attack}: not applicable: {reason}", file=sys.stderr)
+        if len(refused) == len(chosen):
+            raise InputError("params.yaml: attacks.run: none of the attacks is applicable; see above, or set it to all")
     names = [attack for attack in chosen if attack not in refused]
     tables.write(paths.EXPOSURE, exposed, tables.exposure(names))
     documents.write_json(paths.NOT_APPLICABLE, refused)
@@ -164,7 +164,7 @@ class Scoring:
     def _quantile(self) -> tuple[Floats, pd.DataFrame]:
         predicted = tables.read(paths.QUANTILES, tables.QUANTILES)
         if predicted.empty:
-            raise NotApplicable("needs records that are surely no members: attacker.knowledge=generated or disjoint")
+            raise NotApplicable("needs 20 records that are surely no members: attacker.knowledge=generated or disjoint")
         scored = []
         for model_id, frame in predicted.groupby("model_id", sort=True):
             known = self.answers[str(frame["source"].iloc[0])]

@@ -1,0 +1,288 @@
+"""The stacked attack: what it sees is finite and the same of shadow and target, and it finds what the others find."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from functools import cache
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
+
+from mia import evidence, lira, reference, roc, seeds, stacked
+from mia.evidence import Answers, Evidence
+
+Floats = NDArray[np.float64]
+Bools = NDArray[np.bool_]
+CANDIDATES: dict[str, dict[str, Any]] = {
+    "logistic_regression": {"C": 1.0, "max_iter": 1000},
+    "hist_gradient_boosting": {"max_iter": 12, "learning_rate": 0.3, "min_samples_leaf": 100, "max_leaf_nodes": 8},
+}
+MODELS, SAMPLES, CLASSES = 8, 2000, 4
+quick = settings(deadline=None, max_examples=40)
+
+
+@pytest.fixture(autouse=True)
+def _one_thread() -> Iterator[None]:
+    """On a busy machine threads that wait for each other take ten times as long as one that works."""
+    with threadpool_limits(1):
+        yield
+
+
+def world(leak: float, seed: int, *, paired: bool) -> tuple[dict[str, Answers], Bools]:
+    """Margins = difficulty + leak * member + noise, and the target's members. Half of the records are hard.
+
+    paired: shadows are trained on complementary halves of the population. Else on a fifth each of the attacker's own.
+    """
+    rng = np.random.default_rng(seed)
+    half = rng.permuted(np.tile(np.arange(SAMPLES) % 2 == 0, (MODELS // 2, 1)), axis=1)
+    complements = np.stack([half, ~half], axis=1).reshape(MODELS, SAMPLES)
+    member = rng.permutation(SAMPLES) < SAMPLES // 2
+
+    def said(is_in: Bools, of_target: Bools) -> Answers:
+        difficulty = rng.normal(1, 3, (SAMPLES, 1))
+        return Answers(
+            np.arange(1, MODELS + 1),
+            difficulty + leak * of_target[:, None] + rng.normal(0, 1, (SAMPLES, 1)),
+            difficulty + leak * is_in[:, :, None] + rng.normal(0, 1, (MODELS, SAMPLES, 1)),
+            is_in,
+            rng.integers(0, CLASSES, SAMPLES),
+            paired=paired,
+        )
+
+    nobody = np.zeros_like(complements)
+    if paired:
+        return {"population": said(complements, member)}, member
+    slices = np.arange(SAMPLES) % MODELS == np.arange(MODELS)[:, None]
+    return {"population": said(nobody, member), "attacker": said(slices, nobody[0])}, member
+
+
+@cache
+def attacked(leak: float, seed: int, paired: bool) -> tuple[Evidence, Bools, Floats, Floats, Bools]:
+    """The target's evidence and membership, the attack's scores of it, and those of shadows with their membership."""
+    answers, member = world(leak, seed, paired=paired)
+    played = evidence.plays(answers, MODELS, 500, lambda number: seeds.generator(seed, "played", number))
+    use_in = all(stacked.online(play.evidence) for play in played)
+    assert use_in == paired
+    described = [stacked.features(play.evidence, CLASSES, use_in=use_in) for play in played]
+    known = np.concatenate([play.is_member for play in played])
+    model, unseen, _ = stacked.fit(
+        CANDIDATES,
+        described[0][0],
+        np.concatenate([values for _, values in described]),
+        known,
+        np.concatenate([np.full(len(play.rows), play.fold) for play in played]),
+        seed,
+    )
+    target = answers["population"].of_target()
+    names, values = stacked.features(target, CLASSES, use_in=use_in)
+    assert names == model.feature_names
+    assert {one for one, _ in described} == {names}  # the same columns of every shadow and of the target
+    return target, member, model.scores(values, target.labels), unseen, known
+
+
+def auc(score: Floats, member: Bools) -> float:
+    return roc.auc(roc.curve(score, member))
+
+
+def band(member: Bools, width: float) -> float:
+    """So many standard errors of the AUC of scores that say nothing."""
+    sides = int(member.sum()), int((~member).sum())
+    return width * float(np.sqrt((len(member) + 1) / (12 * sides[0] * sides[1])))
+
+
+@pytest.mark.parametrize("paired", [True, False])
+def test_members_of_hard_records_are_found_as_well_as_by_the_best_attack_that_has_references(paired: bool) -> None:
+    target, member, score, unseen, known = attacked(2.0, 1, paired)
+    plain = auc(target.target[:, 0], member)
+    best = auc(lira.online(target, variance="pooled") if paired else reference.calibrated(target), member)
+    assert plain < 0.72
+    assert best > plain + 0.1
+    assert auc(score, member) > best - 0.02
+    assert auc(unseen, known) > best - 0.05  # references are fewer by one or two
+
+
+@pytest.mark.parametrize("paired", [True, False])
+def test_nothing_is_claimed_without_a_leak_of_the_target_nor_of_its_shadows(paired: bool) -> None:
+    _, member, score, unseen, known = attacked(0.0, 1, paired)
+    assert abs(auc(score, member) - 0.5) < band(member, 3.5)
+    assert abs(auc(unseen, known) - 0.5) < band(known, 4.5)  # shadows share records: wider
+
+
+# -- features --------------------------------------------------------------------------------------------------------
+
+
+@st.composite
+def evidences(draw: st.DrawFn) -> Evidence:
+    """At least two references on each side of each record, margins up to a thousand times what a model gives."""
+    n_models, n_samples, n_views = draw(st.integers(4, 7)), draw(st.integers(2, 9)), draw(st.integers(1, 3))
+    rng = np.random.default_rng(draw(st.integers(0, 2**32)))
+    is_in = rng.permuted(np.arange(n_models)[:, None] < rng.integers(2, n_models - 1, n_samples), axis=0)
+    scale = draw(st.sampled_from([0.0, 1e-9, 1.0, 30.0, 1e4]))
+    margins = rng.normal(0, 1, (n_models + 1, n_samples, n_views)) * scale + draw(st.sampled_from([-1e4, 0.0, 1e4]))
+    return Evidence(margins[0], margins[1:], is_in, rng.integers(0, 3, n_samples))
+
+
+@quick
+@given(evidences())
+def test_every_feature_is_a_number_however_extreme_the_margins_are(seen: Evidence) -> None:
+    assert stacked.online(seen)
+    for use_in in (False, True):
+        names, values = stacked.features(seen, 3, use_in=use_in)
+        assert values.shape == (len(seen), len(names))
+        assert np.isfinite(values).all()
+    assert len(set(names)) == len(names)
+
+
+@quick
+@given(evidences())
+def test_a_record_that_no_reference_was_trained_on_gives_the_offline_features_alone(seen: Evidence) -> None:
+    blind = replace(seen, blind=True)
+    assert not stacked.online(blind)
+    names, values = stacked.features(blind, 3, use_in=False)
+    assert names == (
+        *("margin", "difficulty", "calibrated", "spread", "tail", "ratio"),
+        "class_0",
+        "class_1",
+        "class_2",
+    )
+    np.testing.assert_array_equal(values, stacked.features(seen, 3, use_in=False)[1])
+
+
+def test_features_are_what_their_names_say() -> None:
+    """One record and view, by hand: OUT margins 1 and 3, IN margins 5 and 9, the target's 4, a second record beside."""
+    seen = Evidence(
+        np.array([[4.0], [0.0]]),
+        np.array([[[1.0], [0.0]], [[3.0], [0.0]], [[5.0], [0.0]], [[9.0], [0.0]]]),
+        np.array([[False, False], [False, False], [True, True], [True, True]]),
+        np.array([1, 0]),
+    )
+    names, values = stacked.features(seen, 2, use_in=True)
+    got = dict(zip(names, np.sign(values[0]) * np.expm1(np.abs(values[0])), strict=True))
+    out, inside = np.sqrt((2 + 4 * 1) / 5), np.sqrt((8 + 4 * 4) / 5)  # squares + 4 pooled variances, of 1 + 4
+    p = 1 / (1 + np.exp(-np.array([4.0, 1.0, 3.0, 5.0, 9.0])))
+    expected = {
+        "margin": 4,
+        "difficulty": 2,
+        "calibrated": 2,
+        "spread": np.log(out),
+        "tail": 2 / out,
+        "ratio": np.log(p[0] / p[1:3].mean()),
+        "gain": 5,
+        "position": (4 - 4.5) * 5 / (out * inside),
+        "likelihood": ((2 / out) ** 2 - (3 / inside) ** 2) / 2 - np.log(inside / out),
+        "ratio_both": np.log(p[0] / (p[1:3].mean() + p[3:5].mean()) * 2),
+    }
+    assert {name: got[name] for name in expected} == pytest.approx(expected)
+    assert names[len(expected) :] == ("class_0", "class_1")
+    assert values[:, len(expected) :].tolist() == [[0, 1], [1, 0]]
+
+
+def test_views_are_averaged() -> None:
+    rng = np.random.default_rng(0)
+    margins = rng.normal(size=(5, 6, 3))
+    is_in = np.repeat([[False], [False], [True], [True]], 6, axis=1)
+    names, values = stacked.features(Evidence(margins[0], margins[1:], is_in, np.zeros(6, np.int64)), 1, use_in=True)
+    calibrated = (margins[0] - margins[1:3].mean(axis=0)).mean(axis=1)
+    found = values[:, names.index("calibrated")]
+    np.testing.assert_allclose(np.sign(found) * np.expm1(np.abs(found)), calibrated)
+
+
+def doubled(seen: Evidence) -> Evidence:
+    return replace(
+        seen,
+        references=np.concatenate([seen.references] * 2),
+        is_in=np.concatenate([seen.is_in] * 2),
+    )
+
+
+@quick
+@given(evidences())
+def test_twice_as_many_references_that_say_the_same_change_no_mean(seen: Evidence) -> None:
+    """Numbers of references are no feature: what is left of them is the degrees of freedom of a spread."""
+    names, before = stacked.features(seen, 3, use_in=True)
+    _, after = stacked.features(doubled(seen), 3, use_in=True)
+    for name, old, new in zip(names, before.T, after.T, strict=True):
+        if name not in ("spread", "tail", "position", "likelihood"):  # all but the last in units of the first
+            np.testing.assert_allclose(new, old, rtol=1e-6, atol=1e-6, err_msg=name)
+
+
+def test_twice_as_many_references_change_no_feature_where_there_were_many() -> None:
+    rng = np.random.default_rng(0)
+    many = Evidence(
+        rng.normal(size=(50, 1)),
+        rng.normal(size=(400, 50, 1)),
+        np.repeat(np.arange(400)[:, None] % 2 == 0, 50, axis=1),
+        np.zeros(50, np.int64),
+    )
+    for use_in in (False, True):
+        _, few = stacked.features(many, 3, use_in=use_in)
+        np.testing.assert_allclose(stacked.features(doubled(many), 3, use_in=use_in)[1], few, atol=0.02)
+
+
+def test_a_class_is_a_feature_up_to_a_hundred_of_them() -> None:
+    seen = Evidence(np.zeros((3, 1)), np.ones((2, 3, 1)), np.zeros((2, 3), bool), np.array([0, 99, 5]))
+    names, values = stacked.features(seen, 100, use_in=False)
+    assert names[-100:] == tuple(f"class_{label}" for label in range(100))
+    assert values[:, -100:].argmax(axis=1).tolist() == [0, 99, 5]
+    assert values[:, -100:].sum() == 3
+    names, values = stacked.features(seen, 101, use_in=False)
+    assert not [name for name in names if name.startswith("class_")]
+    assert values.shape == (3, 6)
+
+
+# -- the choice of a classifier --------------------------------------------------------------------------------------
+
+
+def records(seed: int = 0, count: int = 1200) -> tuple[Floats, Bools, NDArray[np.int64]]:
+    rng = np.random.default_rng(seed)
+    return rng.normal(size=(count, 2)), rng.random(count) < 0.5, np.arange(count) % 4
+
+
+def test_shadows_scores_are_of_models_that_did_not_see_the_shadow() -> None:
+    """Features that name the record and a classifier that learns them by heart: perfect in the sample, else nothing."""
+    values, member, played = records()
+    model, unseen, aucs = stacked.fit({"k_neighbors": {"n_neighbors": 1}}, ("a", "b"), values, member, played, 0)
+    assert auc(model.scores(values, np.zeros(len(values), np.int64)), member) > 0.99  # the fault would look like this
+    assert abs(auc(unseen, member) - 0.5) < band(member, 4)
+    assert abs(aucs["k_neighbors"] - 0.5) < band(member, 4)
+
+
+@pytest.mark.parametrize("turned", [False, True])
+def test_the_candidate_that_does_better_on_unseen_shadows_is_taken(turned: bool) -> None:
+    """Membership shows in one feature's size, not its sign: trees see it, a line does not. And the other way round."""
+    values, _, played = records()
+    rng = np.random.default_rng(5)
+    for best, leaned in (
+        ("hist_gradient_boosting", np.abs(values[:, 0]) - 0.67),
+        ("logistic_regression", values @ [1, 1]),
+    ):
+        member = leaned + rng.normal(0, 0.5, len(values)) > 0
+        order = reversed(CANDIDATES) if turned else CANDIDATES
+        model, unseen, aucs = stacked.fit(
+            {family: CANDIDATES[family] for family in order}, ("a", "b"), values, member, played, 0
+        )
+        assert model.family == best == max(aucs, key=lambda family: aucs[family])
+        assert model.settings == CANDIDATES[best]
+        assert set(aucs) == set(CANDIDATES)
+        by_shadow = [auc(unseen[played == one], member[played == one]) for one in range(4)]
+        assert aucs[best] == pytest.approx(np.mean(by_shadow))
+
+
+def test_the_same_seed_gives_the_same_scores() -> None:
+    values, member, played = records()
+    one, other = (stacked.fit(CANDIDATES, ("a", "b"), values, member, played, 3)[1] for _ in range(2))
+    np.testing.assert_array_equal(one, other)
+
+
+@given(st.lists(st.floats(0, 1), min_size=1, max_size=20))
+def test_log_odds_keep_the_order_and_are_finite(probabilities: list[float]) -> None:
+    p = np.sort(np.array(probabilities))
+    odds = stacked.log_odds(p)
+    assert np.isfinite(odds).all()
+    assert (np.diff(odds) >= 0).all()
