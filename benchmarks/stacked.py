@@ -33,7 +33,7 @@ def subset(known: evidence.Answers, models: list[int]) -> evidence.Answers:
 
 
 def attacked(
-    known: evidence.Answers, target: int, references: list[int], n_classes: int, given: params.Attacks
+    known: evidence.Answers, target: int, references: list[int], n_classes: int, records: int, given: params.Attacks
 ) -> dict[str, np.ndarray[tuple[int], np.dtype[np.float64]]]:
     """Every attack's scores of one shadow in the target's place."""
     every = np.arange(len(known.labels))
@@ -41,7 +41,7 @@ def attacked(
     played = evidence.plays(
         {"population": subset(known, references)},
         given.played.models,
-        given.played.records,
+        records,
         lambda model_id: np.random.default_rng([SEED, target, model_id]),
     )
     a = rmia.choose_a([play.evidence for play in played], [play.is_member for play in played])
@@ -80,6 +80,7 @@ def main() -> None:
     parser.add_argument("folder", nargs="?", type=Path, default=Path())
     parser.add_argument("--targets", type=int, default=18)
     parser.add_argument("--references", type=int, nargs="+", default=[4, 16, 60])
+    parser.add_argument("--records", type=int, default=4000, help="of each reference that plays the target")
     parser.add_argument("--out", type=Path)
     parsed = parser.parse_args()
     given = params.load(Path("params.yaml")).attacks
@@ -103,7 +104,7 @@ def main() -> None:
             others = [pair for pair in pairs if target not in pair]
             references = [model for pair in rng.permutation(len(others))[: count // 2] for model in others[pair]]
             is_member = known.is_in[int(np.flatnonzero(known.model_ids == target)[0])]
-            for name, score in attacked(known, target, references, n_classes, given).items():
+            for name, score in attacked(known, target, references, n_classes, parsed.records, given).items():
                 curve = roc.curve(score, is_member)
                 aucs.setdefault(name, []).append(roc.auc(curve))
                 tprs.setdefault(name, []).append(roc.tpr_at(curve, FPR))

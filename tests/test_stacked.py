@@ -37,7 +37,8 @@ def _one_thread() -> Iterator[None]:
 def world(leak: float, seed: int, *, paired: bool) -> tuple[dict[str, Answers], Bools]:
     """Margins = difficulty + leak * member + noise, and the target's members. Half of the records are hard.
 
-    paired: shadows are trained on complementary halves of the population. Else on a fifth each of the attacker's own.
+    paired: shadows are trained on complementary halves of the population. Else each on a share of half of the
+    attacker's own.
     """
     rng = np.random.default_rng(seed)
     half = rng.permuted(np.tile(np.arange(SAMPLES) % 2 == 0, (MODELS // 2, 1)), axis=1)
@@ -58,7 +59,7 @@ def world(leak: float, seed: int, *, paired: bool) -> tuple[dict[str, Answers], 
     nobody = np.zeros_like(complements)
     if paired:
         return {"population": said(complements, member)}, member
-    slices = np.arange(SAMPLES) % MODELS == np.arange(MODELS)[:, None]
+    slices = np.arange(SAMPLES) % (2 * MODELS) == np.arange(MODELS)[:, None]  # half of the records are held out
     return {"population": said(nobody, member), "attacker": said(slices, nobody[0])}, member
 
 
