@@ -66,9 +66,12 @@ class Options:
 
 
 def lacks(attack: str, evidence: Evidence) -> str | None:
-    """Why the threat model cannot carry an online attack, in a line; None where it can."""
+    """Why the threat model cannot carry an online attack, in a few words; None where it can.
+
+    Online attacks need shadows that were trained on the audited records.
+    """
     if attack.endswith("_online") and not evidence.inside.count.any():
-        return "needs shadows that were trained on the audited records: attacker.knowledge=population"
+        return "needs attacker.knowledge=population"
     return None
 
 

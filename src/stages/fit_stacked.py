@@ -43,7 +43,7 @@ def fit(params: Params, folder: Path) -> None:
         lambda model_id: seeds.generator(params.seed, "played records", model_id),
     )
     if len({play.fold for play in played}) < 2:
-        raise NotApplicable("needs shadows that can play the target with others as references; append to shadow.blocks")
+        raise NotApplicable("needs more shadow.blocks")
     n_classes = 1 + max(int(known.labels.max()) for known in answers.values())
     use_in = all(stacked.online(play.evidence) for play in played)
     described = [

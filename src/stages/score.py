@@ -114,7 +114,7 @@ class Scoring:
         if attack in attacks.LEARNED:
             return self._learned(paths.ATTACK_MODEL / attack)
         if not self.played:
-            raise NotApplicable("needs a shadow that plays the target and others as references; add to shadow.blocks")
+            raise NotApplicable("needs more shadow.blocks")
         if attack == attacks.QUANTILE:
             return self._quantile()
         if attack == attacks.STACKED:
@@ -164,7 +164,7 @@ class Scoring:
     def _quantile(self) -> tuple[Floats, pd.DataFrame]:
         predicted = tables.read(paths.QUANTILES, tables.QUANTILES)
         if predicted.empty:
-            raise NotApplicable("needs 20 records that are surely no members: attacker.knowledge=generated or disjoint")
+            raise NotApplicable("needs 20 sure non-members")
         scored = []
         for model_id, frame in predicted.groupby("model_id", sort=True):
             known = self.answers[str(frame["source"].iloc[0])]
