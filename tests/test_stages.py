@@ -63,7 +63,7 @@ CHANGES: list[tuple[str, Any, str]] = [
     ("attacks.learned.estimator", "gaussian_nb", "fit_attack"),
     ("attacks.lira.variance", "record", "score"),
     ("attacks.rmia.gamma", 4.0, "score"),
-    ("attacks.rmia.a", 1.0, "score"),
+    ("attacks.rmia.a", 0.95, "score"),
     ("attacks.base.offline_scale", 0.3, "score"),
     ("attacks.quantile.epochs", 1, "fit_quantile"),
     ("attacks.quantile.batch_size", 32, "fit_quantile"),
