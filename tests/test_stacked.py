@@ -287,3 +287,15 @@ def test_log_odds_keep_the_order_and_are_finite(probabilities: list[float]) -> N
     odds = stacked.log_odds(p)
     assert np.isfinite(odds).all()
     assert (np.diff(odds) >= 0).all()
+
+
+def test_one_reference_a_side_is_used_on_both_sides_and_spreads_are_a_nat() -> None:
+    """Four shadows leave a shadow that plays the target one pair; without its IN side the attack was behind RMIA."""
+    margins = np.array([[[2.0], [1.0]], [[5.0], [0.0]], [[1.0], [3.0]]])
+    seen = Evidence(margins[0], margins[1:], np.array([[True, False], [False, True]]), np.zeros(2, np.int64))
+    assert stacked.online(seen)
+    names, values = stacked.features(seen, 1, use_in=True)
+    found = dict(zip(names, values.T, strict=True))
+    np.testing.assert_allclose(found["gain"], np.log1p([4.0, 3.0]))  # IN less OUT, by the signed logarithm
+    np.testing.assert_allclose(found["spread"], 0)
+    np.testing.assert_allclose(found["tail"], found["calibrated"])

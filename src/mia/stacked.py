@@ -61,13 +61,15 @@ def features(evidence: Evidence, n_classes: int, *, use_in: bool) -> tuple[tuple
 
 
 def online(evidence: Evidence) -> bool:
-    """Whether every record has at least two references on either side, so that `features` can use both."""
-    return bool(evidence.inside.count.min() >= 2 and evidence.outside.count.min() >= 2)
+    """Whether every record has a reference on either side, so that `features` can use both."""
+    return bool(evidence.inside.count.min() >= 1 and evidence.outside.count.min() >= 1)
 
 
 def _spread(squares: Floats, count: NDArray[np.int64]) -> Floats:
-    """Standard deviation of each record's references, its variance half-way to the pooled one."""
+    """Standard deviation of each record's references, shrunk towards the pooled one; a nat where none has two."""
     free = np.maximum(count - 1, 0)[:, None]
+    if not free.any():
+        return np.ones_like(squares)
     pooled = squares.sum(axis=0) / max(1, int(free.sum()))
     prior = 4.0  # the pooled variance counts as so many references
     spread: Floats = np.sqrt((squares + prior * pooled) / (free + prior))
