@@ -17,7 +17,7 @@ def main() -> None:
     """Draw 16 and 64 shadows apart."""
     for models in (16, 64):
         measured = {
-            f"{knowledge}": documents.read_json(FOLDER / f"{knowledge}-{models}" / "attacks.json")
+            knowledge: documents.read_json(FOLDER / f"{knowledge}-{models}" / "attacks.json")
             for knowledge in ("generated", "disjoint", "population")
         }
         figures.save(figures.threat_models(measured, fpr=FPR), FOLDER / f"threat_models_{models}.png")
