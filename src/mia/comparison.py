@@ -20,7 +20,7 @@ from scipy.special import betainccinv, betaincinv, expit, gammaln, logit
 from scipy.stats import binom, norm, rankdata
 
 from mia.errors import InputError
-from mia.metrics import Estimate, clopper_pearson, fpr_key
+from mia.metrics import Estimate, clopper_pearson, enough_replicates, fpr_key, tail_of
 from mia.roc import auc, curve, false_positives_allowed, resolvable, tpr_at
 
 Floats = NDArray[np.float64]
@@ -108,7 +108,7 @@ def auc_interval(placed: Placements, *, level: float = 0.95) -> Estimate:
     1 this is exact, low = ((1 - level) / 2)^(1 / m).
     InputError: level not in (0, 1).
     """
-    tail = _tail(level)
+    tail = tail_of(level)
     value, variance = placed.auc, auc_variance(placed)
     if variance > 0:
         reach = float(norm.isf(tail)) * math.sqrt(variance) / (value * (1 - value))
@@ -133,7 +133,7 @@ def compare_auc(a: Placements, b: Placements, *, level: float = 0.95) -> Compari
     were fitted on these same records, one of which holds the other as a special case (Demler et al. 2012).
     InputError: the two are of other records (sizes differ), a side has fewer than 2, level not in (0, 1).
     """
-    tail = _tail(level)
+    tail = tail_of(level)
     if (a.v10.shape, a.v01.shape) != (b.v10.shape, b.v01.shape):
         raise InputError(
             "placements: expected both attacks on the same records, got "
@@ -156,12 +156,6 @@ def compare_auc(a: Placements, b: Placements, *, level: float = 0.95) -> Compari
     return Comparison(
         difference, max(-1.0, difference - reach), min(1.0, difference + reach), min(1.0, max(p, luckiest))
     )
-
-
-def _tail(level: float) -> float:
-    if not 0 < level < 1:
-        raise InputError(f"level: expected a number in (0, 1), got {level}")
-    return (1 - level) / 2
 
 
 # ---- TPR at an FPR: paired bootstrap
@@ -252,20 +246,11 @@ def compare_tpr(
     a, b = np.asarray(scores_a, dtype=np.float64), np.asarray(scores_b, dtype=np.float64)
     if a.shape != b.shape:
         raise InputError(f"scores_a, scores_b: expected the same records, got shapes {a.shape} and {b.shape}")
-    tail = _enough(replicates, level)
+    tail = enough_replicates(replicates, level)
     values, member = np.stack([a, b]), np.asarray(is_member)
     tprs = replicate_tprs(values, member, fprs=[fpr], replicates=replicates, rng=rng)
     found = [_found(row, member, fpr) for row in values]
     return _tpr_difference(found[0], found[1], tprs[0, 0] - tprs[1, 0], tail)
-
-
-def _enough(replicates: int, level: float) -> float:
-    tail = _tail(level)
-    if replicates * tail < 1 - 1e-9:
-        raise InputError(
-            f"replicates: a {level:g} interval needs at least {math.ceil(1 / tail - 1e-6)}, got {replicates}"
-        )
-    return tail
 
 
 def _found(score: Floats, is_member: Bools, fpr: float) -> Bools:
@@ -337,7 +322,7 @@ def table(
     Cost: that of `replicate_tprs`.
     InputError: no attack, an attack of other records, else as `compare_auc` and `compare_tpr`.
     """
-    tail = _enough(replicates, level)
+    tail = enough_replicates(replicates, level)
     member = np.asarray(is_member)
     if not scores:
         raise InputError("scores: expected at least one attack, got none")

@@ -122,14 +122,7 @@ def leak(summary: Mapping[str, Mapping[str, float]], *, fpr: float) -> Figure:
             ),
         )
         for key, title, x, guess, label in panels:
-            axes = _axes(figure, x, bottom, width, pitch * count)
-            axes.set_ylim(count - 0.5, -0.5)
-            axes.spines["left"].set_visible(False)
-            axes.grid(False, axis="y")
-            axes.yaxis.set_major_locator(NullLocator())
-            for at in range(0, count, 2):
-                axes.axhspan(at - 0.5, at + 0.5, color=PALE, linewidth=0, zorder=0)
-            axes.axvline(guess, color=INK, linewidth=1.0, dashes=(2, 1.5), zorder=1.5)
+            axes = _rows_panel(figure, (x, bottom, width, pitch * count), count, guess)
             if key == "auc":
                 lows, highs = ([summary[a][f"auc_{end}"] for a in rows] for end in ("low", "high"))
                 start, stop = min(*_finite([*lows, 0.48]), 0.48), max(*_finite([*highs, 0.6]), 0.6)
@@ -597,14 +590,7 @@ def threat_models(measured: Mapping[str, Sequence[Mapping[str, Any]]], *, fpr: f
             (key, f"TPR at FPR {_share(fpr)}", left + width + gap, fpr, "share of members called member"),
         )
         for name, title, x, guess, said in panels:
-            axes = _axes(figure, x, bottom, width, pitch * count)
-            axes.set_ylim(count - 0.5, -0.5)
-            axes.spines["left"].set_visible(False)
-            axes.grid(False, axis="y")
-            axes.yaxis.set_major_locator(NullLocator())
-            for at in range(0, count, 2):
-                axes.axhspan(at - 0.5, at + 0.5, color=PALE, linewidth=0, zorder=0)
-            axes.axvline(guess, color=INK, linewidth=1.0, dashes=(2, 1.5), zorder=1.5)
+            axes = _rows_panel(figure, (x, bottom, width, pitch * count), count, guess)
             axes.set_title(title)
             axes.set_xlabel(said, fontsize=8.5)
             if name == "auc":
@@ -818,6 +804,19 @@ def _sheet(width: float, height: float) -> Figure:
     figure = Figure(figsize=(width, height), dpi=DPI, facecolor="white")
     FigureCanvasAgg(figure)
     return figure
+
+
+def _rows_panel(figure: Figure, place: tuple[float, float, float, float], count: int, guess: float) -> Axes:
+    """Axes at (x, bottom, width, height), inches, for a row an attack, every other one shaded, guessing as a line."""
+    axes = _axes(figure, *place)
+    axes.set_ylim(count - 0.5, -0.5)
+    axes.spines["left"].set_visible(False)
+    axes.grid(False, axis="y")
+    axes.yaxis.set_major_locator(NullLocator())
+    for at in range(0, count, 2):
+        axes.axhspan(at - 0.5, at + 0.5, color=PALE, linewidth=0, zorder=0)
+    axes.axvline(guess, color=INK, linewidth=1.0, dashes=(2, 1.5), zorder=1.5)
+    return axes
 
 
 def _axes(figure: Figure, left: float, bottom: float, width: float, height: float) -> Axes:

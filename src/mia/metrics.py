@@ -66,11 +66,12 @@ def clopper_pearson(successes: ArrayLike, trials: ArrayLike, level: float = 0.95
     bad = ~((k >= 0) & (k <= n) & (k == np.floor(k)) & (n == np.floor(n)))
     if bad.any():
         raise InputError(f"successes: expected whole numbers in 0..trials, got {k[bad][0]} of {n[bad][0]}")
-    tail = _tail(level)
+    tail = tail_of(level)
     return _lower_limit(k, n, tail), _upper_limit(k, n, tail)
 
 
-def _tail(level: float) -> float:
+def tail_of(level: float) -> float:
+    """Half of what an interval leaves out. Raises InputError where level is not in (0, 1)."""
     if not 0 < level < 1:
         raise InputError(f"level: expected a number in (0, 1), got {level}")
     return (1 - level) / 2
@@ -225,11 +226,7 @@ def bootstrap(
 def _bootstrap(
     roc: Roc, *, fprs: Sequence[float], replicates: int, rng: np.random.Generator, level: float
 ) -> dict[str, Estimate]:
-    tail = _tail(level)
-    if replicates * tail < 1 - 1e-9:
-        raise InputError(
-            f"replicates: a {level:g} interval needs at least {math.ceil(1 / tail - 1e-6)}, got {replicates}"
-        )
+    tail = enough_replicates(replicates, level)
     M, N = roc.n_member, roc.n_nonmember
     asked = [fpr for fpr in fprs if resolvable(fpr, N)]
     allowed = [false_positives_allowed(fpr, N) for fpr in asked]
@@ -262,6 +259,16 @@ def _bootstrap(
     return estimates
 
 
+def enough_replicates(replicates: int, level: float) -> float:
+    """`tail_of` the level, where the replicates are enough for its quantiles. Raises InputError where they are not."""
+    tail = tail_of(level)
+    if replicates * tail < 1 - 1e-9:
+        raise InputError(
+            f"replicates: a {level:g} interval needs at least {math.ceil(1 / tail - 1e-6)}, got {replicates}"
+        )
+    return tail
+
+
 def _percentiles(replicates: Floats, tail: float) -> tuple[float, float]:
     low, high = np.quantile(replicates, [tail, 1 - tail])
     return float(low), float(high)
@@ -292,7 +299,7 @@ def epsilon_lower_bound(
       Jagielski (2023) give a bound from one run that needs no independence.
     InputError: a count out of its range, level not in (0, 1), delta not in [0, 1).
     """
-    tail = _tail(level)
+    tail = tail_of(level)
     _check_delta(delta)
     if not (0 <= tp <= n_member and 0 <= fp <= n_nonmember):
         raise InputError(
@@ -340,7 +347,7 @@ def epsilon_threshold(
     in fp.
     InputError: as `roc.curve`; a count below 1; level or delta as `epsilon_lower_bound`.
     """
-    tail = _tail(level)
+    tail = tail_of(level)
     _check_delta(delta)
     roc = curve(scores, is_member)
     M = roc.n_member if n_member is None else n_member
