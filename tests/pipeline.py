@@ -23,6 +23,7 @@ NO_ARITHMETIC = {
     "src/mia/params.py",
     "src/mia/paths.py",
     "src/mia/progress.py",
+    "src/mia/workers.py",
 }
 
 

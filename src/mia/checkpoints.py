@@ -30,14 +30,18 @@ class Description:
     format: int = FORMAT
 
 
-def save(folder: Path, trained: Sequence[tuple[Description, nn.Module]]) -> None:
-    """Write models to a folder, all or none: `ID.safetensors` and `ID.json` each."""
+def weights(model: nn.Module) -> bytes:
+    """A model's weights as the content of a safetensors file."""
+    return safetensors.torch.save(
+        {name: value.detach().cpu().contiguous() for name, value in model.state_dict().items()}
+    )
+
+
+def save(folder: Path, trained: Sequence[tuple[Description, bytes]]) -> None:
+    """Write models, their descriptions and weights, to a folder, all or none: `ID.safetensors` and `ID.json` each."""
     with atomic.folder(folder) as temporary:
-        for description, model in trained:
-            weights = {name: value.detach().cpu().contiguous() for name, value in model.state_dict().items()}
-            content = safetensors.torch.save(weights)
-            digest = hashlib.sha256(content).hexdigest()
-            described = {**asdict(description), "sha256": digest}
+        for description, content in trained:
+            described = {**asdict(description), "sha256": hashlib.sha256(content).hexdigest()}
             (temporary / f"{description.model_id}.safetensors").write_bytes(content)
             (temporary / f"{description.model_id}.json").write_text(json.dumps(described, indent=1) + "\n")
 
@@ -53,13 +57,27 @@ def ids(folder: Path) -> list[int]:
     return found
 
 
-def load(folder: Path, model_id: int) -> nn.Module:
-    """Read one model, on the CPU.
+@dataclass(frozen=True)
+class Stored:
+    """A model as it was read: content is its safetensors file, whose digest was compared."""
 
-    Raises InputError where a file is missing, damaged, of another format, or its weights do not fit its description.
+    path: Path
+    description: Description
+    content: bytes
+
+
+def load(folder: Path, model_id: int) -> nn.Module:
+    """Read one model, on the CPU; errors as of `read` and `build`."""
+    return build(read(folder, model_id))
+
+
+def read(folder: Path, model_id: int) -> Stored:
+    """Read one model's files.
+
+    Raises InputError where a file is missing, damaged, or of another format.
     """
     path = folder / f"{model_id}.safetensors"
-    again = f"`dvc checkout {folder}` restores it, `dvc repro` trains it anew"
+    again = _again(folder)
     try:
         content = path.read_bytes()
         described = json.loads((folder / f"{model_id}.json").read_text())
@@ -85,9 +103,25 @@ def load(folder: Path, model_id: int) -> nn.Module:
     if description.architecture not in list(models.ARCHITECTURES):
         known = ", ".join(models.ARCHITECTURES)
         raise InputError(f"{path}: expected an architecture of {known}, got {description.architecture!r}; {again}")
+    return Stored(path, description, content)
+
+
+def build(stored: Stored) -> nn.Module:
+    """The model, on the CPU.
+
+    Raises InputError where its weights do not fit its description.
+    """
+    description = stored.description
     model = models.create(description.architecture, description.shape, description.n_classes, seed=None)
     try:
-        model.load_state_dict(safetensors.torch.load(content))
+        model.load_state_dict(safetensors.torch.load(stored.content))
     except (RuntimeError, SafetensorError) as error:
-        raise InputError(f"{path}: weights do not fit {description}: {' '.join(str(error).split())}; {again}") from None
+        raise InputError(
+            f"{stored.path}: weights do not fit {description}: {' '.join(str(error).split())}; "
+            f"{_again(stored.path.parent)}"
+        ) from None
     return model
+
+
+def _again(folder: Path) -> str:
+    return f"`dvc checkout {folder}` restores it, `dvc repro` trains it anew"

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
 import os
-from collections.abc import Callable
+import warnings
+from typing import Any
 
 import numpy as np
 import torch
@@ -23,6 +25,8 @@ class ShokriCNN(nn.Module):
     that images down to 4x4 fit. Pooling comes before tanh, which is monotone: the same numbers, fewer of them.
     """
 
+    SMALLEST = 4
+
     def __init__(self, shape: tuple[int, int, int], n_classes: int) -> None:
         super().__init__()
         height, width, channels = shape
@@ -36,8 +40,11 @@ class ShokriCNN(nn.Module):
         pool = nn.functional.max_pool2d
         hidden = torch.tanh(pool(self.conv1(images), 2))
         hidden = torch.tanh(pool(self.conv2(hidden), 2))
-        hidden = torch.tanh(self.dense(hidden.flatten(1)))
-        logits: Tensor = self.logits(hidden)
+        # The dense weights go to the pixels' order, not the pixels to the weights': a step is 8 % faster channels-last.
+        channels, height, width = hidden.shape[1:]
+        weight = self.dense.weight.view(-1, channels, height, width).permute(0, 2, 3, 1).flatten(1)
+        hidden = nn.functional.linear(hidden.permute(0, 2, 3, 1).flatten(1), weight, self.dense.bias)
+        logits: Tensor = self.logits(torch.tanh(hidden))
         return logits
 
 
@@ -46,6 +53,8 @@ class ShokriMLP(nn.Module):
 
     Input and output as ShokriCNN's.
     """
+
+    SMALLEST = 1
 
     def __init__(self, shape: tuple[int, int, int], n_classes: int) -> None:
         super().__init__()
@@ -59,9 +68,103 @@ class ShokriMLP(nn.Module):
         return logits
 
 
-ARCHITECTURES: dict[str, Callable[[tuple[int, int, int], int], nn.Module]] = {
+class ResNet18(nn.Module):
+    """ResNet-18 (He et al. 2016) in its form for small images: a first convolution of 3x3, stride 1, and no pooling.
+
+    Four stages of two basic blocks of 64, 128, 256, 512 channels. Input and output as ShokriCNN's.
+    """
+
+    SMALLEST = 8
+
+    def __init__(self, shape: tuple[int, int, int], n_classes: int) -> None:
+        super().__init__()
+        self.conv1 = nn.Conv2d(shape[2], 64, 3, padding=1, bias=False)
+        self.norm1 = nn.BatchNorm2d(64)
+        widths = [64, 64, 64, 128, 128, 256, 256, 512, 512]
+        self.blocks = nn.Sequential(
+            *(
+                _BasicBlock(before, after, stride=1 if before == after else 2)
+                for before, after in itertools.pairwise(widths)
+            )
+        )
+        self.logits = nn.Linear(512, n_classes)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Logits, (batch, classes)."""
+        hidden = self.blocks(torch.relu(self.norm1(self.conv1(images))))
+        logits: Tensor = self.logits(hidden.mean((2, 3)))
+        return logits
+
+
+class _BasicBlock(nn.Module):
+    """Two 3x3 convolutions and a shortcut, a 1x1 convolution where the shape changes (He et al. 2016, fig. 5)."""
+
+    def __init__(self, before: int, after: int, stride: int) -> None:
+        super().__init__()
+        self.conv1 = nn.Conv2d(before, after, 3, stride, padding=1, bias=False)
+        self.norm1 = nn.BatchNorm2d(after)
+        self.conv2 = nn.Conv2d(after, after, 3, padding=1, bias=False)
+        self.norm2 = nn.BatchNorm2d(after)
+        self.shortcut = nn.Sequential()
+        if stride != 1 or before != after:
+            self.shortcut = nn.Sequential(nn.Conv2d(before, after, 1, stride, bias=False), nn.BatchNorm2d(after))
+
+    def forward(self, hidden: Tensor) -> Tensor:
+        inner = torch.relu(self.norm1(self.conv1(hidden)))
+        return torch.relu(self.norm2(self.conv2(inner)) + self.shortcut(hidden))
+
+
+class WideResNet28x2(nn.Module):
+    """WRN-28-2 (Zagoruyko and Komodakis 2016), which Carlini et al. 2022 audit.
+
+    Three groups of four blocks with 32, 64, 128 channels, normalisation and ReLU before each convolution, no dropout.
+    Input and output as ShokriCNN's.
+    """
+
+    SMALLEST = 4
+
+    def __init__(self, shape: tuple[int, int, int], n_classes: int) -> None:
+        super().__init__()
+        self.conv1 = nn.Conv2d(shape[2], 16, 3, padding=1, bias=False)
+        widths = [16] + [32] * 4 + [64] * 4 + [128] * 4
+        self.blocks = nn.Sequential(
+            *(
+                _PreactivatedBlock(before, after, stride=2 if 32 <= before < after else 1)
+                for before, after in itertools.pairwise(widths)
+            )
+        )
+        self.norm = nn.BatchNorm2d(128)
+        self.logits = nn.Linear(128, n_classes)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Logits, (batch, classes)."""
+        hidden = torch.relu(self.norm(self.blocks(self.conv1(images))))
+        logits: Tensor = self.logits(hidden.mean((2, 3)))
+        return logits
+
+
+class _PreactivatedBlock(nn.Module):
+    """The basic block of a wide residual network (Zagoruyko and Komodakis 2016, fig. 1c without dropout)."""
+
+    def __init__(self, before: int, after: int, stride: int) -> None:
+        super().__init__()
+        self.norm1 = nn.BatchNorm2d(before)
+        self.conv1 = nn.Conv2d(before, after, 3, stride, padding=1, bias=False)
+        self.norm2 = nn.BatchNorm2d(after)
+        self.conv2 = nn.Conv2d(after, after, 3, padding=1, bias=False)
+        self.shortcut = nn.Conv2d(before, after, 1, stride, bias=False) if before != after else None
+
+    def forward(self, hidden: Tensor) -> Tensor:
+        active = torch.relu(self.norm1(hidden))
+        inner: Tensor = self.conv2(torch.relu(self.norm2(self.conv1(active))))
+        return inner + (hidden if self.shortcut is None else self.shortcut(active))
+
+
+ARCHITECTURES: dict[str, type[ShokriCNN | ShokriMLP | ResNet18 | WideResNet28x2]] = {
     "shokri_cnn": ShokriCNN,
     "shokri_mlp": ShokriMLP,
+    "resnet18": ResNet18,
+    "wrn28_2": WideResNet28x2,
 }
 
 
@@ -69,13 +172,15 @@ def create(architecture: str, shape: tuple[int, int, int], n_classes: int, seed:
     """A model for images of `shape` (height, width, channels), its weights drawn from `seed` (None: left empty).
 
     The weights are PyTorch's own initialisation of convolution and dense layers (Kaiming uniform, a = sqrt 5: weights
-    and biases uniform in +-1/sqrt(fan in)), drawn from a generator of the model's own.
+    and biases uniform in +-1/sqrt(fan in)), drawn from a generator of the model's own; a batch normalisation begins as
+    the identity.
     Raises InputError where the images are too small for the architecture.
     """
-    if min(shape[:2]) < 4:
-        raise InputError(f"data: {architecture} needs images of at least 4x4, got {shape[0]}x{shape[1]}")
+    least = ARCHITECTURES[architecture].SMALLEST
+    if min(shape[:2]) < least:
+        raise InputError(f"data: {architecture} needs images of at least {least}x{least}, got {shape[0]}x{shape[1]}")
     with torch.device("meta"):
-        model = ARCHITECTURES[architecture](shape, n_classes)
+        model: nn.Module = ARCHITECTURES[architecture](shape, n_classes)
     model = model.to_empty(device="cpu")
     if seed is not None:
         generator = torch.Generator().manual_seed(seed)
@@ -84,9 +189,23 @@ def create(architecture: str, shape: tuple[int, int, int], n_classes: int, seed:
                 if isinstance(layer, nn.Conv2d | nn.Linear):
                     bound = layer.weight[0].numel() ** -0.5
                     layer.weight.uniform_(-bound, bound, generator=generator)
-                    assert layer.bias is not None
-                    layer.bias.uniform_(-bound, bound, generator=generator)
+                    if layer.bias is not None:
+                        layer.bias.uniform_(-bound, bound, generator=generator)
+                elif isinstance(layer, nn.BatchNorm2d):
+                    layer.reset_parameters()
     return model
+
+
+def compares_images(architecture: str) -> bool:
+    """Whether an image's output in training depends on the batch: batch normalisation."""
+    return architecture in ("resnet18", "wrn28_2")
+
+
+def tensor(array: NDArray[Any]) -> Tensor:
+    """The array as a tensor on its own memory, which is only read."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "The given NumPy array is not writable")
+        return torch.from_numpy(array)
 
 
 def to_input(images: NDArray[np.uint8] | Tensor) -> Tensor:
@@ -94,11 +213,11 @@ def to_input(images: NDArray[np.uint8] | Tensor) -> Tensor:
 
     The one normalisation of the project, with fixed constants: nothing is fitted, so nothing leaks through it.
     """
-    pixels = torch.as_tensor(images).permute(0, 3, 1, 2)
+    pixels = (images if isinstance(images, Tensor) else tensor(images)).permute(0, 3, 1, 2)
     return pixels.float().div_(127.5).sub_(1)
 
 
-def logits(model: nn.Module, images: NDArray[np.uint8], description: str | None = None) -> NDArray[np.float32]:
+def logits(model: nn.Module, images: NDArray[np.uint8] | Tensor, description: str | None = None) -> NDArray[np.float32]:
     """The model's logits for images (samples, height, width, channels), shape (samples, classes).
 
     With a description, behind a progress bar of that name.

@@ -99,13 +99,17 @@ class Attacker(Section):
 class Recipe(Section):
     """How a model is trained."""
 
-    architecture: Literal["shokri_cnn", "shokri_mlp"]
+    architecture: Literal["shokri_cnn", "shokri_mlp", "resnet18", "wrn28_2"]
     epochs: Count
     batch_size: Count
     optimizer: Literal["adam", "sgd"]
     learning_rate: Positive
+    schedule: Literal["constant", "cosine"]
     momentum: Annotated[float, Field(ge=0, lt=1)]
     weight_decay: NotNegative
+    label_smoothing: Annotated[float, Field(ge=0, lt=1)]
+    augmentation: list[Literal["flip", "shift", "cutout"]]
+    precision: Literal["float32", "bfloat16"]
 
 
 class Target(PerDataset):
@@ -124,9 +128,10 @@ def _distinct(blocks: list[int]) -> list[int]:
 
 
 class ShadowSize(Section):
-    """How many shadows a block holds, and on how much data."""
+    """How many shadows a block holds, how many of them train in the same steps, and on how much data."""
 
     per_block: Count
+    together: Count
     train_size: Count
     heldout_size: Count
 

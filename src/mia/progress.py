@@ -8,8 +8,18 @@ from typing import TypeVar
 from tqdm import tqdm
 
 T = TypeVar("T")
+line = 0  # of the terminal that this process's bars stand on; several processes write to one
 
 
 def bar(items: Iterable[T], description: str, *, total: int | None = None, unit: str = "it") -> tqdm[T]:
     """Iterate over items behind a bar that clears itself when done."""
-    return tqdm(items, desc=description, total=total, unit=unit, leave=False, disable=None, dynamic_ncols=True)
+    return tqdm(
+        items,
+        desc=description,
+        total=total,
+        unit=unit,
+        leave=False,
+        disable=None,
+        dynamic_ncols=True,
+        position=line or None,
+    )

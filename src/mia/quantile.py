@@ -52,7 +52,7 @@ def fit(
     generator = torch.Generator().manual_seed(order_seed)
     order = torch.randperm(len(images), generator=generator)
     held, used = order[: len(images) // HELD_BACK], order[len(images) // HELD_BACK :]
-    pixels, classes = torch.from_numpy(images).to(device), torch.from_numpy(labels).to(device)
+    pixels, classes = models.tensor(images).to(device), models.tensor(labels).to(device)
     wanted = torch.from_numpy((margins - center) / scale).float().to(device)
     optimizer = torch.optim.Adam(network.parameters(), learning_rate)
 
@@ -63,7 +63,10 @@ def fit(
     best, kept = float("inf"), copy.deepcopy(network.state_dict())
     for _ in progress.bar(range(epochs), name, unit="epoch"):
         network.train()
-        for rows in used[torch.randperm(len(used), generator=generator)].split(batch_size):  # type: ignore[no-untyped-call]
+        batches = used[torch.randperm(len(used), generator=generator)].split(batch_size)  # type: ignore[no-untyped-call]
+        if models.compares_images(architecture) and len(batches[-1]) == 1:
+            batches = batches[:-1]
+        for rows in batches:
             optimizer.zero_grad()
             loss_of(rows).backward()  # type: ignore[no-untyped-call]
             optimizer.step()

@@ -7,18 +7,19 @@ from collections.abc import Mapping
 import numpy as np
 import pandas as pd
 import pyarrow as pa
-from torch import nn
 
-from mia import models, tables, views
+from mia import checkpoints, models, tables, views
+from mia.checkpoints import Stored
 from mia.datasets import Records
 from mia.errors import InputError
 
 
-def signals(model: nn.Module, model_id: int, sources: Mapping[str, Records], n_views: int) -> pa.Table:
-    """What a model says of every record of every source, in each view, as tables.SIGNALS: by source, view, record.
+def signals(sources: Mapping[str, Records], n_views: int, stored: Stored) -> pa.Table:
+    """What a stored model says of every record of every source, in each view: tables.SIGNALS by source, view, record.
 
-    Raises InputError where the model was made for other images or classes.
+    Raises InputError where the model's weights do not fit it, or it was made for other images or classes.
     """
+    model, model_id = checkpoints.build(stored), stored.description.model_id
     answers = []
     for source, records in sources.items():
         for view in range(n_views):

@@ -6,9 +6,7 @@ Writes: data/signals/shadows/BLOCK.parquet (logits, one row a model, record and 
 
 from __future__ import annotations
 
-import pyarrow as pa
-
-from mia import checkpoints, datasets, paths, progress, query, tables
+from mia import checkpoints, datasets, paths, query, tables, workers
 from mia.params import Params
 from stages import run_block
 
@@ -19,11 +17,11 @@ def main(params: Params, block: int) -> None:
     if params.attacker.knowledge != "population":  # there, both are the same records
         records["attacker"] = datasets.load(paths.ATTACKER)
     folder = paths.shadow_models(block)
-    answers = [
-        query.signals(checkpoints.load(folder, model_id), model_id, records, params.query.views)
-        for model_id in progress.bar(checkpoints.ids(folder), f"block {block}", unit="model")
-    ]
-    tables.write(paths.shadow_signals(block), pa.concat_tables(answers), tables.SIGNALS)
+    stored = [checkpoints.read(folder, model_id) for model_id in checkpoints.ids(folder)]
+    answers = workers.each(query.signals, (records, params.query.views), stored, name=f"block {block}", unit="model")
+    with tables.writer(paths.shadow_signals(block), tables.SIGNALS) as add:
+        for answer in answers:
+            add(answer)
 
 
 if __name__ == "__main__":

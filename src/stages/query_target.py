@@ -6,7 +6,7 @@ Writes: data/signals/target.parquet (logits, one row a record and view).
 
 from __future__ import annotations
 
-from mia import checkpoints, datasets, paths, query, tables
+from mia import checkpoints, datasets, paths, query, tables, workers
 from mia.params import Params
 from stages import run
 
@@ -16,8 +16,9 @@ def main(params: Params) -> None:
     records = {"population": datasets.load(paths.POPULATION)}
     if params.attacker.knowledge != "population":  # there, both are the same records
         records["attacker"] = datasets.load(paths.ATTACKER)
-    model = checkpoints.load(paths.TARGET_MODEL, 0)
-    tables.write(paths.TARGET_SIGNALS, query.signals(model, 0, records, params.query.views), tables.SIGNALS)
+    workers.settle()
+    answers = query.signals(records, params.query.views, checkpoints.read(paths.TARGET_MODEL, 0))
+    tables.write(paths.TARGET_SIGNALS, answers, tables.SIGNALS)
 
 
 if __name__ == "__main__":

@@ -12,38 +12,37 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from mia import checkpoints, datasets, paths, seeds, splits, tables, training
+from mia import checkpoints, datasets, paths, seeds, splits, tables, training, workers
 from mia.params import Params
 from stages import run_block
 
 
 def main(params: Params, block: int) -> None:
     """Run the stage for one block."""
-    recipe = params.target.of(params.data.dataset)
+    recipe = training.Recipe(**dict(params.target.of(params.data.dataset)))
+    size = params.shadow.of(params.data.dataset)
     attacker = datasets.load(paths.ATTACKER)
     source = "population" if params.attacker.knowledge == "population" else "attacker"
-    per_block = params.shadow.of(params.data.dataset).per_block
 
-    memberships, trained, learnings = [], [], []
-    for index in range(block * per_block, (block + 1) * per_block):
-        model_id = index + 1
-        membership = splits.table(model_id, source, *draw(params, attacker, index))
-        model, learning = training.train_member_model(
-            model_id,
-            attacker.images,
-            attacker.labels,
-            membership,
-            n_classes=len(attacker.classes),
-            initial_seed=seeds.integer(params.seed, "initial weights", model_id),
-            order_seed=seeds.integer(params.seed, "training order", model_id),
-            **dict(recipe),
+    memberships = [
+        splits.table(index + 1, source, *draw(params, attacker, index))
+        for index in range(block * size.per_block, (block + 1) * size.per_block)
+    ]
+    lessons = [training.lesson(params.seed, membership) for membership in memberships]
+    groups = list(
+        workers.spread(
+            training.train,
+            (attacker.images, attacker.labels, len(attacker.classes), recipe),
+            training.together(lessons, recipe, size.together),
+            name=f"block {block}",
+            unit="group" if size.together > 1 else "model",
         )
-        memberships.append(membership)
-        trained.append(model)
-        learnings.append(learning)
+    )
+    trained = [one for group in groups for one in group]
     tables.write(paths.shadow_membership(block), pd.concat(memberships, ignore_index=True), tables.MEMBERSHIP)
-    checkpoints.save(paths.shadow_models(block), trained)
-    tables.write(paths.shadow_learning(block), pd.concat(learnings, ignore_index=True), tables.LEARNING)
+    checkpoints.save(paths.shadow_models(block), [(one.description, one.weights) for one in trained])
+    learning = pd.concat([one.learning for one in trained], ignore_index=True)
+    tables.write(paths.shadow_learning(block), learning, tables.LEARNING)
 
 
 def draw(params: Params, attacker: datasets.Records, index: int) -> tuple[splits.Rows, splits.Rows]:

@@ -1,0 +1,136 @@
+"""Work in several processes: the same results in the same order, and no process outlives its parent."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from numpy.typing import NDArray
+
+import pipeline
+import tiny
+from mia import paths, workers
+from mia.errors import InputError
+
+
+def scaled(array: NDArray[np.float64], by: float) -> tuple[float, int, int]:
+    """A task: a number, who computed it, and with how many threads."""
+    if by < 0:
+        raise InputError(f"by: expected a positive number, got {by}")
+    if by == 0:
+        os.kill(os.getpid(), signal.SIGKILL)
+    time.sleep(0.05 / by)  # the first tasks take longest
+    return float(array.sum() * by), os.getpid(), torch.get_num_threads()
+
+
+def lengthy(path: Path, seconds: int) -> int:
+    (path / str(os.getpid())).touch()
+    time.sleep(seconds)
+    return seconds
+
+
+@pytest.fixture
+def two(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MIA_PROCESSES", "2")
+
+
+def results(*tasks: float) -> list[tuple[float, int, int]]:
+    return list(workers.spread(scaled, (np.ones(300_000),), tasks, name="test", unit="task"))
+
+
+def test_results_come_in_the_order_of_tasks_from_two_processes_of_one_thread(two: None) -> None:
+    found = results(1, 2, 3, 4, 5)
+    assert [value for value, _, _ in found] == [300_000.0 * k for k in range(1, 6)]
+    assert os.getpid() not in {pid for _, pid, _ in found}
+    assert len({pid for _, pid, _ in found}) == 2
+    assert {threads for _, _, threads in found} == {1}
+
+
+def test_one_task_runs_here_with_one_thread_too(two: None) -> None:
+    before = torch.get_num_threads()
+    assert results(3) == [(900_000.0, os.getpid(), 1)]
+    assert torch.get_num_threads() == before
+
+
+def test_threads_a_task_are_the_users_to_set(two: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MIA_THREADS", "2")
+    assert {threads for _, _, threads in results(1, 2)} == {2}
+
+
+def test_what_a_task_says_is_wrong_arrives_as_it_was_said(two: None) -> None:
+    with pytest.raises(InputError, match=r"^by: expected a positive number, got -2$"):
+        results(1, -2, 3)
+
+
+def test_a_process_that_is_killed_is_one_clear_error(two: None) -> None:
+    with pytest.raises(
+        InputError, match=r"^one of 2 processes was killed, .* lack of memory; set MIA_PROCESSES to fewer"
+    ):
+        results(1, 0, 3)
+    assert [value for value, _, _ in results(1, 2)] == [300_000.0, 600_000.0]  # and the next run has new ones
+
+
+@pytest.mark.parametrize("variable", ["MIA_PROCESSES", "MIA_THREADS"])
+@pytest.mark.parametrize("value", ["0", "-1", "many", "1.5"])
+def test_a_number_that_is_none_is_refused(variable: str, value: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(variable, value)
+    with pytest.raises(
+        InputError, match=rf"^{variable}: expected a whole number of at least 1, got '{value}'; unset it"
+    ):
+        results(1, 2)
+
+
+def test_no_process_outlives_a_parent_that_was_killed(tmp_path: Path) -> None:
+    code = "import test_workers as t; from mia import workers; from pathlib import Path; import sys\n"
+    code += "list(workers.spread(t.lengthy, (Path(sys.argv[1]),), [300, 300], name='x', unit='x'))"
+    environment = {**os.environ, "MIA_PROCESSES": "2", "PYTHONPATH": f"{pipeline.SRC}:{Path(__file__).parent}"}
+    with subprocess.Popen([sys.executable, "-c", code, str(tmp_path)], env=environment) as parent:
+        children = waited_for(lambda: [int(path.name) for path in tmp_path.iterdir()], 2)
+        assert parent.pid not in children
+        parent.kill()
+    waited_for(lambda: [pid for pid in children if not alive(pid)], 2)
+
+
+def alive(pid: int) -> bool:
+    status = Path(f"/proc/{pid}/stat")
+    return status.exists() and status.read_text().rpartition(")")[2].split()[0] != "Z"
+
+
+def waited_for(found: object, count: int) -> list[int]:
+    assert callable(found)
+    for _ in range(600):
+        if len(result := found()) == count:
+            return list(result)
+        time.sleep(0.1)
+    raise AssertionError(f"expected {count}, got {result}")
+
+
+def test_shadows_are_the_same_bytes_in_two_processes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    changes = {"shadow.blocks": [0], "shadow.digits.per_block": 3}
+    tiny.run("prepare", "split", "train_shadows", "query_shadows", changes=changes)
+    before = tiny.digests("train_shadows") | tiny.digests("query_shadows")
+    assert len(before) == 3 * 2 + 3
+    monkeypatch.setenv("MIA_PROCESSES", "2")
+    tiny.run("train_shadows", "query_shadows", changes=changes)
+    assert tiny.digests("train_shadows") | tiny.digests("query_shadows") == before
+
+
+def test_a_shadow_that_diverges_in_another_process_is_said_and_leaves_nothing(
+    two: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    tiny.run("prepare")
+    with pytest.raises(
+        InputError, match=r"^shadow 1: the training loss is (nan|inf) in epoch 1 of 6; lower learning_rate"
+    ):
+        tiny.run("train_shadows", changes={"target.digits.learning_rate": 1e38, "target.digits.optimizer": "sgd"})
+    assert not paths.shadow_models(0).exists()
+    assert not paths.ALL_SHADOW_MEMBERSHIP.exists()
