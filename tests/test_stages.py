@@ -150,6 +150,24 @@ def test_a_shadow_is_the_same_model_in_whatever_block(copy: Path) -> None:
     assert Path("models/shadows/0/3.safetensors").read_bytes() == before
 
 
+def test_a_shadow_trained_together_with_others_is_the_model_it_is_alone_but_for_rounding(copy: Path) -> None:
+    alone = pd.read_parquet(paths.shadow_signals(0))
+    tiny.run("train_shadows", "query_shadows", changes={"shadow.digits.together": 2})
+    together = pd.read_parquet(paths.shadow_signals(0))
+    keys = ["model_id", "source", "sample_id", "view", "label"]
+    pd.testing.assert_frame_equal(together[keys], alone[keys])
+    np.testing.assert_allclose(np.stack(together["logits"]), np.stack(alone["logits"]), atol=0.01)
+
+
+def test_how_many_train_together_moves_no_attacks_auc_out_of_its_interval(copy: Path) -> None:
+    before = {one["attack"]: one for one in json.loads(paths.ATTACK_METRICS.read_text())}
+    tiny.run(changes={"shadow.digits.together": 2})
+    after = {one["attack"]: one for one in json.loads(paths.ATTACK_METRICS.read_text())}
+    assert after.keys() == before.keys()
+    for attack, one in after.items():
+        assert before[attack]["auc_low"] <= one["auc"] <= before[attack]["auc_high"], attack
+
+
 def test_the_target_and_its_shadows_share_no_image(finished: Path) -> None:
     population = pd.read_parquet(finished / paths.POPULATION / "records.parquet")
     attacker = pd.read_parquet(finished / paths.ATTACKER / "records.parquet")
