@@ -9,7 +9,7 @@ JOBS ?= $(shell nproc 2>/dev/null || echo 2)
 export PYTHONDONTWRITEBYTECODE :=
 
 .DEFAULT_GOAL := help
-.PHONY: help audit test check format bench results readme requirements clean
+.PHONY: help audit test check format bench speed results readme requirements clean
 
 help: ## list these commands
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "make %-13s %s\n", $$1, $$2}'
@@ -34,6 +34,13 @@ format: $(READY) ## let ruff mend what it can
 
 bench: $(READY) ## time the parts of the audit on this machine
 	$(RUN) PYTHONPATH=src python benchmarks/stages.py
+
+SPEED := docs/results/speed
+speed: $(READY) ## measure what docs/SCALE.md shows, on an idle machine, in about an hour
+	mkdir -p $(SPEED)
+	for name in training peers scale memory blocks gpu; do $(RUN) PYTHONPATH=src python benchmarks/$$name.py \
+	  --out $(SPEED)/$$name.json > $(SPEED)/$$name.md || exit 1; done
+	$(RUN) PYTHONPATH=src python docs/readme.py
 
 NAME ?= digits
 results: $(READY) ## copy metrics and figures of the workspace to docs/results/NAME (make results NAME=cifake)

@@ -14,21 +14,24 @@ from mia import documents, params, show
 from mia.errors import InputError
 
 ROOT = Path(__file__).parent.parent
-PAGES = ("README.md", "docs/results/cifake-half/README.md")
-TABLE = re.compile(r"(<!-- (?P<kind>table|audits): (?P<path>\S+)(?P<rest> [\w,]+)? -->\n).*?(<!-- end -->)", re.DOTALL)
+PAGES = ("README.md", "docs/SCALE.md", "docs/results/cifake-half/README.md")
+TABLE = re.compile(r"(<!-- (?P<kind>table|audits|include): (?P<path>\S+)(?P<rest> [\w,]+)? -->\n).*?(<!-- end -->)", re.DOTALL)
 
 
 def filled(text: str) -> str:
     """A page with every table made anew from its file.
 
     `<!-- table: FILE attack,attack -->`: an audit's attacks, all or those named. `<!-- audits: FOLDER measure -->`: one
-    measure of every attack over all audits in a folder. Either ends at `<!-- end -->`.
+    measure of every attack over all audits in a folder. `<!-- include: FILE -->`: what a benchmark printed. Each ends at
+    `<!-- end -->`.
     """
 
     def table(match: re.Match[str]) -> str:
         rest = (match["rest"] or "").strip()
         if match["kind"] == "audits":
             made = audits(ROOT / match["path"], rest)
+        elif match["kind"] == "include":
+            made = (ROOT / match["path"]).read_text(encoding="utf-8").rstrip("\n")
         else:
             measured = documents.read_json(ROOT / match["path"])
             made = show.markdown([one for one in measured if not rest or one["attack"] in rest.split(",")])

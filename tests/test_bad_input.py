@@ -646,6 +646,7 @@ def test_cifake_in_small_is_read_split_as_published_trained_on_and_asked(
         "data.dataset": "cifake",
         "data.cifake.path": "cifake",
         "target.cifake.epochs": 1,
+        "shadow.cifake.per_block": 1,
         "shadow.cifake.train_size": 10,
         "shadow.cifake.heldout_size": 5,
     }

@@ -156,7 +156,7 @@ def test_a_shadow_trained_together_with_others_is_the_model_it_is_alone_but_for_
     together = pd.read_parquet(paths.shadow_signals(0))
     keys = ["model_id", "source", "sample_id", "view", "label"]
     pd.testing.assert_frame_equal(together[keys], alone[keys])
-    np.testing.assert_allclose(np.stack(together["logits"]), np.stack(alone["logits"]), atol=0.01)
+    np.testing.assert_allclose(np.stack(together["logits"].tolist()), np.stack(alone["logits"].tolist()), atol=0.01)
 
 
 def test_how_many_train_together_moves_no_attacks_auc_out_of_its_interval(copy: Path) -> None:

@@ -7,7 +7,9 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -30,6 +32,13 @@ def scaled(array: NDArray[np.float64], by: float) -> tuple[float, int, int]:
     return float(array.sum() * by), os.getpid(), torch.get_num_threads()
 
 
+def met(path: Path, number: int) -> int:
+    """A task that ends when two of them have begun."""
+    (path / str(number)).touch()
+    waited_for(lambda: list(path.iterdir()), 2)
+    return os.getpid()
+
+
 def lengthy(path: Path, seconds: int) -> int:
     (path / str(os.getpid())).touch()
     time.sleep(seconds)
@@ -45,12 +54,16 @@ def results(*tasks: float) -> list[tuple[float, int, int]]:
     return list(workers.spread(scaled, (np.ones(300_000),), tasks, name="test", unit="task"))
 
 
-def test_results_come_in_the_order_of_tasks_from_two_processes_of_one_thread(two: None) -> None:
+def test_results_come_in_the_order_of_tasks_from_processes_of_one_thread(two: None) -> None:
     found = results(1, 2, 3, 4, 5)
     assert [value for value, _, _ in found] == [300_000.0 * k for k in range(1, 6)]
     assert os.getpid() not in {pid for _, pid, _ in found}
-    assert len({pid for _, pid, _ in found}) == 2
     assert {threads for _, _, threads in found} == {1}
+
+
+def test_two_tasks_run_at_once(two: None, tmp_path: Path) -> None:
+    pids = list(workers.spread(met, (tmp_path,), [0, 1], name="test", unit="task"))
+    assert len(set(pids)) == 2
 
 
 def test_one_task_runs_here_with_one_thread_too(two: None) -> None:
@@ -71,7 +84,8 @@ def test_what_a_task_says_is_wrong_arrives_as_it_was_said(two: None) -> None:
 
 def test_a_process_that_is_killed_is_one_clear_error(two: None) -> None:
     with pytest.raises(
-        InputError, match=r"^one of 2 processes was killed, .* lack of memory; set MIA_PROCESSES to fewer"
+        InputError,
+        match=r"^one of 2 processes was killed, .* lack of memory; set MIA_PROCESSES to fewer, and `dvc repro`",
     ):
         results(1, 0, 3)
     assert [value for value, _, _ in results(1, 2)] == [300_000.0, 600_000.0]  # and the next run has new ones
@@ -103,11 +117,10 @@ def alive(pid: int) -> bool:
     return status.exists() and status.read_text().rpartition(")")[2].split()[0] != "Z"
 
 
-def waited_for(found: object, count: int) -> list[int]:
-    assert callable(found)
+def waited_for(found: Callable[[], list[Any]], count: int) -> list[Any]:
     for _ in range(600):
         if len(result := found()) == count:
-            return list(result)
+            return result
         time.sleep(0.1)
     raise AssertionError(f"expected {count}, got {result}")
 

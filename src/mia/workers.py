@@ -11,18 +11,26 @@ threads add up numbers in another order and so change last bits. MIA_RAY_ADDRESS
 from __future__ import annotations
 
 import ctypes
+import math
 import multiprocessing
 import os
+import signal
+import socket
 import sys
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from multiprocessing.context import SpawnContext
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import joblib
+import numpy as np
 import torch
-from joblib.externals.loky.process_executor import TerminatedWorkerError
+from numpy.typing import NDArray
 
 import mia
 from mia import models, progress
@@ -104,32 +112,65 @@ def _count(variable: str, default: int) -> int:
 
 def _in_processes(function: Callable[..., R], shared: Sequence[Any], tasks: Sequence[T]) -> Iterator[R]:
     count = min(processes(), len(tasks))
-    with joblib.parallel_config("loky", n_jobs=count, inner_max_num_threads=threads()):
-        pool = joblib.Parallel(return_as="generator", pre_dispatch="all", batch_size=1)
-        try:
-            yield from pool(joblib.delayed(_as_worker)(function, shared, task, threads()) for task in tasks)
-        except TerminatedWorkerError:
-            raise InputError(
-                f"one of {count} processes was killed, most often for lack of memory; "
-                f"set MIA_PROCESSES to fewer and `dvc repro` starts this stage again"
-            ) from None
+    context = multiprocessing.get_context("spawn")  # a fork would inherit locks of threads that it does not inherit
+    before = set(multiprocessing.active_children())
+    given = (function, [_handed_over(context, one) for one in shared], threads())
+    pool = ProcessPoolExecutor(count, context, _begin, given)
+    try:
+        yield from pool.map(_as_worker, tasks)
+        pool.shutdown()
+    except BrokenProcessPool:
+        raise InputError(
+            f"one of {count} processes was killed, most often for lack of memory; "
+            "set MIA_PROCESSES to fewer, and `dvc repro` starts this stage again"
+        ) from None
+    finally:
+        for child in set(multiprocessing.active_children()) - before:  # where one failed, the others are at work
+            child.kill()
+        pool.shutdown(cancel_futures=True)
 
 
-def _as_worker(function: Callable[..., R], shared: Sequence[Any], task: T, n_threads: int) -> R:
-    """A task in a process that was started for it, which ends when the one that started it does."""
-    if not any(thread.name == _WATCH for thread in threading.enumerate()):
-        threading.Thread(target=_end_with, args=(os.getppid(),), name=_WATCH, daemon=True).start()
-        progress.line = int(multiprocessing.current_process().name.rpartition("-")[2])
-    return _run(function, shared, task, n_threads)
+class _Array(NamedTuple):
+    """An array in memory that several processes see; no file is left of it, however they end."""
+
+    memory: Any
+    dtype: np.dtype[Any]
+    shape: tuple[int, ...]
+
+    def view(self) -> NDArray[Any]:
+        return np.frombuffer(self.memory, self.dtype, count=math.prod(self.shape)).reshape(self.shape)
 
 
-_WATCH = "ends with its parent"
+def _handed_over(context: SpawnContext, value: Any) -> Any:
+    if not isinstance(value, np.ndarray):
+        return value
+    array = _Array(context.RawArray(ctypes.c_ubyte, max(1, value.nbytes)), value.dtype, value.shape)
+    array.view()[...] = value
+    return array
 
 
-def _end_with(parent: int) -> None:
-    while os.getppid() == parent:
-        time.sleep(0.5)
+_given: tuple[Callable[..., Any], list[Any], int]  # what every task of this process takes; in workers only
+
+
+def _begin(function: Callable[..., Any], shared: Sequence[Any], n_threads: int) -> None:
+    """A process that was started for tasks: it ends when the one that started it does."""
+    global _given
+    _given = function, [one.view() if isinstance(one, _Array) else one for one in shared], n_threads
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the parent too, which ends this one
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+    progress.line = int(multiprocessing.current_process().name.rpartition("-")[2])
+
+
+def _end_with_parent() -> None:
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+    parent.join()
     os._exit(1)
+
+
+def _as_worker(task: Any) -> Any:
+    function, shared, n_threads = _given
+    return _run(function, shared, task, n_threads)
 
 
 def _run(function: Callable[..., R], shared: Sequence[Any], task: T, n_threads: int | None) -> R:
@@ -143,48 +184,117 @@ def _run(function: Callable[..., R], shared: Sequence[Any], task: T, n_threads: 
 
 
 # -- a cluster -------------------------------------------------------------------------------------------------------
+# What its nodes send each other is pickled: it comes from our own code on them, never from data, models or a remote.
+
+# Ray reads them as it is imported. Of itself it tries for 13 minutes where nothing answers, and prints what nodes say.
+_SETTINGS = {
+    "RAY_NUM_REDIS_GET_RETRIES": "1",
+    "RAY_py_gcs_connect_timeout_s": "5",
+    "RAY_GCS_SERVER_REQUEST_TIMEOUT_SECONDS": "15",
+    "RAY_DEDUP_LOGS_SKIP_REGEX": "^",
+    "RAY_BACKEND_LOG_LEVEL": "fatal",
+}
+# Seconds. Where its node is gone, Ray ends this process after 10 and where the head is gone after 60, without a word.
+_LOOK, _HEAD_MAY_BE_GONE, _NODES_MAY_BE_GONE = 5.0, 40.0, 300.0
+_START = "`ray start --head` starts one, `ray start --address=HOST:PORT` adds this machine to it"
 
 
 def _on_ray(address: str, function: Callable[..., R], shared: Sequence[Any], tasks: Sequence[T]) -> Iterator[R]:
+    needed = {"CPU": float(threads()), "GPU": _share("MIA_RAY_GPUS")}
+    ray = _join(address, "cuda" if needed["GPU"] else "cpu")
     try:
-        import ray
-    except ImportError:
-        raise InputError(
-            "MIA_RAY_ADDRESS is set and Ray is not installed; `make cluster` installs it, or unset MIA_RAY_ADDRESS"
-        ) from None
-    gpus = _share("MIA_RAY_GPUS")
-    package = str(Path(mia.__file__).parent)
-    try:
-        ray.init(address, runtime_env={"py_modules": [package]}, log_to_driver=False, logging_level="ERROR")
-    except (ConnectionError, ValueError, RuntimeError) as error:
-        raise InputError(
-            f"MIA_RAY_ADDRESS: no Ray cluster answers at {address!r} ({' '.join(str(error).split())[:200]}); "
-            "`ray start --head` starts one, unsetting it works on this machine"
-        ) from None
-    try:
-        given = [ray.put(one) for one in shared]
-        remote = ray.remote(num_cpus=threads(), num_gpus=gpus, max_retries=RETRIES)(_as_ray_task)
-        device = "cuda" if gpus else "cpu"
-        waiting = [remote.remote(function, task, threads(), device, torch.__version__, *given) for task in tasks]
-        for reference in waiting:
+        _expect_node(ray, address, needed)
+        given = [ray.put(one) for one in shared]  # to a node once, not once a task
+        remote = ray.remote(num_cpus=needed["CPU"], num_gpus=needed["GPU"], max_retries=RETRIES)(_as_ray_task)
+        waiting = deque(remote.remote(function, task, threads(), torch.__version__, *given) for task in tasks)
+        while waiting:
+            _wait(ray, address, needed, waiting[0])
             try:
-                yield ray.get(reference)
+                yield ray.get(waiting.popleft())
             except ray.exceptions.RayTaskError as error:
-                raise error.cause from None
+                if isinstance(error.cause, InputError):
+                    raise error.cause from None
+                raise
             except ray.exceptions.RayError as error:
                 raise InputError(
                     f"the Ray cluster at {address!r} lost a task {RETRIES + 1} times "
                     f"({type(error).__name__}); `dvc repro` starts this stage again"
                 ) from None
     finally:
-        ray.shutdown()
+        ray.shutdown()  # which also ends what still runs there
 
 
-def _as_ray_task(function: Callable[..., R], task: T, n_threads: int, device: str, version: str, *shared: Any) -> R:
+def _join(address: str, device: str) -> Any:
+    """Ray, connected to the cluster; it starts none. Workers get the code of `mia`, and these variables."""
+    found = os.environ.get("RAY_ADDRESS") or address if address == "auto" else address  # Ray's own rule
+    if found != "auto":
+        host, _, port = found.rpartition(":")
+        if not host or "/" in host or not port.isdecimal():  # `local`, or none, would start a cluster of its own
+            raise InputError(f"MIA_RAY_ADDRESS: expected auto or host:port, got {found!r}; {_START}")
+        if fault := _fault(host, port):
+            raise InputError(f"MIA_RAY_ADDRESS: no Ray cluster answers at {found!r} ({fault}); {_START}")
+    for name, value in _SETTINGS.items():
+        os.environ.setdefault(name, value)
+    try:
+        import ray
+    except ImportError:
+        raise InputError(
+            "MIA_RAY_ADDRESS is set and Ray is not installed; `make cluster` installs it, or unset MIA_RAY_ADDRESS"
+        ) from None
+    variables = {"MIA_DEVICE": device} | {k: os.environ[k] for k in ("GOMP_SPINCOUNT",) if k in os.environ}
+    given = {"py_modules": [str(Path(mia.__file__).parent)], "env_vars": variables}
+    try:
+        ray.init(found, runtime_env=given, log_to_driver=False, logging_level="ERROR")
+    except (OSError, ValueError, RuntimeError, ray.exceptions.RayError) as error:
+        lines = str(error.__cause__ or error).strip().splitlines()
+        reason = " ".join(" ".join(lines[-1:] if "Traceback" in " ".join(lines) else lines).split())[:300]
+        raise InputError(f"MIA_RAY_ADDRESS: cannot join a Ray cluster at {address!r} ({reason}); {_START}") from None
+    return ray
+
+
+def _fault(host: str, port: str | int) -> OSError | OverflowError | None:
+    """Why nothing can be reached there."""
+    try:
+        socket.create_connection((host.strip("[]"), int(port)), timeout=10).close()
+    except (OSError, OverflowError) as error:
+        return error
+    return None
+
+
+def _wait(ray: Any, address: str, needed: dict[str, float], reference: Any) -> None:
+    """Return when a task is done or failed.
+
+    Raises InputError where it never will be.
+    """
+    context, begin = ray.get_runtime_context(), time.monotonic()
+    head, _, port = context.gcs_address.rpartition(":")
+    (own,) = (node for node in ray.nodes() if node["NodeID"] == context.get_node_id())
+    while not ray.wait([reference], timeout=_LOOK)[0]:
+        if fault := _fault(own["NodeManagerAddress"], own["NodeManagerPort"]):
+            raise InputError(f"this machine left the Ray cluster at {address!r} ({fault}); {_START}")
+        gone = time.monotonic()
+        while fault := _fault(head, port):
+            if time.monotonic() - gone > _HEAD_MAY_BE_GONE:
+                raise InputError(f"the head of the Ray cluster at {address!r} is gone ({fault}); {_START}")
+            time.sleep(1)
+        if time.monotonic() - begin > _NODES_MAY_BE_GONE:
+            _expect_node(ray, address, needed)
+
+
+def _expect_node(ray: Any, address: str, needed: dict[str, float]) -> None:
+    """Raise InputError where no node can ever run a task, for which Ray would wait."""
+    resources = [node["Resources"] for node in ray.nodes() if node["Alive"]]
+    if not any(all(has.get(kind, 0) >= count for kind, count in needed.items()) for has in resources):
+        raise InputError(
+            f"the Ray cluster at {address!r} has no node of MIA_THREADS={needed['CPU']:g} CPUs and "
+            f"MIA_RAY_GPUS={needed['GPU']:g} GPUs; lower them, or `ray start --address=HOST:PORT` on such a machine"
+        )
+
+
+def _as_ray_task(function: Callable[..., R], task: T, n_threads: int, version: str, *shared: Any) -> R:
     if torch.__version__ != version:
         node = os.uname().nodename
         raise InputError(f"the Ray node {node} has torch {torch.__version__}, this one {version}; install the same")
-    os.environ["MIA_DEVICE"] = device
     return _run(function, shared, task, n_threads)
 
 
@@ -194,6 +304,6 @@ def _share(variable: str) -> float:
         share = float(value)
     except ValueError:
         share = -1.0
-    if not (share == 0 or 0 < share <= 1):
-        raise InputError(f"{variable}: expected 0, or a share of a GPU up to 1, got {value!r}")
+    if not (share == 0 or 0.0001 <= share <= 1):  # Ray knows no smaller share
+        raise InputError(f"{variable}: expected 0, or a share of a GPU up to 1, got {value!r}; unset it for 0")
     return share
