@@ -19,6 +19,7 @@ import json
 import os
 import platform
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -62,6 +63,7 @@ def main() -> None:
     given = parser.parse_args()
     if min(given.blocks) < 1 or max(given.blocks) > given.models:
         parser.error(f"--blocks: expected 1 to --models {given.models}, got {' '.join(map(str, given.blocks))}")
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that the temporary folder is removed then too
     training = given.models * given.seconds_per_model
     print(f"share and lost: {given.models} shadows of {given.seconds_per_model:g} s each, {training:g} s in all\n")
     print(

@@ -15,7 +15,9 @@ from mia.errors import InputError
 
 ROOT = Path(__file__).parent.parent
 PAGES = ("README.md", "docs/SCALE.md", "docs/results/cifake-half/README.md")
-TABLE = re.compile(r"(<!-- (?P<kind>table|audits|include): (?P<path>\S+)(?P<rest> [\w,]+)? -->\n).*?(<!-- end -->)", re.DOTALL)
+TABLE = re.compile(
+    r"(<!-- (?P<kind>table|audits|include): (?P<path>\S+)(?P<rest> [\w,]+)? -->\n).*?(<!-- end -->)", re.DOTALL
+)
 
 
 def filled(text: str) -> str:

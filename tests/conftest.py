@@ -1,4 +1,4 @@
-"""Tests run side by side already: their work stays in their process and on its thread, but where a test says otherwise."""
+"""Tests run side by side already: each stays in its process and on its thread, but where it says otherwise."""
 
 from __future__ import annotations
 

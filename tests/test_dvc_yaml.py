@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import ast
+import os
+import subprocess
 import sys
 from pathlib import Path
 from typing import Any
@@ -140,6 +142,15 @@ def test_only_models_training_and_query_import_torch() -> None:
     for stage in STAGES:
         text = "".join((pipeline.ROOT / path).read_text() for path in pipeline.code_deps(stage))
         assert ("import torch" in text) == (stage not in light), stage
+
+
+def test_stages_without_torch_do_not_load_it_on_the_way() -> None:
+    """2 s and 500 MB a stage: skops had scikit-learn import it."""
+    code = (
+        "import sys; from stages import prepare, split, build_features, select_attack, fit_attack, fit_stacked, score, "
+    )
+    code += "evaluate, report; sys.exit('torch' in sys.modules)"
+    subprocess.run([sys.executable, "-c", code], env={**os.environ, "PYTHONPATH": str(pipeline.SRC)}, check=True)
 
 
 def test_what_is_no_dependency_holds_no_arithmetic() -> None:

@@ -34,6 +34,18 @@ def test_signals_come_back_as_they_went_in(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == [path]
 
 
+def test_a_part_stays_one_however_long(tmp_path: Path) -> None:
+    """Readers take a part for a model; PyArrow of itself would cut it at 1,048,576 rows."""
+    schema, rows = pa.schema([pa.field("number", pa.int8())]), 1_100_000
+    with tables.writer(tmp_path / "t.parquet", schema) as add:
+        for part in (1, 2):
+            add(pa.table({"number": np.full(rows, part, np.int8)}))
+    lengths = [
+        (len(part), part.column("number")[0].as_py()) for part in tables.read_parts(tmp_path / "t.parquet", schema)
+    ]
+    assert lengths == [(rows, 1), (rows, 2)]
+
+
 def test_the_same_rows_give_the_same_bytes(tmp_path: Path) -> None:
     tables.write(tmp_path / "a", signals(), tables.SIGNALS)
     tables.write(tmp_path / "b", signals(), tables.SIGNALS)

@@ -151,7 +151,8 @@ def writer(path: Path, schema: pa.Schema) -> Iterator[Callable[[pa.Table], None]
             use_byte_stream_split=floats,
         ) as parquet:
             yield lambda rows: parquet.write_table(
-                rows.select(schema.names).cast(schema).replace_schema_metadata(metadata.metadata)
+                rows.select(schema.names).cast(schema).replace_schema_metadata(metadata.metadata),
+                row_group_size=max(1, len(rows)),  # of itself it cuts a part at a million rows
             )
 
 

@@ -14,9 +14,11 @@ import ctypes
 import math
 import multiprocessing
 import os
+import re
 import signal
 import socket
 import sys
+import textwrap
 import threading
 import time
 from collections import deque
@@ -190,36 +192,25 @@ def _run(function: Callable[..., R], shared: Sequence[Any], task: T, n_threads: 
 _SETTINGS = {
     "RAY_NUM_REDIS_GET_RETRIES": "1",
     "RAY_py_gcs_connect_timeout_s": "5",
-    "RAY_GCS_SERVER_REQUEST_TIMEOUT_SECONDS": "15",
+    "RAY_gcs_server_request_timeout_seconds": "20",
     "RAY_DEDUP_LOGS_SKIP_REGEX": "^",
-    "RAY_BACKEND_LOG_LEVEL": "fatal",
 }
-# Seconds. Where its node is gone, Ray ends this process after 10 and where the head is gone after 60, without a word.
-_LOOK, _HEAD_MAY_BE_GONE, _NODES_MAY_BE_GONE = 5.0, 40.0, 300.0
 _START = "`ray start --head` starts one, `ray start --address=HOST:PORT` adds this machine to it"
+# Seconds. Ray itself ends this process, and says nothing, 10 after its node is gone and 60 after the head is.
+_LOOK, _HEAD_MAY_BE_GONE, _NODES_MAY_BE_GONE = 5.0, 40.0, 300.0
 
 
 def _on_ray(address: str, function: Callable[..., R], shared: Sequence[Any], tasks: Sequence[T]) -> Iterator[R]:
     needed = {"CPU": float(threads()), "GPU": _share("MIA_RAY_GPUS")}
     ray = _join(address, "cuda" if needed["GPU"] else "cpu")
     try:
-        _expect_node(ray, address, needed)
+        cluster = _Cluster(ray, address, needed, *_doors(ray))
+        cluster.expect_node()
         given = [ray.put(one) for one in shared]  # to a node once, not once a task
         remote = ray.remote(num_cpus=needed["CPU"], num_gpus=needed["GPU"], max_retries=RETRIES)(_as_ray_task)
         waiting = deque(remote.remote(function, task, threads(), torch.__version__, *given) for task in tasks)
         while waiting:
-            _wait(ray, address, needed, waiting[0])
-            try:
-                yield ray.get(waiting.popleft())
-            except ray.exceptions.RayTaskError as error:
-                if isinstance(error.cause, InputError):
-                    raise error.cause from None
-                raise
-            except ray.exceptions.RayError as error:
-                raise InputError(
-                    f"the Ray cluster at {address!r} lost a task {RETRIES + 1} times "
-                    f"({type(error).__name__}); `dvc repro` starts this stage again"
-                ) from None
+            yield cluster.result(waiting.popleft())
     finally:
         ray.shutdown()  # which also ends what still runs there
 
@@ -231,7 +222,7 @@ def _join(address: str, device: str) -> Any:
         host, _, port = found.rpartition(":")
         if not host or "/" in host or not port.isdecimal():  # `local`, or none, would start a cluster of its own
             raise InputError(f"MIA_RAY_ADDRESS: expected auto or host:port, got {found!r}; {_START}")
-        if fault := _fault(host, port):
+        if fault := _fault((host, port)):
             raise InputError(f"MIA_RAY_ADDRESS: no Ray cluster answers at {found!r} ({fault}); {_START}")
     for name, value in _SETTINGS.items():
         os.environ.setdefault(name, value)
@@ -246,49 +237,86 @@ def _join(address: str, device: str) -> Any:
     try:
         ray.init(found, runtime_env=given, log_to_driver=False, logging_level="ERROR")
     except (OSError, ValueError, RuntimeError, ray.exceptions.RayError) as error:
-        lines = str(error.__cause__ or error).strip().splitlines()
-        reason = " ".join(" ".join(lines[-1:] if "Traceback" in " ".join(lines) else lines).split())[:300]
-        raise InputError(f"MIA_RAY_ADDRESS: cannot join a Ray cluster at {address!r} ({reason}); {_START}") from None
+        said = str(error.__cause__ or error).strip()
+        reason = textwrap.shorten(said.splitlines()[-1] if "Traceback" in said else said, 300)
+        raise InputError(f"MIA_RAY_ADDRESS: cannot join a Ray cluster at {found!r} ({reason}); {_START}") from None
     return ray
 
 
-def _fault(host: str, port: str | int) -> OSError | OverflowError | None:
+_Door = tuple[str, str]  # host, port
+
+
+def _doors(ray: Any) -> tuple[_Door, _Door]:
+    """Where this machine's node listens, and where the head does."""
+    context = ray.get_runtime_context()
+    (own,) = (node for node in ray.nodes() if node["NodeID"] == context.get_node_id())
+    host, _, port = context.gcs_address.rpartition(":")
+    return (own["NodeManagerAddress"], str(own["NodeManagerPort"])), (host, port)
+
+
+def _fault(door: _Door) -> OSError | OverflowError | None:
     """Why nothing can be reached there."""
     try:
-        socket.create_connection((host.strip("[]"), int(port)), timeout=10).close()
+        socket.create_connection((door[0].strip("[]"), int(door[1])), timeout=10).close()
     except (OSError, OverflowError) as error:
         return error
     return None
 
 
-def _wait(ray: Any, address: str, needed: dict[str, float], reference: Any) -> None:
-    """Return when a task is done or failed.
+class _Cluster(NamedTuple):
+    ray: Any
+    address: str
+    needed: dict[str, float]  # by a task
+    own: _Door
+    head: _Door
 
-    Raises InputError where it never will be.
-    """
-    context, begin = ray.get_runtime_context(), time.monotonic()
-    head, _, port = context.gcs_address.rpartition(":")
-    (own,) = (node for node in ray.nodes() if node["NodeID"] == context.get_node_id())
-    while not ray.wait([reference], timeout=_LOOK)[0]:
-        if fault := _fault(own["NodeManagerAddress"], own["NodeManagerPort"]):
-            raise InputError(f"this machine left the Ray cluster at {address!r} ({fault}); {_START}")
-        gone = time.monotonic()
-        while fault := _fault(head, port):
-            if time.monotonic() - gone > _HEAD_MAY_BE_GONE:
-                raise InputError(f"the head of the Ray cluster at {address!r} is gone ({fault}); {_START}")
+    def result(self, reference: Any) -> Any:
+        """What a task returned.
+
+        Raises what it raised, and InputError where the cluster lost it or can never run it.
+        """
+        errors, begin = self.ray.exceptions, time.monotonic()
+        while not self.ray.wait([reference], timeout=_LOOK)[0]:
+            self.expect_answer()
+            if time.monotonic() - begin > _NODES_MAY_BE_GONE:
+                self.expect_node()
+        try:
+            return self.ray.get(reference)
+        except errors.RayTaskError as error:
+            if isinstance(error.cause, InputError):
+                raise error.cause from None
+            if isinstance(error.cause, errors.RaySystemError) or "failed to import on the worker" in str(error.cause):
+                place = re.search(r"ip=([^),]+)", str(error))
+                raise InputError(
+                    f"the Ray node {place[1] if place else '(unknown)'} cannot import the code "
+                    f"({str(error).strip().splitlines()[-1]}); install requirements.txt where its `ray` runs"
+                ) from None
+            raise
+        except errors.RayError as error:
+            raise InputError(
+                f"the Ray cluster at {self.address!r} gave a task up, at most {RETRIES + 1} times tried "
+                f"({textwrap.shorten(str(error), 200)}); `dvc repro` starts this stage again"
+            ) from None
+
+    def expect_answer(self) -> None:
+        """Raise InputError where this machine's node or, for longer than a restart takes, the head is gone."""
+        if fault := _fault(self.own):
+            raise InputError(f"this machine left the Ray cluster at {self.address!r} ({fault}); {_START}")
+        begin = time.monotonic()
+        while fault := _fault(self.head):
+            if time.monotonic() - begin > _HEAD_MAY_BE_GONE:
+                raise InputError(f"the head of the Ray cluster at {self.address!r} is gone ({fault}); {_START}")
             time.sleep(1)
-        if time.monotonic() - begin > _NODES_MAY_BE_GONE:
-            _expect_node(ray, address, needed)
 
-
-def _expect_node(ray: Any, address: str, needed: dict[str, float]) -> None:
-    """Raise InputError where no node can ever run a task, for which Ray would wait."""
-    resources = [node["Resources"] for node in ray.nodes() if node["Alive"]]
-    if not any(all(has.get(kind, 0) >= count for kind, count in needed.items()) for has in resources):
-        raise InputError(
-            f"the Ray cluster at {address!r} has no node of MIA_THREADS={needed['CPU']:g} CPUs and "
-            f"MIA_RAY_GPUS={needed['GPU']:g} GPUs; lower them, or `ray start --address=HOST:PORT` on such a machine"
-        )
+    def expect_node(self) -> None:
+        """Raise InputError where no node can run a task, for which Ray would wait."""
+        resources = [node["Resources"] for node in self.ray.nodes() if node["Alive"]]
+        if not any(all(has.get(kind, 0) >= count for kind, count in self.needed.items()) for has in resources):
+            raise InputError(
+                f"the Ray cluster at {self.address!r} has no node of MIA_THREADS={self.needed['CPU']:g} CPUs and "
+                f"MIA_RAY_GPUS={self.needed['GPU']:g} GPUs; lower them, or `ray start --address=HOST:PORT` on such a "
+                "machine"
+            )
 
 
 def _as_ray_task(function: Callable[..., R], task: T, n_threads: int, version: str, *shared: Any) -> R:

@@ -45,10 +45,12 @@ def main(params: Params) -> None:
     shadows, qualities = [], []
     with tables.writer(paths.MARGINS, tables.MARGINS) as add:
         for path, of_block in zip(collect(paths.ALL_SHADOW_SIGNALS, blocks), memberships, strict=True):
-            answers = tables.read_table(path, tables.SIGNALS)
-            model_ids = answers.column("model_id").to_numpy()
-            for model_id in np.unique(model_ids).tolist():
-                said = answers.filter(pa.array(model_ids == model_id))
+            for said in tables.read_parts(path, tables.SIGNALS):  # a model each
+                model_id, *others = said.column("model_id").unique().to_pylist()
+                if others:
+                    raise InputError(
+                        f"{path}: expected a part a model, got one of {1 + len(others)}; `dvc repro` asks anew"
+                    )
                 known = of_block[of_block["model_id"] == model_id]
                 frame, quality = features_and_quality(path, said, known, columns)
                 kept = seeds.generator(params.seed, "attack features", model_id).permutation(len(frame))[:quota]
