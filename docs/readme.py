@@ -24,8 +24,8 @@ def filled(text: str) -> str:
     """A page with every table made anew from its file.
 
     `<!-- table: FILE attack,attack -->`: an audit's attacks, all or those named. `<!-- audits: FOLDER measure -->`: one
-    measure of every attack over all audits in a folder. `<!-- include: FILE -->`: what a benchmark printed. Each ends at
-    `<!-- end -->`.
+    measure of every attack over all audits in a folder. `<!-- include: FILE -->`: what a benchmark printed. Each ends
+    at `<!-- end -->`.
     """
 
     def table(match: re.Match[str]) -> str:

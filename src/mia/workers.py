@@ -11,6 +11,7 @@ threads add up numbers in another order and so change last bits. MIA_RAY_ADDRESS
 from __future__ import annotations
 
 import ctypes
+import logging
 import math
 import multiprocessing
 import os
@@ -210,7 +211,8 @@ def _on_ray(address: str, function: Callable[..., R], shared: Sequence[Any], tas
         remote = ray.remote(num_cpus=needed["CPU"], num_gpus=needed["GPU"], max_retries=RETRIES)(_as_ray_task)
         waiting = deque(remote.remote(function, task, threads(), torch.__version__, *given) for task in tasks)
         while waiting:
-            yield cluster.result(waiting.popleft())
+            yield cluster.first_of(waiting)
+            waiting.popleft()
     finally:
         ray.shutdown()  # which also ends what still runs there
 
@@ -235,7 +237,7 @@ def _join(address: str, device: str) -> Any:
     variables = {"MIA_DEVICE": device} | {k: os.environ[k] for k in ("GOMP_SPINCOUNT",) if k in os.environ}
     given = {"py_modules": [str(Path(mia.__file__).parent)], "env_vars": variables}
     try:
-        ray.init(found, runtime_env=given, log_to_driver=False, logging_level="ERROR")
+        ray.init(found, runtime_env=given, log_to_driver=False, logging_level=logging.ERROR)
     except (OSError, ValueError, RuntimeError, ray.exceptions.RayError) as error:
         said = str(error.__cause__ or error).strip()
         reason = textwrap.shorten(said.splitlines()[-1] if "Traceback" in said else said, 300)
@@ -270,18 +272,20 @@ class _Cluster(NamedTuple):
     own: _Door
     head: _Door
 
-    def result(self, reference: Any) -> Any:
-        """What a task returned.
+    def first_of(self, waiting: Sequence[Any]) -> Any:
+        """What the first of these tasks returned.
 
         Raises what it raised, and InputError where the cluster lost it or can never run it.
         """
         errors, begin = self.ray.exceptions, time.monotonic()
-        while not self.ray.wait([reference], timeout=_LOOK)[0]:
+        while not self.ray.wait([waiting[0]], timeout=0)[0]:
             self.expect_answer()
             if time.monotonic() - begin > _NODES_MAY_BE_GONE:
                 self.expect_node()
+            # Of them all, for this brings what is done to this machine: else it would go with the node that did it.
+            self.ray.wait(list(waiting), num_returns=len(waiting), timeout=_LOOK)
         try:
-            return self.ray.get(reference)
+            return self.ray.get(waiting[0])
         except errors.RayTaskError as error:
             if isinstance(error.cause, InputError):
                 raise error.cause from None
