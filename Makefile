@@ -9,7 +9,7 @@ JOBS ?= $(shell nproc 2>/dev/null || echo 2)
 export PYTHONDONTWRITEBYTECODE :=
 
 .DEFAULT_GOAL := help
-.PHONY: help audit test check format bench speed results readme requirements clean
+.PHONY: help audit test cluster check format bench speed results readme requirements clean
 
 help: ## list these commands
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "make %-13s %s\n", $$1, $$2}'
@@ -25,6 +25,9 @@ audit: $(READY) ## set up, run whatever changed of the audit, print what was fou
 
 test: $(READY) ## set up, pass the tests
 	$(RUN) pytest -n $(JOBS) --dist loadfile
+
+cluster: $(READY) ## install Ray too, to train shadows on a cluster
+	$(VENV)/bin/uv pip install --quiet --python $(VENV)/bin/python --requirement requirements-cluster.txt
 
 check: $(READY) ## lint, types, and that README says what the files say
 	$(RUN) ruff check . && ruff format --check . && mypy && PYTHONPATH=src python docs/readme.py --check
@@ -51,9 +54,12 @@ results: $(READY) ## copy metrics and figures of the workspace to docs/results/N
 readme: $(READY) ## write the tables and the threat models' figure from the metrics files they name
 	$(RUN) PYTHONPATH=src python docs/readme.py && PYTHONPATH=src python docs/threat_models.py
 
-requirements: $(READY) ## compile requirements.txt from the ranges in pyproject.toml
-	$(VENV)/bin/uv pip compile --quiet --universal --python-version 3.11 --all-extras --no-emit-index-url \
-	  --custom-compile-command "make requirements" --upgrade --output-file requirements.txt pyproject.toml
+COMPILE = $(VENV)/bin/uv pip compile --quiet --universal --python-version 3.11 --no-emit-index-url \
+  --custom-compile-command "make requirements"
+requirements: $(READY) ## compile requirements*.txt from the ranges in pyproject.toml
+	$(COMPILE) --extra dev --upgrade --output-file requirements.txt pyproject.toml
+	$(COMPILE) --extra dev --extra cluster --constraint requirements.txt --output-file requirements-cluster.txt \
+	  pyproject.toml
 
 clean: ## remove the virtual environment; data, models and cache stay
 	rm -rf $(VENV)

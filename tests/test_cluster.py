@@ -1,0 +1,355 @@
+"""Shadows on a Ray cluster: the same bytes as here, though a node dies; what is wrong with it is one line.
+
+The cluster is real: a head and a node, each a raylet with workers of its own, which this file starts and kills.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import secrets
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import TypeVar
+
+import pytest
+import torch
+
+import pipeline
+import stages
+import tiny
+from mia import paths, workers
+from mia.errors import InputError
+
+T = TypeVar("T")
+pytestmark = [pytest.mark.xdist_group("cluster"), pytest.mark.timeout(240)]
+
+MODELS = 3  # of more than a second each
+CHANGES = {"shadow.blocks": [0], "shadow.digits.per_block": MODELS, "target.digits.epochs": 80}
+DIVERGING = {**CHANGES, "target.digits.optimizer": "sgd", "target.digits.learning_rate": 1e38}
+ENDLESS = {**CHANGES, "target.digits.epochs": 100_000}
+START = "`ray start --head` starts one, `ray start --address=HOST:PORT` adds this machine to it"
+
+
+def awaited(found: Callable[[], T], seconds: float = 60) -> T:
+    """What is found, as soon as it is something."""
+    end = time.monotonic() + seconds
+    while not (result := found()):
+        assert time.monotonic() < end, "it did not happen in time"
+        time.sleep(0.02)
+    return result
+
+
+# -- processes, as the kernel tells of them ---------------------------------------------------------------------------
+
+
+def session(leader: int) -> set[int]:
+    """Every process of a session that is not dead: they stay in it, whoever becomes their parent."""
+    found = set()
+    for path in Path("/proc").glob("[0-9]*/stat"):
+        with suppress(FileNotFoundError, ProcessLookupError):
+            state, _, _, of = path.read_text().rpartition(")")[2].split()[:4]
+            if state not in "ZX" and int(of) == leader:
+                found.add(int(path.parent.name))
+    return found
+
+
+def read(pid: int, name: str) -> bytes:
+    try:
+        return Path(f"/proc/{pid}/{name}").read_bytes()
+    except (FileNotFoundError, ProcessLookupError):
+        return b""
+
+
+def works(pid: int) -> bool:
+    """Whether it is a Ray worker with a task in hand; Ray writes that into its title."""
+    return read(pid, "cmdline").startswith(b"ray::_as_ray_task")
+
+
+def computed(pid: int) -> float:
+    """Seconds of a processor that it has had."""
+    fields = read(pid, "stat").rpartition(b")")[2].split()
+    return sum(map(int, fields[11:13])) / os.sysconf("SC_CLK_TCK") if fields else 0.0
+
+
+def trains(node: Node) -> int:
+    """A worker of the node that is amid a training: a task in hand, all libraries loaded, and busy since then."""
+
+    def begun() -> int:
+        return next(
+            (pid for pid in session(node.process.pid) if works(pid) and b"_safetensors_rust" in read(pid, "maps")), 0
+        )
+
+    pid = awaited(begun)
+    before = computed(pid)
+    awaited(lambda: not works(pid) or computed(pid) > before + 0.2)
+    return pid
+
+
+# -- a cluster --------------------------------------------------------------------------------------------------------
+
+
+class Node:
+    """A head or another node: `ray start --block` and its processes, in a session of their own."""
+
+    def __init__(self, cluster: Cluster, *arguments: str, cpus: int, **variables: str) -> None:
+        command = [str(Path(sys.executable).with_name("ray")), "start", "--block", f"--num-cpus={cpus}", *arguments]
+        log = Path(tempfile.mkstemp(dir=cluster.folder, suffix=".log")[1])
+        with log.open("w") as output:
+            self.process = subprocess.Popen(
+                [*command, "--object-store-memory=100000000", "--disable-usage-stats"],
+                env={**cluster.environment, **variables},
+                stdout=output,
+                stderr=output,
+                start_new_session=True,
+            )
+        try:
+            awaited(lambda: "Ray runtime started" in log.read_text() or self.process.poll() is not None)
+            assert self.process.poll() is None, log.read_text()
+        except BaseException:
+            self.kill()
+            raise
+
+    def kill(self) -> None:
+        """All at once, as when the power fails."""
+        while found := session(self.process.pid):
+            for pid in found:
+                with suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
+            self.process.wait()
+
+
+class Cluster:
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        own = {name: value for name, value in os.environ.items() if not name.startswith(("RAY_", "MIA_", "PYTHON"))}
+        # Strangers on this machine cannot join. The nodes do not find src by themselves: it must come with the tasks.
+        token = {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(32)}
+        self.environment = {**own, **token, "RAY_USAGE_STATS_ENABLED": "0"}
+        self.nodes: list[Node] = []
+        with socket.socket() as some:
+            some.bind(("127.0.0.1", 0))
+            self.address = f"127.0.0.1:{some.getsockname()[1]}"
+
+    def start(self, *, cpus: int = 1, **variables: str) -> Node:
+        head = [f"--port={self.address.rpartition(':')[2]}", f"--temp-dir={self.folder}", "--include-dashboard=false"]
+        head += ['--system-config={"health_check_period_ms": 500}']  # else it takes 10 s to see that a node is dead
+        arguments = [f"--address={self.address}"] if self.nodes else ["--head", *head]
+        self.nodes.append(Node(self, *arguments, cpus=cpus, **variables))
+        return self.nodes[-1]
+
+    def popen(self, stage: str, **variables: str) -> subprocess.Popen[str]:
+        """The stage as dvc.yaml starts it, in this folder, on this cluster."""
+        return subprocess.Popen(
+            [sys.executable, "-m", f"stages.{stage}", "--block", "0"],
+            env={**self.environment, "MIA_RAY_ADDRESS": self.address, "PYTHONPATH": str(pipeline.SRC), **variables},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+
+    def run(self, stage: str, **variables: str) -> tuple[int, str, str]:
+        """Its exit status, and what it printed."""
+        with self.popen(stage, **variables) as started:
+            return finished(started)
+
+
+def finished(started: subprocess.Popen[str], seconds: float = 90) -> tuple[int, str, str]:
+    try:
+        out, err = started.communicate(timeout=seconds)
+    finally:
+        started.kill()
+    return started.returncode, out, err
+
+
+@pytest.fixture(scope="module")
+def cluster() -> Iterator[Cluster]:
+    """A head that can run one task at a time."""
+    if importlib.util.find_spec("ray") is None:
+        said = "Ray is not installed; `make cluster` installs it"
+        (pytest.fail if os.environ.get("MIA_TESTS_MUST_NOT_SKIP") else pytest.skip)(said)
+    folder = Path(tempfile.mkdtemp(prefix="mia", dir="/tmp"))  # a socket's path has 107 characters at most
+    made = Cluster(folder)
+    try:
+        made.start()
+        yield made
+    finally:
+        for node in made.nodes:
+            node.kill()
+        shutil.rmtree(folder)
+
+
+@contextmanager
+def another(cluster: Cluster, *, cpus: int = 1, **variables: str) -> Iterator[Node]:
+    node = cluster.start(cpus=cpus, **variables)
+    try:
+        yield node
+    finally:
+        node.kill()
+
+
+@pytest.fixture(scope="module")
+def here(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder in which the shadows were trained and asked on this machine, where Ray cannot be imported."""
+    folder = tmp_path_factory.mktemp("here")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        patch.setitem(sys.modules, "ray", None)
+        tiny.run("prepare", "train_shadows", "query_shadows", changes=CHANGES)
+    return folder
+
+
+@pytest.fixture
+def copy(here: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The same before the training, which is also the current folder."""
+    monkeypatch.chdir(tmp_path)
+    for path in (paths.POPULATION, paths.ATTACKER):
+        shutil.copytree(here / path, path)
+    shutil.copy(here / paths.PARAMS, paths.PARAMS)
+    return tmp_path
+
+
+def digests(folder: Path) -> dict[str, str]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        return tiny.digests("train_shadows") | tiny.digests("query_shadows")
+
+
+# -- what it does -----------------------------------------------------------------------------------------------------
+
+
+def test_a_node_dies_amid_a_training_and_the_shadows_and_their_answers_are_the_same_bytes(
+    cluster: Cluster, here: Path, copy: Path
+) -> None:
+    with another(cluster) as node, cluster.popen("train_shadows") as stage:
+        worker = trains(node)
+        variables = read(worker, "environ").split(b"\0")
+        os.kill(worker, signal.SIGSTOP)
+        assert works(worker), "the task was over before the node was killed"
+        node.kill()
+        assert finished(stage) == (0, "", "")
+    assert {b"GOMP_SPINCOUNT=2000", b"MIA_DEVICE=cpu"} <= set(variables)
+    assert cluster.run("query_shadows", MIA_RAY_ADDRESS="auto", RAY_ADDRESS=cluster.address) == (0, "", "")
+    assert len([name for name in digests(copy) if name.endswith(".safetensors")]) == MODELS
+    assert digests(copy) == digests(here)
+
+
+def test_a_training_that_diverges_says_the_same_as_here(cluster: Cluster, copy: Path) -> None:
+    with pytest.raises(InputError) as caught:
+        tiny.run("train_shadows", changes=DIVERGING)
+    assert str(caught.value).startswith("shadow 1: the training loss is ")
+    assert cluster.run("train_shadows") == (1, "", f"error: {caught.value}\n")
+    assert not paths.shadow_models(0).exists()
+
+
+def test_ctrl_c_ends_the_stage_and_what_it_runs_on_the_cluster(cluster: Cluster, copy: Path) -> None:
+    tiny.write_params(paths.PARAMS, ENDLESS)
+    with cluster.popen("train_shadows") as stage:
+        worker = trains(cluster.nodes[0])
+        stage.send_signal(signal.SIGINT)
+        assert finished(stage, 20) == (130, "", f"{stages.INTERRUPTED}\n")
+    awaited(lambda: worker not in session(cluster.nodes[0].process.pid), 20)
+    assert not paths.shadow_models(0).exists()
+
+
+# -- what is wrong ----------------------------------------------------------------------------------------------------
+
+
+def test_a_node_with_another_torch_is_named(cluster: Cluster, here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its Python finds version 1.0 in place of the file that says torch's."""
+    monkeypatch.chdir(here)
+    old = cluster.folder / "version.py"
+    version = Path(str(torch.__file__)).with_name("version.py").read_text()
+    old.write_text(version.replace(f"__version__ = '{torch.__version__}'", "__version__ = '1.0'"))
+    (cluster.folder / "sitecustomize.py").write_text(f"""
+import importlib.util, sys
+class Old:
+    @staticmethod
+    def find_spec(name, path=None, target=None):
+        if name == "torch.version":
+            return importlib.util.spec_from_file_location(name, {str(old)!r})
+sys.meta_path.insert(0, Old)
+""")
+    with another(cluster, cpus=2, PYTHONPATH=str(cluster.folder)):
+        status, out, err = cluster.run("query_shadows", MIA_THREADS="2")
+    assert (status, out) == (1, "")
+    assert err == (
+        f"error: the Ray node {os.uname().nodename} has torch 1.0, this one {torch.__version__}; install the same\n"
+    )
+
+
+def test_tasks_that_no_node_can_run_are_not_waited_for(
+    cluster: Cluster, here: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(here)
+    status, out, err = cluster.run("query_shadows", MIA_RAY_GPUS="0.5")
+    assert (status, out) == (1, "")
+    assert err == (
+        f"error: the Ray cluster at '{cluster.address}' has no node of MIA_THREADS=1 CPUs and MIA_RAY_GPUS=0.5 GPUs; "
+        "lower them, or `ray start --address=HOST:PORT` on such a machine\n"
+    )
+
+
+def test_a_listener_that_is_no_cluster_is_given_up(
+    cluster: Cluster, here: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of itself Ray would try for 13 minutes; here each try is short, and still there would be 20 of them."""
+    monkeypatch.chdir(here)
+    short = {"RAY_py_gcs_connect_timeout_s": "1", "RAY_gcs_rpc_server_connect_timeout_s": "1"}
+    with socket.create_server(("", 0)) as silent:
+        address = f"127.0.0.1:{silent.getsockname()[1]}"
+        begin = time.monotonic()
+        status, out, err = cluster.run("query_shadows", MIA_RAY_ADDRESS=address, **short)
+    assert time.monotonic() - begin < 30
+    assert (status, out) == (1, "")
+    assert err.splitlines()[-1].startswith(f"error: MIA_RAY_ADDRESS: cannot join a Ray cluster at '{address}' (")
+    assert err.endswith(f"; {START}\n")
+
+
+def refused() -> str:
+    """What is said before Ray is needed."""
+    with pytest.raises(InputError) as caught:
+        list(workers.spread(max, (1,), [2, 3], name="test", unit="task"))
+    return str(caught.value)
+
+
+def test_no_cluster_at_the_address(monkeypatch: pytest.MonkeyPatch) -> None:
+    with socket.socket() as unheard:
+        unheard.bind(("127.0.0.1", 0))
+        address = f"127.0.0.1:{unheard.getsockname()[1]}"
+        monkeypatch.setenv("MIA_RAY_ADDRESS", address)
+        assert refused().startswith(f"MIA_RAY_ADDRESS: no Ray cluster answers at '{address}' (")
+
+
+@pytest.mark.parametrize("address", ["local", "localhost", "ray://127.0.0.1:10001", ":6379", "127.0.0.1:ray"])
+@pytest.mark.parametrize("variable", ["MIA_RAY_ADDRESS", "RAY_ADDRESS"])
+def test_an_address_by_which_ray_would_start_a_cluster_or_find_none(
+    variable: str, address: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MIA_RAY_ADDRESS", "auto")
+    monkeypatch.setenv(variable, address)
+    assert refused() == f"MIA_RAY_ADDRESS: expected auto or host:port, got '{address}'; {START}"
+
+
+def test_ray_is_not_installed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("RAY_ADDRESS", raising=False)
+    monkeypatch.setenv("MIA_RAY_ADDRESS", "auto")
+    monkeypatch.setitem(sys.modules, "ray", None)
+    assert refused() == (
+        "MIA_RAY_ADDRESS is set and Ray is not installed; `make cluster` installs it, or unset MIA_RAY_ADDRESS"
+    )
+
+
+@pytest.mark.parametrize("value", ["-1", "2", "many", "nan", "0.00001"])
+def test_a_share_of_a_gpu_that_is_none(value: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MIA_RAY_ADDRESS", "auto")
+    monkeypatch.setenv("MIA_RAY_GPUS", value)
+    assert refused() == f"MIA_RAY_GPUS: expected 0, or a share of a GPU up to 1, got '{value}'; unset it for 0"
