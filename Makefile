@@ -58,8 +58,8 @@ COMPILE = $(VENV)/bin/uv pip compile --quiet --universal --python-version 3.11 -
   --custom-compile-command "make requirements"
 requirements: $(READY) ## compile requirements*.txt from the ranges in pyproject.toml
 	$(COMPILE) --extra dev --upgrade --output-file requirements.txt pyproject.toml
-	$(COMPILE) --extra dev --extra cluster --constraint requirements.txt --output-file requirements-cluster.txt \
-	  pyproject.toml
+	$(COMPILE) --extra dev --extra cluster --upgrade --constraint requirements.txt \
+	  --output-file requirements-cluster.txt pyproject.toml
 
 clean: ## remove the virtual environment; data, models and cache stay
 	rm -rf $(VENV)

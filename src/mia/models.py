@@ -226,11 +226,13 @@ def logits(model: nn.Module, images: NDArray[np.uint8] | Tensor, description: st
     model.to(place).eval()
     starts = range(0, len(images), BATCH)
     with torch.inference_mode():
-        batches = [
-            model(to_input(images[start : start + BATCH]).to(place)).cpu()
-            for start in (progress.bar(starts, description, unit="batch") if description else starts)
-        ]
-        return torch.cat(batches).numpy()
+        for start in progress.bar(starts, description, unit="batch") if description else starts:
+            said: Tensor = model(to_input(images[start : start + BATCH]).to(place)).cpu()
+            if start == 0:  # kept in one piece: small ones would lie scattered where the next batch needs room
+                answers = said.new_empty(len(images), said.shape[1])
+            answers[start : start + BATCH] = said
+        found: NDArray[np.float32] = answers.numpy()
+        return found
 
 
 def device() -> torch.device:

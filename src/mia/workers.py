@@ -1,7 +1,7 @@
 """Where work runs: in this process, in several on this machine, or on a Ray cluster.
 
-No arithmetic stands here. What a task computes depends on neither the number of processes nor the machine: a task has
-its own number of threads (MIA_THREADS, 1), and results come back in the order of tasks.
+No arithmetic stands here. What a task computes depends neither on the number of processes nor on which machine of a
+kind: it has its own number of threads (MIA_THREADS, 1), and results come back in the order of tasks.
 
 Environment: MIA_PROCESSES: tasks at once on this machine; all cores where unset. MIA_THREADS: threads a task; other
 threads add up numbers in another order and so change last bits. MIA_RAY_ADDRESS: the cluster that does the work instead
