@@ -67,7 +67,8 @@ def used_paths(stage: str) -> set[str]:
     """The data paths a stage names, as dvc.yaml spells them."""
     text = (SRC / "stages" / f"{stage}.py").read_text()
     used = set()
-    for name in re.findall(r"\bpaths\.(\w+)", text):
+    # What is shared lies outside the repository.
+    for name in set(re.findall(r"\bpaths\.(\w+)", text)) - {"shared"}:
         value = getattr(paths, name)
         used.add((value("${item}") if callable(value) else value).as_posix())
-    return used - {paths.PARAMS.as_posix(), paths.DOWNLOADS.as_posix()}
+    return used - {paths.PARAMS.as_posix()}

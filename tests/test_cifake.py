@@ -230,3 +230,16 @@ def test_a_download_with_other_content_is_removed(tmp_path: Path, monkeypatch: p
             None, tmp_path / "cache", instead="data.y.path", expected=replace(published(images()), digest="0" * 64)
         )
     assert list((tmp_path / "cache").iterdir()) == []
+
+
+def test_a_download_with_other_content_may_be_removed_by_another_process(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def read(archive: Path, *_: object) -> None:
+        archive.unlink()
+        raise InputError("other content")
+
+    served(monkeypatch, write_zip(tmp_path / "x.zip", images()))
+    monkeypatch.setattr(cifake, "_read", read)
+    with pytest.raises(InputError, match="other content"):
+        cifake.load(None, tmp_path / "cache", expected=published(images()))

@@ -5,10 +5,15 @@ from __future__ import annotations
 import hashlib
 import io
 import logging
+import os
 import re
 import socket
+import subprocess
+import sys
 import threading
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -18,8 +23,10 @@ import numpy as np
 import pooch
 import pytest
 
-from mia import downloads
+import tiny
+from mia import cifake, cifar10, downloads, paths
 from mia.errors import InputError
+from stages import prepare
 
 BODY = np.random.default_rng(0).bytes(500_000)
 SHA256 = f"sha256:{hashlib.sha256(BODY).hexdigest()}"
@@ -38,6 +45,8 @@ class Site:
     length: bool = True
     status: int = 200
     cuts: list[int] = field(default_factory=list)  # bytes sent before each broken connection
+    holds: int = 0  # requests that get the first half, and the second when `go` is set
+    go: threading.Event = field(default_factory=threading.Event)
     asked: list[tuple[str | None, str | None]] = field(default_factory=list)  # (Range, If-Range)
 
 
@@ -82,6 +91,12 @@ def site() -> Iterator[Site]:
             if state.length:
                 self.send_header("Content-Length", str(len(body)))
             self.end_headers()
+            if state.holds:
+                state.holds -= 1
+                self.wfile.write(body[: len(body) // 2])
+                self.wfile.flush()
+                state.go.wait(20)
+                body = body[len(body) // 2 :]
             if state.cuts:
                 self.wfile.write(body[: state.cuts.pop(0)])
                 self.wfile.flush()
@@ -103,7 +118,8 @@ def fetch(site: Site, folder: Path, known_hash: str | None = SHA256) -> Path:
 
 
 def left(folder: Path) -> list[str]:
-    return sorted(file.name for file in folder.iterdir())
+    """What lies in the folder, but for the lock, which is empty and stays."""
+    return sorted(file.name for file in folder.iterdir() if file.name != "file.zip.lock")
 
 
 def test_a_file_arrives_whole_and_alone(site: Site, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
@@ -288,3 +304,81 @@ def test_a_folder_that_cannot_be_made_is_told(tmp_path: Path) -> None:
     assert str(caught.value) == (
         f"{tmp_path}/file/x: cannot be written (File exists); make room or correct permissions"
     )
+
+
+@contextmanager
+def process(site: Site, folder: Path) -> Iterator[subprocess.Popen[str]]:
+    """Another process that fetches the file, as a second worker of `dvc queue` does."""
+    code = f"from test_downloads import *; fetch(Site({site.url!r}), Path({str(folder)!r}))"
+    env = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    with subprocess.Popen([sys.executable, "-c", code], env=env, stderr=subprocess.PIPE, text=True) as started:
+        try:
+            yield started
+        finally:
+            started.kill()
+
+
+def wait_until(true: Callable[[], bool]) -> None:
+    end = time.monotonic() + 20
+    while not true():
+        assert time.monotonic() < end
+        time.sleep(0.01)
+
+
+def test_two_processes_that_want_a_file_fetch_it_once(site: Site, tmp_path: Path) -> None:
+    site.holds = 1
+    with process(site, tmp_path) as first:
+        wait_until(lambda: len(site.asked) == 1)
+        with process(site, tmp_path) as second:
+            assert second.stderr is not None
+            said = second.stderr.readline()
+            assert said == f"{tmp_path}/file.zip: another process is fetching it; waiting for that\n"
+            site.go.set()
+            assert second.communicate()[1] == ""
+        assert first.communicate()[1] == ""
+    assert first.returncode == second.returncode == 0
+    assert (tmp_path / "file.zip").read_bytes() == BODY
+    assert len(site.asked) == 1
+
+
+def test_who_waits_for_a_process_that_is_killed_goes_on_with_its_part(site: Site, tmp_path: Path) -> None:
+    site.holds = 1
+    part = tmp_path / "file.zip.part"
+    with process(site, tmp_path) as first:
+        wait_until(lambda: part.exists() and part.stat().st_size > 0)
+        with process(site, tmp_path) as second:
+            assert second.stderr is not None
+            assert "waiting" in second.stderr.readline()
+            first.kill()
+            assert second.wait() == 0
+    site.go.set()
+    assert (tmp_path / "file.zip").read_bytes() == BODY
+    assert [ranged is not None for ranged, _ in site.asked] == [False, True]
+
+
+def test_all_copies_of_the_repository_share_downloads(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[Path] = []
+
+    def load(_: Path | None, cache: Path, **__: str) -> tuple[None, None]:
+        asked.append(cache)
+        return None, None
+
+    monkeypatch.setattr(cifake, "load", load)
+    monkeypatch.setattr(cifar10, "load", load)
+    for copy in ("one", "two"):
+        (tmp_path / copy).mkdir()
+        monkeypatch.chdir(tmp_path / copy)
+        for dataset in ("cifake", "cifar10"):
+            prepare.read(tiny.write_params(paths.PARAMS, {"data.dataset": dataset}))
+    assert len(asked) == 6
+    assert set(asked) == {Path(os.environ["MIA_CACHE"], "downloads")}
+
+
+def test_the_shared_folder_is_the_users_cache_unless_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("MIA_CACHE", "")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    assert paths.shared("downloads").parts[-2:] == ("membership-inference-audit", "downloads")
+    assert paths.shared("downloads").is_relative_to(tmp_path) or sys.platform != "linux"
+    monkeypatch.setenv("MIA_CACHE", "here")
+    with pytest.raises(InputError, match=r"^MIA_CACHE: expected an absolute path, got 'here'; correct it or unset it$"):
+        paths.shared("downloads")

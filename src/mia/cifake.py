@@ -64,8 +64,8 @@ def load(
     try:
         return _read(archive, expected, f"the file is removed: run again, or set {instead} to a copy you have")
     except InputError:
-        # Kept, it would be taken for good by the next run.
-        archive.unlink()
+        # Kept, it would be taken for good by the next run. Another process may have removed it by now.
+        archive.unlink(missing_ok=True)
         raise
 
 

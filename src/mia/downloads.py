@@ -5,8 +5,12 @@ from __future__ import annotations
 import logging
 import os
 import re
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
+import filelock
 import pooch
 import requests
 from tqdm import tqdm
@@ -22,8 +26,8 @@ def fetch(url: str, target: Path, *, known_hash: str | None, instead: str) -> Pa
 
     known_hash: "sha256:..." or "md5:..."; None where the caller checks the content himself. A target that is
     there already is kept if its checksum holds, and fetched anew if not. What came before a connection broke
-    stays in target.part, and the next call goes on from there. instead: what the user can set to do without
-    the network.
+    stays in target.part, and the next call goes on from there. Of several processes that want the same target
+    one fetches it and the others wait. instead: what the user can set to do without the network.
 
     Raises InputError where the file cannot be fetched or its checksum is wrong; then no target is left.
 
@@ -43,7 +47,8 @@ def fetch(url: str, target: Path, *, known_hash: str | None, instead: str) -> Pa
 
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        pooch.retrieve(url, known_hash=known_hash, fname=target.name, path=target.parent, downloader=download)
+        with _alone(target):
+            pooch.retrieve(url, known_hash=known_hash, fname=target.name, path=target.parent, downloader=download)
     except requests.HTTPError as error:
         raise InputError(
             f"{target}: cannot be fetched from {url}, which answers {error}; "
@@ -61,6 +66,21 @@ def fetch(url: str, target: Path, *, known_hash: str | None, instead: str) -> Pa
             f"{target}: {error} It came from {url}: run again, or set {instead} to a folder or archive you have"
         ) from error
     return target
+
+
+@contextmanager
+def _alone(target: Path) -> Iterator[None]:
+    """Wait for other processes that fetch target. The lock falls with its process; its empty file stays."""
+    lock = filelock.FileLock(target.with_name(target.name + ".lock"))
+    try:
+        lock.acquire(timeout=0)
+    except filelock.Timeout:
+        print(f"{target}: another process is fetching it; waiting for that", file=sys.stderr)
+        lock.acquire()
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 def _part(target: Path) -> Path:

@@ -3,10 +3,14 @@
 `dvc.yaml` repeats these names; a test keeps the two equal, so a path changed here changes the stage there.
 """
 
+import os
 from pathlib import Path
 
+import platformdirs
+
+from mia.errors import InputError
+
 PARAMS = Path("params.yaml")
-DOWNLOADS = Path("data/downloads")
 
 POPULATION = Path("data/population")
 ATTACKER = Path("data/attacker")
@@ -72,3 +76,16 @@ def shadow_learning(block: int | str) -> Path:
 def shadow_signals(block: int | str) -> Path:
     """What one block's models say of the records they are asked about."""
     return ALL_SHADOW_SIGNALS / f"{block}.parquet"
+
+
+def shared(kind: str) -> Path:
+    """A folder outside the repository, the same for all its clones and for the copies that `dvc exp run --temp` makes.
+
+    Below $MIA_CACHE, or where that is unset or empty below the user's cache folder.
+
+    Raises InputError where $MIA_CACHE is relative: each copy would have its own.
+    """
+    named = os.environ.get("MIA_CACHE") or platformdirs.user_cache_dir("membership-inference-audit", appauthor=False)
+    if not Path(named).is_absolute():
+        raise InputError(f"MIA_CACHE: expected an absolute path, got {named!r}; correct it or unset it")
+    return Path(named, kind)

@@ -79,14 +79,14 @@ def read(params: Params) -> tuple[ImageSet, ImageSet | None]:
     from mia import cifake
 
     if params.data.dataset == "cifake":
-        return cifake.load(optional(params.data.cifake.path), paths.DOWNLOADS)
+        return cifake.load(optional(params.data.cifake.path), paths.shared("downloads"))
     from mia import cifar10
 
-    real = cifar10.load(optional(params.data.cifar10.path), paths.DOWNLOADS)
+    real = cifar10.load(optional(params.data.cifar10.path), paths.shared("downloads"))
     if not asked:
         return real, None
     cifake_path = optional(params.data.cifar10.cifake_path)
-    _, generated = cifake.load(cifake_path, paths.DOWNLOADS, instead="data.cifar10.cifake_path")
+    _, generated = cifake.load(cifake_path, paths.shared("downloads"), instead="data.cifar10.cifake_path")
     print(
         "warning: only the generated images are JPEG, so shadows and target also differ in compression", file=sys.stderr
     )
