@@ -622,7 +622,7 @@ def test_a_folder_of_images_is_audited_from_end_to_end(tmp_path: Path, monkeypat
         "population_duplicates": 0,
         "attacker_duplicates": 0,
     }
-    assert json.loads((paths.POPULATION / "classes.json").read_text()) == ["a", "b", "c"]
+    assert json.loads((paths.POPULATION / "classes.json").read_text())["classes"] == ["a", "b", "c"]
     records = pd.read_parquet(paths.POPULATION / "records.parquet")
     assert records["name"][0] == "a/0.png"
     stored = np.load(paths.POPULATION / "images.npy")

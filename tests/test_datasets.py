@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from mia import datasets
+from mia import datasets, documents
 from mia.errors import InputError
 from mia.images import ImageSet
 
@@ -74,7 +74,10 @@ def test_a_pickle_named_as_images_is_refused(tmp_path: Path) -> None:
         datasets.load(folder)
 
 
-@pytest.mark.parametrize("text", ["5", "[1, 2]", '["only one"]', "{"])
+@pytest.mark.parametrize(
+    "text",
+    ["5", "[1, 2]", "{", documents.seal({}), documents.seal({"classes": [1, 2]}), documents.seal({"classes": ["one"]})],
+)
 def test_class_names_that_are_none_are_refused(tmp_path: Path, text: str) -> None:
     folder = tmp_path / "population"
     datasets.save(folder, some_images())

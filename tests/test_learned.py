@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import json
 import pickle
 import zipfile
 from pathlib import Path
@@ -15,7 +14,7 @@ import skops.io
 from ruamel.yaml import YAML
 
 import pipeline
-from mia import estimators, learned
+from mia import documents, estimators, learned
 from mia.errors import InputError, NotApplicable
 
 SETTINGS = YAML(typ="safe").load((pipeline.ROOT / "params.yaml").read_text())["estimators"]
@@ -151,9 +150,9 @@ def forge(stored: Path, content: bytes) -> None:
     import hashlib
 
     (stored / "all.skops").write_bytes(content)
-    described = json.loads((stored / "attack.json").read_text())
+    described = documents.unseal((stored / "attack.json").read_text())
     described["sha256"]["-1"] = hashlib.sha256(content).hexdigest()
-    (stored / "attack.json").write_text(json.dumps(described))
+    (stored / "attack.json").write_text(documents.seal(described))
 
 
 def test_a_damaged_attack_model_is_refused(stored: Path) -> None:
@@ -204,7 +203,7 @@ def test_an_archive_without_a_schema_is_refused(stored: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["", "3", "{", "{}", '{"format": 1, "sha256": {}}', '{"format": 1, "sha256": {"x": "y"}}']
+    "text", ["", "3", "{", "{}", '{"format": 2, "sha256": {}}', '{"format": 2, "sha256": {"x": "y"}}']
 )
 def test_a_description_that_is_none_is_refused(stored: Path, text: str) -> None:
     (stored / "attack.json").write_text(text)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import duckdb
@@ -65,7 +66,10 @@ def test_pandas_polars_and_duckdb_read_them_without_help(tmp_path: Path) -> None
 
 def damaged(tmp_path: Path, table: pa.Table) -> Path:
     path = tmp_path / "signals.parquet"
-    pq.write_table(table, path, write_page_checksum=True)
+    with pq.ParquetWriter(path, table.schema) as file:
+        file.write_table(table)
+        file.add_key_value_metadata({tables._DIGEST: tables._BLANK})
+    tables._seal(path)
     return path
 
 
@@ -102,12 +106,30 @@ def test_a_flipped_bit_in_the_pages_is_refused(tmp_path: Path) -> None:
     place = whole.index(b"population")  # inside a data page
     whole[place] ^= 1
     path.write_bytes(whole)
-    assert "not a whole Parquet file" in refused(path)
+    assert re.search("expected sha256 [0-9a-f]{64}, got [0-9a-f]{64}: damaged; delete it;", refused(path))
+
+
+def test_a_flipped_bit_anywhere_is_refused(tmp_path: Path) -> None:
+    """In the footer too, which Parquet's own checksums leave out."""
+    path = tmp_path / "signals.parquet"
+    tables.write(path, signals(), tables.SIGNALS)
+    whole = path.read_bytes()
+    rng = np.random.default_rng(1)
+    for place in range(len(whole)):
+        flipped = bytearray(whole)
+        flipped[place] ^= 1 << int(rng.integers(8))
+        path.write_bytes(flipped)
+        assert "delete it" in refused(path), place
+
+
+def test_a_table_without_its_digest_is_refused(tmp_path: Path) -> None:
+    pq.write_table(versioned(signals()), tmp_path / "signals.parquet")
+    assert "holds no sha256 of its own: damaged" in refused(tmp_path / "signals.parquet")
 
 
 def test_another_version_is_refused(tmp_path: Path) -> None:
-    assert "expected schema version 1, got 7" in refused(damaged(tmp_path, versioned(signals(), b"7")))
-    assert "expected schema version 1, got none" in refused(damaged(tmp_path, signals().replace_schema_metadata(None)))
+    assert "expected schema version 2, got 7" in refused(damaged(tmp_path, versioned(signals(), b"7")))
+    assert "expected schema version 2, got none" in refused(damaged(tmp_path, signals().replace_schema_metadata(None)))
 
 
 def test_other_columns_are_refused_with_both_lists(tmp_path: Path) -> None:

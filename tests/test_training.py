@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 import pickle
 from pathlib import Path
 from typing import Any
@@ -17,7 +16,7 @@ import torchvision
 from numpy.typing import NDArray
 from torch import nn
 
-from mia import checkpoints, models, tables, training
+from mia import checkpoints, documents, models, tables, training
 from mia.checkpoints import Description
 from mia.errors import InputError
 from mia.training import Lesson, Recipe, Trained
@@ -52,7 +51,7 @@ def lesson(model_id: int = 0, members: int = 40, order_seed: int = 5) -> Lesson:
 
 
 def train(*lessons: Lesson, **changes: Any) -> list[Trained]:
-    return training.train(*some_images(), 3, dataclasses.replace(RECIPE, **changes), lessons)
+    return training.train(*some_images(), 3, dataclasses.replace(RECIPE, **changes), None, lessons)
 
 
 def trained(order_seed: int = 5, **changes: Any) -> Trained:
@@ -345,7 +344,7 @@ def test_a_model_comes_back_as_it_was(stored: Path) -> None:
 
 def describe(stored: Path, **changes: object) -> None:
     path = stored / "0.json"
-    path.write_text(json.dumps({**json.loads(path.read_text()), **changes}))
+    path.write_text(documents.seal({**documents.unseal(path.read_text()), **changes}))
 
 
 def test_a_flipped_bit_in_the_weights_is_refused(stored: Path) -> None:
@@ -375,7 +374,7 @@ def test_a_pickle_named_as_a_model_is_refused_and_never_run(stored: Path, tmp_pa
 
 def test_a_model_of_another_format_is_refused(stored: Path) -> None:
     describe(stored, format=9)
-    with pytest.raises(InputError, match="0.json: expected model format 1, got 9"):
+    with pytest.raises(InputError, match="0.json: expected model format 2, got 9"):
         checkpoints.load(stored, 0)
 
 
@@ -397,11 +396,11 @@ def test_an_unknown_architecture_is_refused(stored: Path) -> None:
         "",
         "[]",
         "{",
-        '{"format": 1}',
-        '{"format": 1, "shape": 3}',
-        '{"format": 1, "shape": [8, 8], "model_id": 0, "architecture": "shokri_cnn", "n_classes": 3}',
-        '{"format": 1, "shape": [8, 8, 1], "model_id": 0, "architecture": "shokri_cnn", "n_classes": "three"}',
-        '{"format": 1, "shape": [8, 8, 1], "model_id": 0, "architecture": "shokri_cnn", "n_classes": 0}',
+        '{"format": 2}',
+        '{"format": 2, "shape": 3}',
+        '{"format": 2, "shape": [8, 8], "model_id": 0, "architecture": "shokri_cnn", "n_classes": 3}',
+        '{"format": 2, "shape": [8, 8, 1], "model_id": 0, "architecture": "shokri_cnn", "n_classes": "three"}',
+        '{"format": 2, "shape": [8, 8, 1], "model_id": 0, "architecture": "shokri_cnn", "n_classes": 0}',
     ],
 )
 def test_a_description_that_is_none_is_refused(stored: Path, text: str) -> None:

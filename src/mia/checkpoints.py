@@ -12,10 +12,10 @@ import safetensors.torch
 from safetensors import SafetensorError
 from torch import nn
 
-from mia import atomic, models
+from mia import atomic, documents, models
 from mia.errors import InputError
 
-FORMAT = 1
+FORMAT = 2
 
 
 @dataclass(frozen=True)
@@ -43,7 +43,7 @@ def save(folder: Path, trained: Sequence[tuple[Description, bytes]]) -> None:
         for description, content in trained:
             described = {**asdict(description), "sha256": hashlib.sha256(content).hexdigest()}
             (temporary / f"{description.model_id}.safetensors").write_bytes(content)
-            (temporary / f"{description.model_id}.json").write_text(json.dumps(described, indent=1) + "\n")
+            (temporary / f"{description.model_id}.json").write_text(documents.seal(described))
 
 
 def ids(folder: Path) -> list[int]:
@@ -78,12 +78,14 @@ def read(folder: Path, model_id: int) -> Stored:
     """
     path = folder / f"{model_id}.safetensors"
     again = _again(folder)
+    named = folder / f"{model_id}.json"
     try:
-        content = path.read_bytes()
-        described = json.loads((folder / f"{model_id}.json").read_text())
+        content, text = path.read_bytes(), named.read_text()
+        described = json.loads(text)
         if not isinstance(described, dict) or described.get("format") != FORMAT:
             came = described.get("format") if isinstance(described, dict) else described
-            raise InputError(f"{folder / f'{model_id}.json'}: expected model format {FORMAT}, got {came!r}; {again}")
+            raise InputError(f"{named}: expected model format {FORMAT}, got {came!r}; {again}")
+        described = documents.unseal(text)
         description = Description(**{**described, "shape": tuple(described["shape"])})
         height, width, channels = description.shape
         for number in (height, width, channels, description.n_classes):
@@ -96,7 +98,7 @@ def read(folder: Path, model_id: int) -> Stored:
     except InputError:
         raise
     except (ValueError, TypeError, KeyError) as error:
-        raise InputError(f"{folder / f'{model_id}.json'}: not the description of a model ({error}); {again}") from None
+        raise InputError(f"{named}: not the description of a model ({error}); {again}") from None
     digest = hashlib.sha256(content).hexdigest()
     if digest != description.sha256:
         raise InputError(f"{path}: expected sha256 {description.sha256}, got {digest}: damaged; delete it; {again}")

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import hashlib
 import io
-import json
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from mia import atomic, tables
+from mia import atomic, documents, tables
 from mia.errors import InputError
 from mia.images import ImageSet
 
@@ -65,7 +65,7 @@ def save(folder: Path, data: ImageSet) -> None:
         np.save(content, data.images, allow_pickle=False)
         (temporary / "images.npy").write_bytes(content.getbuffer())
         tables.write(temporary / "records.parquet", records, tables.RECORDS)
-        (temporary / "classes.json").write_text(json.dumps(list(data.classes), indent=1) + "\n", encoding="utf-8")
+        (temporary / "classes.json").write_text(documents.seal({"classes": list(data.classes)}), encoding="utf-8")
 
 
 def load_records(folder: Path) -> pd.DataFrame:
@@ -82,7 +82,7 @@ def load(folder: Path) -> Records:
     records = load_records(folder)
     try:
         images = np.load(folder / "images.npy", allow_pickle=False)
-        classes = json.loads((folder / "classes.json").read_text(encoding="utf-8"))
+        classes: Any = documents.unseal((folder / "classes.json").read_text(encoding="utf-8")).get("classes")
     except FileNotFoundError as error:
         raise InputError(f"{error.filename}: no such file; {again}") from None
     except (ValueError, EOFError, OSError) as error:

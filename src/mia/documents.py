@@ -1,8 +1,10 @@
-"""Metrics as JSON and plot data as CSV: the small files that git keeps."""
+"""Metrics as JSON and plot data as CSV, the small files that git keeps; and JSON that says whether it is whole."""
 
 from __future__ import annotations
 
+import hashlib
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +28,23 @@ def read_json(path: Path) -> Any:
         raise InputError(f"{path}: no such file; `dvc repro` makes it") from None
     except (json.JSONDecodeError, UnicodeDecodeError) as error:
         raise InputError(f"{path}: not JSON ({error}); delete it, then `dvc repro` makes it anew") from None
+
+
+def seal(values: Mapping[str, Any]) -> str:
+    """JSON of these values and of their own digest, under the key `digest`."""
+    return json.dumps({**values, "digest": _digest(values)}, indent=1, allow_nan=False) + "\n"
+
+
+def unseal(text: str) -> dict[str, Any]:
+    """The values of `seal`. Raises ValueError where they are not those that were sealed."""
+    values = json.loads(text)
+    if not isinstance(values, dict) or values.pop("digest", None) != _digest(values):
+        raise ValueError("its content does not have the digest it names: damaged")
+    return values
+
+
+def _digest(values: Mapping[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()
 
 
 def write_csv(path: Path, frame: pd.DataFrame) -> None:

@@ -24,13 +24,13 @@ import skops.io  # noqa: E402
 from numpy.typing import NDArray  # noqa: E402
 from sklearn.pipeline import Pipeline  # noqa: E402
 
-from mia import estimators  # noqa: E402
+from mia import documents, estimators  # noqa: E402
 from mia.errors import InputError, NotApplicable  # noqa: E402
 
 Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
 Labels = NDArray[np.int64]
-FORMAT = 1
+FORMAT = 2
 
 # scikit-learn types that skops does not trust by itself: plain containers of fitted numbers.
 TRUSTED = (
@@ -129,7 +129,7 @@ def save(folder: Path, model: AttackModel) -> None:
         "feature_names": list(model.feature_names),
         "sha256": digests,
     }
-    (folder / "attack.json").write_text(json.dumps(described, indent=1) + "\n", encoding="utf-8")
+    (folder / "attack.json").write_text(documents.seal(described), encoding="utf-8")
 
 
 def load(folder: Path) -> AttackModel:
@@ -140,9 +140,10 @@ def load(folder: Path) -> AttackModel:
     again = f"`dvc checkout {folder}` restores it, `dvc repro` fits it anew"
     path = folder / "attack.json"
     try:
-        described = json.loads(path.read_text(encoding="utf-8"))
-        if described.get("format") != FORMAT:
-            raise InputError(f"{path}: expected attack format {FORMAT}, got {described.get('format')!r}; {again}")
+        text = path.read_text(encoding="utf-8")
+        if (came := json.loads(text).get("format")) != FORMAT:
+            raise InputError(f"{path}: expected attack format {FORMAT}, got {came!r}; {again}")
+        described = documents.unseal(text)
         by_class = {}
         for label, expected in described["sha256"].items():
             path = folder / _file(int(label))

@@ -1,14 +1,17 @@
 """Every table of the pipeline: its schema, written and read in one way.
 
-Files are plain Parquet, readable by pandas, polars and DuckDB. Pages carry checksums, which are verified on read; the
-schema is compared with the one declared here, and a table with a missing value, or a number that is none, is refused.
+Files are plain Parquet, readable by pandas, polars and DuckDB. Each holds its own sha256, verified on read; the schema
+is compared with the one declared here, and a table with a missing value, or a number that is none, is refused.
 """
 
 from __future__ import annotations
 
+import hashlib
+import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 import pandas as pd
@@ -18,7 +21,13 @@ import pyarrow.parquet as pq
 from mia import atomic
 from mia.errors import InputError
 
-VERSION = b"1"  # of all schemas below; raise it when one changes
+VERSION = b"2"  # of all schemas below; raise it when one changes
+
+# The file's own digest stands in its footer, hashed as if there were zeros in its place. As Parquet's Thrift has it:
+# the key, then the type of what follows (0x18, a string) and its length.
+_DIGEST = b"mia.sha256"
+_BLANK = b"0" * 64
+_MARK = _DIGEST + b"\x18" + bytes([len(_BLANK)])
 
 RECORDS = pa.schema(
     [
@@ -145,7 +154,6 @@ def writer(path: Path, schema: pa.Schema) -> Iterator[Callable[[pa.Table], None]
             temporary,
             metadata,
             compression="zstd",
-            write_page_checksum=True,
             # No two floats are alike: a dictionary of them is dead weight, their bytes apart compress. -40 % of logits.
             use_dictionary=[field.name for field in schema if _leaf(field) not in floats],
             use_byte_stream_split=floats,
@@ -154,6 +162,46 @@ def writer(path: Path, schema: pa.Schema) -> Iterator[Callable[[pa.Table], None]
                 rows.select(schema.names).cast(schema).replace_schema_metadata(metadata.metadata),
                 row_group_size=max(1, len(rows)),  # of itself it cuts a part at a million rows
             )
+            parquet.add_key_value_metadata({_DIGEST: _BLANK})
+        _seal(temporary)
+
+
+def _seal(path: Path) -> None:
+    """Write a finished file's digest into it."""
+    with path.open("r+b") as file:
+        if (place := _place(file)) is None:
+            raise RuntimeError(f"{path}: no room for the digest: did pyarrow change how it writes a footer?")
+        digest = _digest(file, place)
+        file.seek(place)
+        file.write(digest)
+
+
+def _place(file: BinaryIO) -> int | None:
+    """Where a Parquet file's digest stands; None where it has none."""
+    end = file.seek(0, os.SEEK_END)
+    file.seek(max(0, end - 8))
+    length = int.from_bytes(file.read(4), "little")  # of the footer, which ends 8 bytes before the file does
+    start = end - 8 - length
+    if start < 0:
+        return None
+    file.seek(start)
+    found = file.read(length).rfind(_MARK)
+    return None if found < 0 else start + found + len(_MARK)
+
+
+def _digest(file: BinaryIO, place: int) -> bytes:
+    """The sha256 of a file, hexadecimal, as if zeros stood where its digest does."""
+    digest = hashlib.sha256()
+    file.seek(0)
+    left = place
+    while left and (some := file.read(min(left, 1 << 20))):
+        digest.update(some)
+        left -= len(some)
+    digest.update(_BLANK)
+    file.seek(place + len(_BLANK))
+    while some := file.read(1 << 20):
+        digest.update(some)
+    return digest.hexdigest().encode()
 
 
 def _leaf(field: pa.Field) -> str:
@@ -184,18 +232,30 @@ def _checked(path: Path, expected: Callable[[pa.Schema], pa.Schema]) -> pa.Table
 
 
 def _open(path: Path, expected: Callable[[pa.Schema], pa.Schema], again: str) -> pq.ParquetFile:
-    """The file, its version and columns checked."""
+    """The file, its digest, version and columns checked."""
     try:
-        file = pq.ParquetFile(path, page_checksum_verification=True)
+        with path.open("rb") as content:
+            place = _place(content)
+            whole = _digest(content, place) if place is not None else b""
+            content.seek(place or 0)
+            written = content.read(len(_BLANK))
+        if place is not None and whole != written:
+            raise InputError(
+                f"{path}: expected sha256 {written.decode(errors='replace')}, got {whole.decode()}: damaged; "
+                f"delete it; {again}"
+            )
+        file = pq.ParquetFile(path)
+        got = file.schema_arrow
     except FileNotFoundError:
         raise InputError(f"{path}: no such file; `dvc pull {path}` fetches it, `dvc repro` makes it") from None
-    except (pa.ArrowInvalid, OSError) as error:
+    except (pa.ArrowException, OSError) as error:
         raise InputError(f"{path}: not a whole Parquet file ({_first_line(error)}); delete it; {again}") from None
-    got = file.schema_arrow
     version = (got.metadata or {}).get(b"mia.version")
     if version != VERSION:
         came = version.decode(errors="replace") if version else "none"
         raise InputError(f"{path}: expected schema version {VERSION.decode()}, got {came}; {again}")
+    if place is None:
+        raise InputError(f"{path}: holds no sha256 of its own: damaged; delete it; {again}")
     schema = expected(got)
     if not got.equals(schema):
         raise InputError(f"{path}: expected columns {_columns(schema)}, got {_columns(got)}; {again}")
@@ -206,7 +266,7 @@ def _read(path: Path, again: str, rows: Callable[[], pa.Table]) -> pa.Table:
     """Rows with every value checked."""
     try:
         table = rows()
-    except (pa.ArrowInvalid, OSError) as error:
+    except (pa.ArrowException, OSError) as error:
         raise InputError(f"{path}: not a whole Parquet file ({_first_line(error)}); delete it; {again}") from None
     for name in table.column_names:
         _check_values(path, name, table.column(name), again)
