@@ -136,7 +136,7 @@ def train(
 ) -> list[Trained]:
     """All of them, group by group; returns when the device is done."""
     groups = training.together(wanted, recipe, together)
-    return [one for group in groups for one in training.train(*images, 10, recipe, group)]
+    return [one for group in groups for one in training.train(*images, 10, recipe, None, group)]
 
 
 def operations(architecture: str) -> int:

@@ -170,7 +170,7 @@ def ours(images: NDArray[np.uint8], labels: NDArray[np.int64], given: argparse.N
 
     start = time.perf_counter()
     groups = training.together(lessons, recipe, 1)
-    shared = (images, labels, N_CLASSES, recipe)
+    shared = (images, labels, N_CLASSES, recipe, None)
     answers = []
     for (one,) in workers.spread(training.train, shared, groups, name="ours", unit="model"):
         stored = checkpoints.Stored(Path(), one.description, one.weights)

@@ -91,7 +91,7 @@ def measured(architecture: str, side: int, n_classes: int, count: int) -> dict[s
 
     def train(size: int) -> training.Trained:
         return training.train(
-            images, labels, n_classes, recipe, [Lesson(1, np.arange(size), np.array([count]), 1, 2, 3)]
+            images, labels, n_classes, recipe, None, [Lesson(1, np.arange(size), np.array([count]), 1, 2, 3)]
         )[0]
 
     train(min(count, 128))

@@ -234,7 +234,7 @@ def ours(
         precision=precision,
     )
     groups = training.together(world.lessons, recipe, at_most)
-    shared = (world.images, world.labels, N_CLASSES, recipe)
+    shared = (world.images, world.labels, N_CLASSES, recipe, None)
     start = time.perf_counter()
     list(workers.spread(nothing, shared, groups, name="nothing", unit="group"))
     starting = time.perf_counter() - start

@@ -11,13 +11,14 @@ T = TypeVar("T")
 line = 0  # of the terminal that this process's bars stand on; several processes write to one
 
 
-def bar(items: Iterable[T], description: str, *, total: int | None = None, unit: str = "it") -> tqdm[T]:
-    """Iterate over items behind a bar that clears itself when done."""
+def bar(items: Iterable[T], description: str, *, total: int | None = None, unit: str = "it", done: int = 0) -> tqdm[T]:
+    """Iterate over items behind a bar that clears itself when done. done: what an earlier run did of them."""
     return tqdm(
         items,
         desc=description,
         total=total,
         unit=unit,
+        initial=done,
         leave=False,
         disable=None,
         dynamic_ncols=True,

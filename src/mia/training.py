@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import copy
+import hashlib
 import math
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from typing import Literal
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
@@ -14,7 +18,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from mia import augmentation, checkpoints, models, progress, seeds
+from mia import atomic, augmentation, checkpoints, documents, models, progress, seeds, snapshots
 from mia.checkpoints import Description
 from mia.errors import InputError
 
@@ -52,11 +56,15 @@ class Lesson:
 
 @dataclass(frozen=True)
 class Trained:
-    """A trained model: what it is, its weights as safetensors, its learning curve (tables.LEARNING)."""
+    """A trained model: what it is, its weights as safetensors, its learning curve (tables.LEARNING).
+
+    snapshot: of its training, which is of no use once the model is stored.
+    """
 
     description: Description
     weights: bytes
     learning: pd.DataFrame
+    snapshot: Path | None
 
 
 def lesson(seed: int, membership: pd.DataFrame) -> Lesson:
@@ -89,13 +97,15 @@ def train(
     labels: NDArray[np.int64],
     n_classes: int,
     recipe: Recipe,
+    kept: Path | None,
     lessons: Sequence[Lesson],
 ) -> list[Trained]:
     """Train a model a lesson with cross-entropy, all of them in the same steps; each as it would be alone.
 
     images: (samples, height, width, channels), of which a lesson names rows: its members are seen once an epoch in an
     order of its own, its non-members only measured. Several models' weights are stacked and one vectorised step moves
-    all: the same numbers as alone but for rounding. Lessons: a group of `together`.
+    all: the same numbers as alone but for rounding. Lessons: a group of `together`. kept: a folder for snapshots; a
+    training that was cut short goes on from its own, to the same bytes. None: nothing is kept.
     Raises InputError when a loss is no longer finite.
     """
     models.deterministic()
@@ -112,20 +122,24 @@ def train(
     steps = _steps(lessons[0], recipe)
     name = _name(lessons)
 
-    curves: list[list[tuple[float, float, float]]] = [[] for _ in lessons]
-    with progress.bar(range(recipe.epochs * steps), name, unit="batch") as bar:
-        for epoch in range(recipe.epochs):
+    at = _Position.first(len(made), [*orders, *augmenting], device)
+    kept_as = snapshots.Snapshots(kept, _key(images, labels, n_classes, recipe, lessons) if kept else "", name)
+    if found := kept_as.found():
+        at = _restore(found, learners, optimizer, [*orders, *augmenting])
+        print(f"{name}: goes on in epoch {min(at.epoch + 1, recipe.epochs)} of {recipe.epochs}", file=sys.stderr)
+
+    total = recipe.epochs * steps
+    with progress.bar(range(total), name, unit="batch", done=at.epoch * steps + at.step) as bar:
+        while at.epoch < recipe.epochs:
             rows = _padded([_shuffled(one.members, order) for one, order in zip(lessons, orders, strict=True)], device)
             drawn = [
                 augmentation.draw(recipe.augmentation, count, shape[0], shape[1], generator)
                 for count, generator in zip(counts, augmenting, strict=True)
             ]
             draws = augmentation.Draws(*(_padded(of_all, device) for of_all in zip(*drawn, strict=True)))
-            loss_sum = torch.zeros(len(made), dtype=torch.float64, device=device)
-            correct = torch.zeros(len(made), dtype=torch.int64, device=device)
-            for step in range(steps):
+            while at.step < steps:
                 losses = []
-                for some, columns in _batches(counts, step, steps, recipe.batch_size, device):
+                for some, columns in _batches(counts, at.step, steps, recipe.batch_size, device):
                     batch = rows[some, columns]
                     inputs = augmentation.inputs(
                         recipe.augmentation, pixels, batch.flatten(), draws.take(some, columns)
@@ -139,34 +153,129 @@ def train(
                         label_smoothing=recipe.label_smoothing,
                     ).view_as(batch)
                     losses.append(each.mean(1).sum())  # a model's loss depends on its own weights alone
-                    loss_sum[some] += each.detach().sum(1)
-                    correct[some] += (logits.detach().argmax(2) == targets[batch]).sum(1)
+                    at.loss_sum[some] += each.detach().sum(1)
+                    at.correct[some] += (logits.detach().argmax(2) == targets[batch]).sum(1)
                 for group in optimizer.param_groups:
-                    group["lr"] = _learning_rate(recipe, (epoch * steps + step) / (recipe.epochs * steps))
+                    group["lr"] = _learning_rate(recipe, (at.epoch * steps + at.step) / total)
                 optimizer.zero_grad()
                 torch.stack(losses).sum().backward()  # type: ignore[no-untyped-call]
                 optimizer.step()
                 bar.update()
-            for k, (loss, right) in enumerate(zip(loss_sum.tolist(), correct.tolist(), strict=True)):
+                at.step += 1
+                if at.step < steps:
+                    kept_as.offer(lambda: _state(at, learners, optimizer))
+            ended = []
+            for k, (loss, right) in enumerate(zip(at.loss_sum.tolist(), at.correct.tolist(), strict=True)):
                 if not math.isfinite(loss):
                     raise InputError(
-                        f"{_name(lessons[k : k + 1])}: the training loss is {loss} in epoch {epoch + 1} of "
+                        f"{_name(lessons[k : k + 1])}: the training loss is {loss} in epoch {at.epoch + 1} of "
                         f"{recipe.epochs}; lower learning_rate ({recipe.learning_rate}) of the active target section "
                         "in params.yaml"
                     )
                 predicted = models.logits(learners.alone(k), pixels[measured[k]]).argmax(1)
                 test_accuracy = float((predicted == targets[measured[k]].cpu().numpy()).mean())
-                curves[k].append((loss / counts[k], right / counts[k], test_accuracy))
-            loss, _, accuracy = np.mean([curve[-1] for curve in curves], axis=0)
+                ended.append((loss / counts[k], right / counts[k], test_accuracy))
+            at.end_epoch(ended, [*orders, *augmenting])
+            kept_as.offer(lambda: _state(at, learners, optimizer))
+            loss, _, accuracy = np.mean(ended, axis=0)
             bar.set_postfix_str(f"loss {loss:.3f}, test accuracy {accuracy:.3f}")
     return [
         Trained(
             Description(one.model_id, recipe.architecture, shape, n_classes),
             checkpoints.weights(learners.alone(k)),
-            _learning(one.model_id, curves[k]),
+            _learning(one.model_id, [ended[k] for ended in at.curve]),
+            kept_as.path,
         )
         for k, one in enumerate(lessons)
     ]
+
+
+@dataclass
+class _Position:
+    """How far a training is.
+
+    step: steps of the epoch that are done. loss_sum, correct: (models,), over these. curve: an epoch, a model, its loss
+    and accuracies. generators: their states as the epoch began, which is drawn again to go on in it.
+    """
+
+    epoch: int
+    step: int
+    loss_sum: Tensor
+    correct: Tensor
+    curve: list[list[tuple[float, float, float]]]
+    generators: list[Tensor] = field(repr=False)
+
+    @classmethod
+    def first(cls, n_models: int, generators: Sequence[torch.Generator], device: torch.device) -> _Position:
+        loss_sum = torch.zeros(n_models, dtype=torch.float64, device=device)
+        correct = torch.zeros(n_models, dtype=torch.int64, device=device)
+        return cls(0, 0, loss_sum, correct, [], [one.get_state() for one in generators])
+
+    def end_epoch(self, ended: list[tuple[float, float, float]], generators: Sequence[torch.Generator]) -> None:
+        self.curve.append(ended)
+        self.epoch, self.step = self.epoch + 1, 0
+        self.loss_sum.zero_()
+        self.correct.zero_()
+        self.generators = [one.get_state() for one in generators]
+
+
+def _state(at: _Position, learners: _One | _Stack, optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
+    """All that a training needs to go on, by name."""
+    state = {f"model.{name}": value.detach() for name, value in learners.state().items()}
+    for k, parameter in enumerate(learners.parameters()):
+        state |= {f"optimizer.{k}.{name}": value for name, value in optimizer.state[parameter].items()}
+    state |= {f"generator.{k}": value for k, value in enumerate(at.generators)}
+    curve = torch.tensor(at.curve, dtype=torch.float64)
+    place = torch.tensor([at.epoch, at.step])
+    return state | {"place": place, "loss_sum": at.loss_sum, "correct": at.correct, "curve": curve}
+
+
+def _restore(
+    state: Mapping[str, Tensor],
+    learners: _One | _Stack,
+    optimizer: torch.optim.Optimizer,
+    generators: Sequence[torch.Generator],
+) -> _Position:
+    """Bring a training to the state that `_state` gave; how far that is."""
+    with torch.no_grad():
+        for name, value in learners.state().items():
+            value.copy_(state[f"model.{name}"])
+    for k, parameter in enumerate(learners.parameters()):
+        for name, value in state.items():
+            if name.startswith(prefix := f"optimizer.{k}."):
+                like = parameter.detach() if value.shape == parameter.shape else value  # strides are the parameter's
+                placed = torch.empty_like(like, dtype=value.dtype, device=parameter.device).copy_(value)
+                optimizer.state[parameter][name.removeprefix(prefix)] = placed
+    for k, generator in enumerate(generators):
+        generator.set_state(state[f"generator.{k}"])
+    epoch, step = state["place"].tolist()
+    device = learners.parameters()[0].device
+    curve = [[(*one,) for one in ended] for ended in state["curve"].tolist()]
+    begun = [one.get_state() for one in generators]
+    return _Position(epoch, step, state["loss_sum"].to(device), state["correct"].to(device), curve, begun)
+
+
+def _key(
+    images: NDArray[np.uint8], labels: NDArray[np.int64], n_classes: int, recipe: Recipe, lessons: Sequence[Lesson]
+) -> str:
+    """A digest of all that decides a training's bytes: code, data, recipe, lessons, and what adds numbers up."""
+    digest = hashlib.sha256(_code())
+    runs_on = (torch.__version__, models.device(), torch.get_num_threads(), torch.backends.cpu.get_cpu_capability())
+    digest.update(repr((runs_on, recipe, n_classes, images.shape, len(lessons))).encode())
+    arrays: list[NDArray[Any]] = [images, labels]
+    for array in arrays + [rows for one in lessons for rows in (one.members, one.nonmembers)]:
+        digest.update(repr((array.shape, array.dtype)).encode())
+        digest.update(np.ascontiguousarray(array).data)
+    for one in lessons:
+        digest.update(repr((one.model_id, one.initial_seed, one.order_seed, one.augmentation_seed)).encode())
+    return digest.hexdigest()
+
+
+@cache
+def _code() -> bytes:
+    """The text of every file that training computes with."""
+    modules = (atomic, augmentation, checkpoints, documents, models, seeds, snapshots, sys.modules[__name__])
+    return b"".join(Path(str(module.__file__)).read_bytes() for module in modules)
 
 
 Some = slice | Tensor  # which of the models: all of them, or their numbers
@@ -180,6 +289,10 @@ class _One:
 
     def parameters(self) -> list[Tensor]:
         return list(self.model.parameters())
+
+    def state(self) -> Mapping[str, Tensor]:
+        """Weights and running means by name, in place."""
+        return self.model.state_dict()
 
     def __call__(self, inputs: Tensor, some: Some) -> Tensor:
         """Logits (1, batch, classes) for inputs (1, batch, channels, height, width), as in training."""
@@ -199,6 +312,10 @@ class _Stack:
 
     def parameters(self) -> list[Tensor]:
         return list(self.weights.values())
+
+    def state(self) -> Mapping[str, Tensor]:
+        """Weights and running means of all by name, in place."""
+        return self.weights | self.buffers
 
     def __call__(self, inputs: Tensor, some: Some) -> Tensor:
         """Logits (models, batch, classes) of some of the models, each for its own inputs, as in training."""

@@ -36,7 +36,7 @@ import torch
 from numpy.typing import NDArray
 
 import mia
-from mia import models, progress
+from mia import models, paths, progress
 from mia.errors import InputError
 
 T = TypeVar("T")
@@ -51,6 +51,16 @@ def settle() -> None:
         # third of a training step (docs/LOG.md). M_MMAP_MAX: none outside the heap; M_TRIM_THRESHOLD: keep the heap.
         libc.mallopt(-4, 0)
         libc.mallopt(-1, 2**31 - 1)
+
+
+def kept() -> Path | None:
+    """Where trainings keep their snapshots (mia.snapshots); None: nowhere.
+
+    On a cluster a node's own folders are of no use: there only in $MIA_CACHE, which all nodes have to see.
+    """
+    if os.environ.get("MIA_RAY_ADDRESS") and not os.environ.get("MIA_CACHE"):
+        return None
+    return paths.shared("training")
 
 
 def spread(

@@ -12,7 +12,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from mia import checkpoints, datasets, paths, seeds, splits, tables, training, workers
+from mia import checkpoints, datasets, paths, seeds, snapshots, splits, tables, training, workers
 from mia.params import Params
 from stages import run_block
 
@@ -32,7 +32,7 @@ def main(params: Params, block: int) -> None:
     groups = list(
         workers.spread(
             training.train,
-            (attacker.images, attacker.labels, len(attacker.classes), recipe),
+            (attacker.images, attacker.labels, len(attacker.classes), recipe, workers.kept()),
             training.together(lessons, recipe, size.together),
             name=f"block {block}",
             unit="group" if size.together > 1 else "model",
@@ -43,6 +43,7 @@ def main(params: Params, block: int) -> None:
     checkpoints.save(paths.shadow_models(block), [(one.description, one.weights) for one in trained])
     learning = pd.concat([one.learning for one in trained], ignore_index=True)
     tables.write(paths.shadow_learning(block), learning, tables.LEARNING)
+    snapshots.clear(one.snapshot for one in trained)
 
 
 def draw(params: Params, attacker: datasets.Records, index: int) -> tuple[splits.Rows, splits.Rows]:

@@ -6,7 +6,7 @@ Writes: models/target/, data/learning/target.parquet (one row an epoch).
 
 from __future__ import annotations
 
-from mia import checkpoints, datasets, paths, tables, training, workers
+from mia import checkpoints, datasets, paths, snapshots, tables, training, workers
 from mia.params import Params
 from stages import run
 
@@ -17,9 +17,11 @@ def main(params: Params) -> None:
     population = datasets.load(paths.POPULATION)
     lesson = training.lesson(params.seed, tables.read(paths.TARGET_MEMBERSHIP, tables.MEMBERSHIP))
     workers.settle()
-    (trained,) = training.train(population.images, population.labels, len(population.classes), recipe, [lesson])
+    data = population.images, population.labels, len(population.classes)
+    (trained,) = training.train(*data, recipe, workers.kept(), [lesson])
     checkpoints.save(paths.TARGET_MODEL, [(trained.description, trained.weights)])
     tables.write(paths.TARGET_LEARNING, trained.learning, tables.LEARNING)
+    snapshots.clear([trained.snapshot])
 
 
 if __name__ == "__main__":
