@@ -9,8 +9,13 @@ import argparse
 import errno
 import os
 import sys
+import threading
+import time
 from collections.abc import Callable
+from contextlib import suppress
 from types import TracebackType
+
+import psutil
 
 INTERRUPTED = "interrupted: nothing is left half-written; `dvc repro` starts this stage again"
 
@@ -24,6 +29,31 @@ def _hook(kind: type[BaseException], error: BaseException, trace: TracebackType 
 
 
 sys.excepthook = _hook
+
+
+def _end_with_dvc() -> None:
+    """End this process soon after the `dvc` that started it: whoever kills that means its stage too.
+
+    Left alone, it would go on writing beside the next `dvc repro`, which does not know of it.
+    """
+    links = _links_to_dvc()
+    while all(child.is_running() and child.ppid() == parent for child, parent in links):
+        time.sleep(0.2)
+    print("error: `dvc` is gone, and this stage ends with it; `dvc repro` starts it again", file=sys.stderr)
+    os._exit(1)
+
+
+def _links_to_dvc() -> list[tuple[psutil.Process, int]]:
+    """This process and its parent's number, and the same of each one between it and `dvc`, which runs a shell."""
+    links = [(psutil.Process(), os.getppid())]
+    with suppress(psutil.Error):  # gone already: the last link is broken
+        while "stages." in " ".join((above := psutil.Process(links[-1][1])).cmdline()):
+            links.append((above, above.ppid()))
+    return links
+
+
+if "DVC_STAGE" in os.environ:  # DVC gives it to the commands that it runs
+    threading.Thread(target=_end_with_dvc, daemon=True).start()
 
 from mia import params, paths  # noqa: E402
 from mia.errors import InputError  # noqa: E402
