@@ -9,7 +9,7 @@ JOBS ?= $(shell nproc 2>/dev/null || echo 2)
 export PYTHONDONTWRITEBYTECODE :=
 
 .DEFAULT_GOAL := help
-.PHONY: help audit test cluster check format bench speed results readme requirements clean
+.PHONY: help audit test cluster check format verify bench speed results readme requirements clean
 
 help: ## list these commands
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "make %-13s %s\n", $$1, $$2}'
@@ -34,6 +34,9 @@ check: $(READY) ## lint, types, and that README says what the files say
 
 format: $(READY) ## let ruff mend what it can
 	$(RUN) ruff check --fix . && ruff format .
+
+verify: $(READY) ## check every object in DVC's cache, remove what is damaged
+	$(RUN) PYTHONPATH=src python -m mia.verify
 
 bench: $(READY) ## time the parts of the audit on this machine
 	$(RUN) PYTHONPATH=src python benchmarks/stages.py

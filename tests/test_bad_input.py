@@ -38,6 +38,7 @@ import test_cifake
 import test_cifar10
 import tiny
 from mia import cifake, cifar10, paths, tables
+from mia.errors import MEND
 
 pytestmark = pytest.mark.xdist_group("bad_input")
 
@@ -232,52 +233,37 @@ CASES = [
     Case(
         "records cut short",
         "split",
-        (
-            r"data/population/records.parquet: not a whole Parquet file \(.+\); delete it; "
-            + again("data/population/records.parquet"),
-        ),
+        (r"data/population/records.parquet: not a whole Parquet file \(.+\); " + MEND,),
         done=cut("data/population/records.parquet"),
     ),
     Case(
         "membership cut short",
         "build_features",
-        (
-            r"data/membership/target.parquet: not a whole Parquet file \(.+\); delete it; "
-            + again("data/membership/target.parquet"),
-        ),
+        (r"data/membership/target.parquet: not a whole Parquet file \(.+\); " + MEND,),
         done=cut("data/membership/target.parquet"),
     ),
     Case(
         "signals cut short",
         "build_features",
-        (
-            r"data/signals/shadows/1.parquet: not a whole Parquet file \(.+\); delete it; "
-            + again("data/signals/shadows/1.parquet"),
-        ),
+        (r"data/signals/shadows/1.parquet: not a whole Parquet file \(.+\); " + MEND,),
         done=cut("data/signals/shadows/1.parquet"),
     ),
     Case(
         "features cut short",
         "select_attack",
-        (
-            r"data/features/shadows.parquet: not a whole Parquet file \(.+\); delete it; "
-            + again("data/features/shadows.parquet"),
-        ),
+        (r"data/features/shadows.parquet: not a whole Parquet file \(.+\); " + MEND,),
         done=cut("data/features/shadows.parquet"),
     ),
     Case(
         "scores cut short",
         "evaluate",
-        (r"data/scores.parquet: not a whole Parquet file \(.+\); delete it; " + again("data/scores.parquet"),),
+        (r"data/scores.parquet: not a whole Parquet file \(.+\); " + MEND,),
         done=cut("data/scores.parquet"),
     ),
     Case(
         "a bit of the scores flipped",
         "evaluate",
-        (
-            r"data/scores.parquet: not a whole Parquet file \(.+CRC checksum.+\); delete it; "
-            + again("data/scores.parquet"),
-        ),
+        (r"data/scores.parquet: expected sha256 [0-9a-f]{64}, got [0-9a-f]{64}: damaged; " + MEND,),
         done=flip("data/scores.parquet"),
     ),
     Case(
@@ -299,7 +285,7 @@ CASES = [
     Case(
         "images cut short",
         "train_target",
-        (r"data/population: damaged \(.+\); delete it; " + again("data/population"),),
+        (r"data/population: damaged \(.+\); " + MEND,),
         done=cut("data/population/images.npy"),
     ),
     Case(
@@ -307,45 +293,33 @@ CASES = [
         "train_target",
         (
             r"data/population/images.npy: 1 images differ from their sha256 in records.parquet "
-            r"\(first: sample \d+\); delete the folder; " + again("data/population"),
+            r"\(first: sample \d+\); " + MEND,
         ),
         done=flip("data/population/images.npy"),
     ),
     Case(
         "a bit of a model flipped",
         "query_target",
-        (
-            "models/target/0.safetensors: expected sha256 [0-9a-f]{64}, got [0-9a-f]{64}: damaged; delete it; "
-            + again("models/target", "trains it anew"),
-        ),
+        ("models/target/0.safetensors: expected sha256 [0-9a-f]{64}, got [0-9a-f]{64}: damaged; " + MEND,),
         done=flip("models/target/0.safetensors"),
     ),
     Case(
         "a pickle in a model's place",
         "query_target",
-        (
-            "models/target/0.safetensors: expected sha256 [0-9a-f]{64}, got [0-9a-f]{64}: damaged; delete it; "
-            + again("models/target", "trains it anew"),
-        ),
+        ("models/target/0.safetensors: expected sha256 [0-9a-f]{64}, got [0-9a-f]{64}: damaged; " + MEND,),
         done=pickled("models/target/0.safetensors"),
     ),
     Case(
         "a pickle in the attack model's place",
         "score",
-        (
-            "models/attack/learned/all.skops: expected sha256 [0-9a-f]{64}, got [0-9a-f]{64}: damaged; delete it; "
-            + again("models/attack/learned", "fits it anew"),
-        ),
+        ("models/attack/learned/all.skops: expected sha256 [0-9a-f]{64}, got [0-9a-f]{64}: damaged; " + MEND,),
         {"attacks.run": ["learned"]},
         pickled("models/attack/learned/all.skops"),
     ),
     Case(
         "a bit of the stacked attack's model flipped",
         "score",
-        (
-            "models/stacked/all.skops: expected sha256 [0-9a-f]{64}, got [0-9a-f]{64}: damaged; delete it; "
-            + again("models/stacked", "fits it anew"),
-        ),
+        ("models/stacked/all.skops: expected sha256 [0-9a-f]{64}, got [0-9a-f]{64}: damaged; " + MEND,),
         {"attacks.run": ["stacked"]},
         flip("models/stacked/all.skops"),
     ),

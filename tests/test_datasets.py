@@ -62,7 +62,7 @@ def test_images_cut_short_are_refused(tmp_path: Path) -> None:
     folder = tmp_path / "population"
     datasets.save(folder, some_images())
     os.truncate(folder / "images.npy", 200)
-    with pytest.raises(InputError, match="damaged .*`dvc checkout"):
+    with pytest.raises(InputError, match="damaged .*delete it, let `make verify`"):
         datasets.load(folder)
 
 

@@ -159,7 +159,7 @@ def test_a_damaged_attack_model_is_refused(stored: Path) -> None:
     content = bytearray((stored / "all.skops").read_bytes())
     content[100] ^= 1
     (stored / "all.skops").write_bytes(content)
-    with pytest.raises(InputError, match="all.skops: expected sha256 .*: damaged; delete it; `dvc checkout"):
+    with pytest.raises(InputError, match="all.skops: expected sha256 .*: damaged; delete it, let `make verify`"):
         learned.load(stored)
 
 

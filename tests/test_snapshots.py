@@ -16,6 +16,7 @@ from torch import Tensor
 
 import pipeline
 from mia import snapshots, training
+from mia.errors import InputError
 from mia.snapshots import Snapshots
 from mia.training import Lesson, Recipe, Trained
 
@@ -49,7 +50,7 @@ class CutShortError(Exception):
 
 @pytest.fixture
 def at_each_step(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(snapshots, "SECONDS", 0.0)
+    monkeypatch.setenv("MIA_SNAPSHOT_SECONDS", "0")
     monkeypatch.setattr(snapshots, "SHARE", 1e9)
 
 
@@ -264,3 +265,11 @@ def test_what_is_stored_and_what_nobody_came_back_for_is_removed(
     monkeypatch.setattr(time, "time", lambda: other.stat().st_mtime + 31 * 24 * 3600)
     snapshots.clear([own])
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("value", ["often", "-1", "nan", "inf"])
+def test_a_time_that_is_none_is_refused(monkeypatch: pytest.MonkeyPatch, value: str) -> None:
+    monkeypatch.setenv("MIA_SNAPSHOT_SECONDS", value)
+    with pytest.raises(InputError) as caught:
+        train(None)
+    assert str(caught.value) == (f"MIA_SNAPSHOT_SECONDS: expected a number of seconds, got {value!r}; unset it for 20")

@@ -13,7 +13,7 @@ from safetensors import SafetensorError
 from torch import nn
 
 from mia import atomic, documents, models
-from mia.errors import InputError
+from mia.errors import MEND, InputError
 
 FORMAT = 2
 
@@ -101,7 +101,7 @@ def read(folder: Path, model_id: int) -> Stored:
         raise InputError(f"{named}: not the description of a model ({error}); {again}") from None
     digest = hashlib.sha256(content).hexdigest()
     if digest != description.sha256:
-        raise InputError(f"{path}: expected sha256 {description.sha256}, got {digest}: damaged; delete it; {again}")
+        raise InputError(f"{path}: expected sha256 {description.sha256}, got {digest}: damaged; {MEND}")
     if description.architecture not in list(models.ARCHITECTURES):
         known = ", ".join(models.ARCHITECTURES)
         raise InputError(f"{path}: expected an architecture of {known}, got {description.architecture!r}; {again}")

@@ -13,7 +13,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from mia import atomic, documents, tables
-from mia.errors import InputError
+from mia.errors import MEND, InputError
 from mia.images import ImageSet
 
 
@@ -86,7 +86,7 @@ def load(folder: Path) -> Records:
     except FileNotFoundError as error:
         raise InputError(f"{error.filename}: no such file; {again}") from None
     except (ValueError, EOFError, OSError) as error:
-        raise InputError(f"{folder}: damaged ({error}); delete it; {again}") from None
+        raise InputError(f"{folder}: damaged ({error}); {MEND}") from None
     named = isinstance(classes, list) and all(isinstance(name, str) for name in classes)
     if not named or (len(records) and records["label"].max() >= len(classes)):
         raise InputError(f"{folder / 'classes.json'}: expected a name for each of the classes; {again}")
@@ -99,7 +99,7 @@ def load(folder: Path) -> Records:
     if len(wrong):
         raise InputError(
             f"{folder / 'images.npy'}: {len(wrong)} images differ from their sha256 in records.parquet "
-            f"(first: sample {wrong[0]}); delete the folder; {again}"
+            f"(first: sample {wrong[0]}); {MEND}"
         )
     return Records(
         images=images,

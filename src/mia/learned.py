@@ -25,7 +25,7 @@ from numpy.typing import NDArray  # noqa: E402
 from sklearn.pipeline import Pipeline  # noqa: E402
 
 from mia import documents, estimators  # noqa: E402
-from mia.errors import InputError, NotApplicable  # noqa: E402
+from mia.errors import MEND, InputError, NotApplicable  # noqa: E402
 
 Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
@@ -150,7 +150,7 @@ def load(folder: Path) -> AttackModel:
             content = path.read_bytes()
             digest = hashlib.sha256(content).hexdigest()
             if digest != expected:
-                raise InputError(f"{path}: expected sha256 {expected}, got {digest}: damaged; delete it; {again}")
+                raise InputError(f"{path}: expected sha256 {expected}, got {digest}: damaged; {MEND}")
             untrusted = sorted(set(skops.io.get_untrusted_types(data=content)) - set(TRUSTED))
             if untrusted:
                 raise InputError(f"{path}: holds types that are not trusted: {', '.join(untrusted)}; {again}")

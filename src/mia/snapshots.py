@@ -7,6 +7,8 @@ only (safetensors), behind their own digest.
 from __future__ import annotations
 
 import hashlib
+import math
+import os
 import sys
 import time
 from collections.abc import Callable, Iterable, Mapping
@@ -18,19 +20,23 @@ from safetensors import SafetensorError
 from torch import Tensor
 
 from mia import atomic
+from mia.errors import InputError
 
-SECONDS = 20.0  # between two snapshots at least
 SHARE = 0.01  # of a training's time at most, for writing them
 KEPT = 30 * 24 * 3600.0  # seconds after which a snapshot that nobody came back for is removed
 
 
 class Snapshots:
-    """Of one training. folder: None: nothing is kept."""
+    """Of one training. folder: None: nothing is kept.
+
+    Raises InputError where $MIA_SNAPSHOT_SECONDS is no number of seconds.
+    """
 
     def __init__(self, folder: Path | None, key: str, name: str) -> None:
         self.path = folder and folder / f"{key}.safetensors"
         self.name = name
-        self.due = time.monotonic() + SECONDS
+        self.seconds = _seconds()
+        self.due = time.monotonic() + self.seconds
 
     def found(self) -> dict[str, Tensor] | None:
         """What an earlier run of this very training left; None where it left nothing whole."""
@@ -60,10 +66,22 @@ class Snapshots:
             self.path = None
             return
         now = time.monotonic()
-        self.due = now + max(SECONDS, (now - begin) / SHARE)
+        self.due = now + max(self.seconds, (now - begin) / SHARE)
 
     def _say(self, what: str) -> None:
         print(f"{self.name}: {what}", file=sys.stderr)
+
+
+def _seconds() -> float:
+    """Between two snapshots at least: $MIA_SNAPSHOT_SECONDS, 20 where unset."""
+    value = os.environ.get("MIA_SNAPSHOT_SECONDS") or "20"
+    try:
+        seconds = float(value)
+    except ValueError:
+        seconds = -1.0
+    if not 0 <= seconds < math.inf:
+        raise InputError(f"MIA_SNAPSHOT_SECONDS: expected a number of seconds, got {value!r}; unset it for 20")
+    return seconds
 
 
 def clear(finished: Iterable[Path | None]) -> None:

@@ -19,7 +19,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from mia import atomic
-from mia.errors import InputError
+from mia.errors import MEND, InputError
 
 VERSION = b"2"  # of all schemas below; raise it when one changes
 
@@ -241,21 +241,20 @@ def _open(path: Path, expected: Callable[[pa.Schema], pa.Schema], again: str) ->
             written = content.read(len(_BLANK))
         if place is not None and whole != written:
             raise InputError(
-                f"{path}: expected sha256 {written.decode(errors='replace')}, got {whole.decode()}: damaged; "
-                f"delete it; {again}"
+                f"{path}: expected sha256 {written.decode(errors='replace')}, got {whole.decode()}: damaged; {MEND}"
             )
         file = pq.ParquetFile(path)
         got = file.schema_arrow
     except FileNotFoundError:
         raise InputError(f"{path}: no such file; `dvc pull {path}` fetches it, `dvc repro` makes it") from None
     except (pa.ArrowException, OSError) as error:
-        raise InputError(f"{path}: not a whole Parquet file ({_first_line(error)}); delete it; {again}") from None
+        raise InputError(f"{path}: not a whole Parquet file ({_first_line(error)}); {MEND}") from None
     version = (got.metadata or {}).get(b"mia.version")
     if version != VERSION:
         came = version.decode(errors="replace") if version else "none"
         raise InputError(f"{path}: expected schema version {VERSION.decode()}, got {came}; {again}")
     if place is None:
-        raise InputError(f"{path}: holds no sha256 of its own: damaged; delete it; {again}")
+        raise InputError(f"{path}: holds no sha256 of its own: damaged; {MEND}")
     schema = expected(got)
     if not got.equals(schema):
         raise InputError(f"{path}: expected columns {_columns(schema)}, got {_columns(got)}; {again}")
@@ -267,7 +266,7 @@ def _read(path: Path, again: str, rows: Callable[[], pa.Table]) -> pa.Table:
     try:
         table = rows()
     except (pa.ArrowException, OSError) as error:
-        raise InputError(f"{path}: not a whole Parquet file ({_first_line(error)}); delete it; {again}") from None
+        raise InputError(f"{path}: not a whole Parquet file ({_first_line(error)}); {MEND}") from None
     for name in table.column_names:
         _check_values(path, name, table.column(name), again)
     return table

@@ -1,0 +1,55 @@
+"""Check every object in DVC's cache against its name, and remove the damaged ones: `make verify`.
+
+DVC does not look at an object that is read-only, and hands a damaged one out again whenever it is asked to restore. Nor
+does it look again at a file in the workspace that it believes to know.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+from mia import progress
+
+PARTS = ("data", "models", "metrics", "plots", "reports")  # of the workspace, where outputs lie
+
+
+def main() -> int:
+    """Verify the cache of the repository in the current folder; 1 where an object was damaged."""
+    said = subprocess.run([sys.executable, "-m", "dvc", "cache", "dir"], stdout=subprocess.PIPE, text=True)
+    if said.returncode:  # DVC itself says why on stderr
+        return said.returncode
+    cache = Path(said.stdout.strip())
+    objects = sorted(path for path in (cache / "files" / "md5").glob("??/*") if path.is_file())
+    damaged = {}
+    size = 0
+    for path in progress.bar(objects, "verify", unit="object"):
+        size += path.stat().st_size
+        if (came := md5(path)) != path.parent.name + path.name.removesuffix(".dir"):
+            damaged[came] = path
+    print(f"{cache}: {len(objects)} objects, {size / 1e6:.0f} MB, {len(damaged)} damaged")
+    if not damaged:
+        return 0
+    for came, path in damaged.items():
+        path.unlink()
+        print(f"{path}: has md5 {came}: removed")
+    for path in (path for part in PARTS for path in sorted(Path(part).rglob("*")) if path.is_file()):
+        if md5(path) in damaged:
+            path.unlink()
+            print(f"{path}: came from it: removed")
+    print("`dvc pull` fetches them where they were pushed; `dvc repro` makes them anew")
+    return 1
+
+
+def md5(path: Path) -> str:
+    """The name that DVC gives a file's content."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "md5").hexdigest()
+
+
+if __name__ == "__main__":
+    os.environ.setdefault("DVC_NO_ANALYTICS", "1")
+    sys.exit(main())
