@@ -5,6 +5,7 @@ docs/RELIABILITY.md lists what a user sees of each.
 
 from __future__ import annotations
 
+import hashlib
 import os
 import random
 import shutil
@@ -21,6 +22,8 @@ import pytest
 
 import repository as repositories
 import tiny
+from mia import paths
+from mia.errors import MEND
 from repository import Repository
 
 # One block, so that there are fewer stages, and models that train long enough to be killed.
@@ -143,3 +146,184 @@ def test_whatever_is_killed_whenever_the_next_run_ends_with_the_same_bytes(
     print(f"{victims.total()} kills: {dict(victims)}; {resumed} trainings went on where they were; lost: nothing")
     assert resumed >= 1
     assert [path for path in started.root.rglob(".*.[0-9]*") if ".git" not in path.parts] == []
+
+
+@pytest.fixture(scope="module")
+def finished(started: Repository) -> Repository:
+    """The same, run to its end."""
+    tiny.write_params(started.root / "params.yaml", VALUES)
+    started.dvc("repro")
+    return started
+
+
+@pytest.mark.parametrize("shell", ["/bin/sh", "/bin/bash"])
+def test_a_stage_whose_dvc_was_killed_ends(finished: Repository, shell: str) -> None:
+    """It would train for minutes; some shells stay between the two, some do not."""
+    tiny.write_params(finished.root / "params.yaml", VALUES | {"target.digits.epochs": 100_000})
+    try:
+        run = Run(finished, shell)
+        assert next(run.stages()) == "train_target"
+        run.wait_for_snapshot()
+        assert len(run.others()) >= 1
+        run.kill("dvc")
+        assert "error: `dvc` is gone, and this stage ends with it; `dvc repro` starts it again\n" in run.said
+    finally:
+        tiny.write_params(finished.root / "params.yaml", VALUES)
+        shutil.rmtree(Path(os.environ["MIA_CACHE"], "training"))
+        finished.dvc("repro")  # DVC removes what a stage wrote before it runs it
+
+
+def an_object(repository: Repository, path: Path) -> Path:
+    """Where DVC's cache keeps a file of the workspace."""
+    name = hashlib.md5((repository.root / path).read_bytes()).hexdigest()
+    return repository.root / ".dvc/cache/files/md5" / name[:2] / name[2:]
+
+
+def flip(path: Path) -> None:
+    """One bit, as a disk does it: neither the mode nor the time of writing changes."""
+    before = path.stat()
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 4
+    path.chmod(0o644)
+    path.write_bytes(content)
+    path.chmod(before.st_mode)
+    os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
+
+
+@pytest.mark.parametrize(
+    ("damaged", "reader", "remade"),
+    [
+        (paths.TARGET_MODEL / "0.safetensors", "query_target", {"train_target"}),
+        (paths.POPULATION / "images.npy", "query_target", {"prepare"}),
+        (paths.SCORES, "evaluate", {"score"}),
+    ],
+    ids=str,
+)
+def test_a_flipped_bit_in_the_cache_is_served_by_dvc_and_refused_by_the_stage_that_reads_it(
+    finished: Repository, undisturbed: dict[str, str], damaged: Path, reader: str, remade: set[str]
+) -> None:
+    flip(an_object(finished, damaged))
+    (finished.root / damaged).unlink()
+    finished.dvc("checkout", str(damaged))
+    assert hashlib.sha256((finished.root / damaged).read_bytes()).hexdigest() != undisturbed[damaged.as_posix()]
+    assert "up to date" in finished.dvc("repro")  # it does not look
+
+    said = finished.dvc("repro", "--force", "--single-item", "--no-run-cache", reader, expected=None)
+    (line,) = [line for line in said.splitlines() if line.startswith("error: ")]
+    assert damaged.name in line
+    assert MEND in line
+    verify = [sys.executable, "-m", "mia.verify"]
+    told = finished.run("env", "PYTHONPATH=src", *verify, expected=1)
+    assert "1 damaged" in told
+    assert told.count(": removed") == 2
+    assert f"{damaged}: came from it: removed" in told
+    assert repositories.ran(finished.dvc("repro")) == remade
+    assert finished.outputs() == undisturbed
+    assert "0 damaged" in finished.run("env", "PYTHONPATH=src", *verify)
+
+
+def test_of_two_runs_at_once_one_is_told_so_and_the_other_ends_well(
+    finished: Repository, undisturbed: dict[str, str]
+) -> None:
+    for name in ("data/scores.parquet", "plots/leak.png", "metrics/summary.json"):
+        (finished.root / name).unlink()
+    remove(an_object(finished, paths.EXPOSURE))
+    remove(finished.root / paths.EXPOSURE)
+    run = Run(finished, "/bin/sh")
+    assert next(run.stages()) == "score"
+    said = finished.dvc("repro", expected=None)
+    assert "is busy, it is being blocked by" in said or "Unable to acquire lock" in said
+    assert "Traceback" not in said
+    list(run.stages())
+    assert run.end() == 0
+    assert finished.outputs() == undisturbed
+
+
+@pytest.mark.parametrize("year", [1990, 2090])
+def test_a_clock_that_was_set_wrong_changes_nothing_and_hides_nothing(
+    finished: Repository, undisturbed: dict[str, str], year: int
+) -> None:
+    then = (year - 1970) * 365 * 86400
+    for name in undisturbed:
+        os.utime(finished.root / name, (then, then))
+    os.utime(finished.root / "dvc.lock", (then, then))
+    assert "Data and pipelines are up to date." in finished.dvc("repro")
+
+    membership = finished.root / paths.TARGET_MEMBERSHIP
+    content = membership.read_bytes()
+    membership.chmod(0o644)
+    membership.write_bytes(content[:-1] + b"X")
+    os.utime(membership, (then - 5, then - 5))
+    assert "changed" in finished.dvc("status", "train_target")
+    assert finished.dvc("repro", "split", expected=0)
+    assert finished.outputs() == undisturbed
+
+
+@pytest.mark.parametrize("length", [0, 1000])
+def test_a_lock_file_cut_short_costs_nothing(finished: Repository, undisturbed: dict[str, str], length: int) -> None:
+    """DVC writes dvc.lock in place. Without it, it finds what ran in its cache."""
+    lock = finished.root / "dvc.lock"
+    before = lock.read_bytes()
+    lock.write_bytes(before[:length])
+    assert "dvc.lock' " in finished.dvc("repro", expected=None)
+    lock.unlink()
+    assert repositories.ran(finished.dvc("repro")) == set()
+    assert finished.outputs() == undisturbed
+    assert lock.read_bytes() == before
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A disk of 30 MB."""
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    if os.geteuid() or subprocess.run(["mount", "-t", "tmpfs", "-o", "size=30m", "none", disk]).returncode:
+        (pytest.fail if os.environ.get("MIA_TESTS_MUST_NOT_SKIP") else pytest.skip)("only root can mount a small disk")
+    yield disk
+    subprocess.run(["umount", disk], check=True)
+
+
+def test_a_disk_too_full_for_the_cache_is_said_and_what_was_made_can_be_stored_later(
+    finished: Repository, undisturbed: dict[str, str], small_disk: Path
+) -> None:
+    """DVC says so and ends well all the same: what the stage wrote lies in the workspace alone."""
+    shutil.copytree(finished.root / ".dvc/cache", small_disk / "cache")
+    (small_disk / "ballast").write_bytes(bytes(shutil.disk_usage(small_disk).free - 500_000))
+    finished.dvc("cache", "dir", "--local", str(small_disk / "cache"))
+    images = paths.ATTACKER / "images.npy"
+    try:
+        tiny.write_params(finished.root / "params.yaml", VALUES | {"data.digits.generated": 50_000})
+        said = finished.dvc("repro", "prepare")
+        assert "ERROR: failed to transfer" in said
+        assert "No space left on device" in said
+        (small_disk / "ballast").unlink()
+        finished.dvc("commit", "--force", "prepare")
+        made = (finished.root / images).read_bytes()
+        assert len(made) > 3_000_000
+        remove(finished.root / paths.ATTACKER)
+        finished.dvc("checkout", str(paths.ATTACKER))
+        assert (finished.root / images).read_bytes() == made
+        verify = finished.run("env", "PYTHONPATH=src", sys.executable, "-m", "mia.verify")
+        assert f"{small_disk}/cache" in verify
+        assert "0 damaged" in verify
+    finally:
+        finished.dvc("config", "--local", "--unset", "cache.dir")
+        tiny.write_params(finished.root / "params.yaml", VALUES)
+    assert repositories.ran(finished.dvc("repro")) == set()
+    assert finished.outputs() == undisturbed
+
+
+def test_a_read_only_folder_is_said_and_loses_nothing(finished: Repository, undisturbed: dict[str, str]) -> None:
+    """Root may write anywhere, but for the capability that is taken away here."""
+    folder = finished.root / "metrics"
+    folder.chmod(0o555)
+    try:
+        as_user = ["setpriv", "--bounding-set=-dac_override,-dac_read_search"] if os.geteuid() == 0 else []
+        command = [*as_user, sys.executable, "-m", "dvc", "repro", "--force", "--single-item", "evaluate"]
+        said = finished.run(*command, expected=None)
+        assert "Permission denied" in said
+        assert "Traceback" not in said
+    finally:
+        folder.chmod(0o755)
+    finished.dvc("repro")
+    assert finished.outputs() == undisturbed

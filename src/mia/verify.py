@@ -8,13 +8,17 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
+
+from ruamel.yaml import YAML
 
 from mia import progress
 
-PARTS = ("data", "models", "metrics", "plots", "reports")  # of the workspace, where outputs lie
+NAME = re.compile("[0-9a-f]{30}([.]dir)?")  # what else lies there is a write that was cut short
 
 
 def main() -> int:
@@ -23,7 +27,7 @@ def main() -> int:
     if said.returncode:  # DVC itself says why on stderr
         return said.returncode
     cache = Path(said.stdout.strip())
-    objects = sorted(path for path in (cache / "files" / "md5").glob("??/*") if path.is_file())
+    objects = sorted(path for path in (cache / "files" / "md5").glob("??/*") if NAME.fullmatch(path.name))
     damaged = {}
     size = 0
     for path in progress.bar(objects, "verify", unit="object"):
@@ -36,12 +40,19 @@ def main() -> int:
     for came, path in damaged.items():
         path.unlink()
         print(f"{path}: has md5 {came}: removed")
-    for path in (path for part in PARTS for path in sorted(Path(part).rglob("*")) if path.is_file()):
+    for path in outputs():
         if md5(path) in damaged:
             path.unlink()
             print(f"{path}: came from it: removed")
     print("`dvc pull` fetches them where they were pushed; `dvc repro` makes them anew")
     return 1
+
+
+def outputs() -> Iterator[Path]:
+    """Every file of the workspace that a stage wrote, as dvc.lock has it."""
+    for stage in YAML(typ="safe").load(Path("dvc.lock"))["stages"].values():
+        for path in (Path(out["path"]) for out in stage.get("outs", [])):
+            yield from [path] if path.is_file() else sorted(one for one in path.rglob("*") if one.is_file())
 
 
 def md5(path: Path) -> str:
