@@ -2,32 +2,22 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
-import os
 import re
 import shutil
-import subprocess
-import sys
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 import pytest
 
 import pipeline
-import tiny
 from mia import paths
+from repository import Repository, clone, create, ran
 
 pytestmark = pytest.mark.xdist_group("dvc")
 
-FIRST: dict[str, Any] = {
-    "target.digits.epochs": 2,
-    "select.search_iterations": 1,
-    "estimators.mlp.max_iter": 5,
-}
 OF_BLOCKS = {"train_shadows", "query_shadows"}
 AFTER_SHADOWS = {
     *("build_features", "select_attack", "fit_attack", "fit_quantile", "fit_stacked", "score", "evaluate", "report")
@@ -54,72 +44,6 @@ EVERY = {*pipeline.stages()} - OF_BLOCKS | of_blocks(0, 1)
 
 
 @dataclass(frozen=True)
-class Repository:
-    """A git repository with DVC in it, and an environment in which nothing of this machine's user is seen."""
-
-    root: Path
-    home: Path
-
-    def run(self, *command: str, expected: int | None = 0) -> str:
-        """Run a command; its stdout and stderr together. expected: the exit code, None: any but 0."""
-        # PYTHONDONTWRITEBYTECODE, where it is set, would compile all libraries again in every stage: twice the time.
-        foreign = ("DVC_", "GIT_", "PYTEST_", "PYTHONDONTWRITEBYTECODE")
-        environment = {name: value for name, value in os.environ.items() if not name.startswith(foreign)}
-        environment |= {
-            "HOME": str(self.home),
-            "XDG_CONFIG_HOME": str(self.home / "config"),
-            "XDG_CACHE_HOME": str(self.home / "cache"),
-            "DVC_NO_ANALYTICS": "1",
-            "DVC_SITE_CACHE_DIR": str(self.home / "site" / self.root.name),
-            "PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]]),
-            "COLUMNS": "1000",
-            "JOBLIB_MULTIPROCESSING": "0",  # to start workers takes longer than their tiny work
-        }
-        done = subprocess.run(
-            command, cwd=self.root, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
-        )
-        assert (done.returncode != 0) if expected is None else (done.returncode == expected), done.stdout
-        return done.stdout
-
-    def dvc(self, *arguments: str, expected: int | None = 0) -> str:
-        return self.run(sys.executable, "-m", "dvc", *arguments, expected=expected)
-
-    def json(self, *arguments: str) -> Any:
-        """What a dvc command prints with --json; its remarks, which go to stderr, left out."""
-        said = self.dvc(*arguments, "--json").splitlines()
-        return json.loads(next(line for line in said if line.startswith(("{", "["))))
-
-    def git(self, *arguments: str) -> str:
-        return self.run("git", *arguments)
-
-    def give(self, **changes: Any) -> None:
-        """Write params.yaml: the first values and then `changes`, dots as double underscores."""
-        named = {name.replace("__", "."): value for name, value in changes.items()}
-        tiny.write_params(self.root / "params.yaml", FIRST | named)
-
-    def repro(self, **changes: Any) -> set[str]:
-        """`dvc repro` with the first values and these changes; the stages that ran."""
-        self.give(**changes)
-        return ran(self.dvc("repro"))
-
-    def outputs(self) -> dict[str, str]:
-        """The sha256 of all that the stages wrote, by path."""
-        files = [path for name in ("data", "models", "metrics", "plots") for path in (self.root / name).rglob("*")]
-        return {
-            path.relative_to(self.root).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest()
-            for path in files
-            if path.is_file() and "raw" not in path.parts
-        }
-
-    def lock(self) -> bytes:
-        return (self.root / "dvc.lock").read_bytes()
-
-
-def ran(said: str) -> set[str]:
-    return set(re.findall(r"^Running stage '(.+)':$", said, re.MULTILINE))
-
-
-@dataclass(frozen=True)
 class Finished:
     """A repository in which the first experiment has run and is committed, and what that run left."""
 
@@ -132,20 +56,7 @@ class Finished:
 @pytest.fixture(scope="module")
 def first(tmp_path_factory: pytest.TempPathFactory) -> Finished:
     folder = tmp_path_factory.mktemp("dvc")
-    repository = Repository(folder / "repository", folder / "home")
-    repository.home.mkdir()
-    (repository.home / ".gitconfig").write_text("[user]\nname = a\nemail = a@a\n[init]\ndefaultBranch = main\n")
-    listed = subprocess.run(
-        ["git", "ls-files", "-coz", "--exclude-standard"], cwd=pipeline.ROOT, stdout=subprocess.PIPE, check=True
-    )
-    for name in listed.stdout.decode().split("\0"):
-        if name != "dvc.lock" and (pipeline.ROOT / name).is_file():
-            (repository.root / name).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(pipeline.ROOT / name, repository.root / name)
-    for name in ("metrics", "plots"):  # what the project's own run left there
-        shutil.rmtree(repository.root / name, ignore_errors=True)
-    repository.give()
-    repository.git("init", "--quiet")
+    repository = create(folder)
     repository.dvc("remote", "add", "--default", "shared", str(folder / "remote"))
     repository.git("add", "--all")
     repository.git("commit", "--quiet", "--message", "code")
@@ -275,15 +186,14 @@ def test_a_wrong_value_is_one_line_and_no_traceback(first: Finished, repository:
 def test_a_clone_that_pulls_has_every_byte_and_runs_nothing(first: Finished, repository: Repository) -> None:
     repository.repro()
     repository.dvc("push")
-    clone = Repository(repository.root.parent / "clone", repository.home)
-    repository.git("clone", "--quiet", str(repository.root), str(clone.root))
-    clone.dvc("pull")
-    assert clone.outputs() == first.outputs
-    said = clone.dvc("repro")
+    colleague = clone(repository, repository.root.parent / "colleague")
+    colleague.dvc("pull")
+    assert colleague.outputs() == first.outputs
+    said = colleague.dvc("repro")
     assert ran(said) == NOTHING
     assert "Data and pipelines are up to date." in said
-    assert clone.outputs() == first.outputs
-    assert clone.git("status", "--porcelain") == ""
+    assert colleague.outputs() == first.outputs
+    assert colleague.git("status", "--porcelain") == ""
 
 
 @pytest.fixture(scope="module")
