@@ -9,10 +9,11 @@ JOBS ?= $(shell nproc 2>/dev/null || echo 2)
 export PYTHONDONTWRITEBYTECODE :=
 
 .DEFAULT_GOAL := help
-.PHONY: help audit test cluster check format verify bench speed results readme requirements clean
+.PHONY: help audit test cluster share servers share-check share-results check format verify bench speed results readme \
+  requirements clean
 
 help: ## list these commands
-	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "make %-13s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "make %-13s %s\n", $$1, $$2}'
 
 $(READY): requirements.txt
 	$(PYTHON) -m venv $(VENV)
@@ -28,6 +29,19 @@ test: $(READY) ## set up, pass the tests
 
 cluster: $(READY) ## install Ray too, to train shadows on a cluster
 	$(VENV)/bin/uv pip install --quiet --python $(VENV)/bin/python --requirement requirements-cluster.txt
+
+share: $(READY) ## install what DVC needs for remotes over SSH and S3
+	$(VENV)/bin/uv pip install --quiet --python $(VENV)/bin/python --requirement requirements-share.txt
+
+servers: $(READY) ## install the same and an S3 server, which the tests start
+	$(VENV)/bin/uv pip install --quiet --python $(VENV)/bin/python --requirement requirements-servers.txt
+
+share-check: $(READY) ## show that who clones and pulls trains nothing (REMOTE=name tries a remote of yours)
+	$(RUN) python benchmarks/share.py $(if $(REMOTE),--remote '$(REMOTE)') $(foreach one,$(OPTIONS),--set '$(one)')
+
+share-results: $(READY) ## the same over a folder, SSH and S3, on servers of its own, into docs/results/share
+	$(RUN) PYTHONPATH=src:tests python benchmarks/remotes.py
+	$(RUN) PYTHONPATH=src python docs/readme.py
 
 check: $(READY) ## lint, types, and that README says what the files say
 	$(RUN) ruff check . && ruff format --check . && mypy && PYTHONPATH=src python docs/readme.py --check
@@ -63,6 +77,10 @@ requirements: $(READY) ## compile requirements*.txt from the ranges in pyproject
 	$(COMPILE) --extra dev --upgrade --output-file requirements.txt pyproject.toml
 	$(COMPILE) --extra dev --extra cluster --upgrade --constraint requirements.txt \
 	  --output-file requirements-cluster.txt pyproject.toml
+	$(COMPILE) --extra dev --extra ssh --extra s3 --upgrade --constraint requirements.txt \
+	  --output-file requirements-share.txt pyproject.toml
+	$(COMPILE) --extra dev --extra ssh --extra s3 --extra servers --upgrade --constraint requirements-share.txt \
+	  --output-file requirements-servers.txt pyproject.toml
 
 clean: ## remove the virtual environment; data, models and cache stay
 	rm -rf $(VENV)

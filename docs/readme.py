@@ -14,7 +14,7 @@ from mia import documents, params, show
 from mia.errors import InputError
 
 ROOT = Path(__file__).parent.parent
-PAGES = ("README.md", "docs/SCALE.md", "docs/results/cifake-half/README.md")
+PAGES = ("README.md", "docs/SCALE.md", "docs/results/cifake-half/README.md", "docs/results/share/README.md")
 TABLE = re.compile(
     r"(<!-- (?P<kind>table|audits|include): (?P<path>\S+)(?P<rest> [\w,]+)? -->\n).*?(<!-- end -->)", re.DOTALL
 )
@@ -76,8 +76,8 @@ def faults(text: str, folder: Path = ROOT) -> list[str]:
     for target in re.findall(r"\]\(([^)#\s]+)", text):
         if not re.match(r"[a-z]+:", target) and not (folder / target).exists():
             found.append(f"link to {target}: no such file")
-    targets = set(re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE))
-    for target in re.findall(r"`make ([a-z]+)|^(?:\$ )?make ([a-z]+)", text, re.MULTILINE):
+    targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE))
+    for target in re.findall(r"`make ([a-z-]+)|^(?:\$ )?make ([a-z-]+)", text, re.MULTILINE):
         name = target[0] or target[1]
         if name not in targets:
             found.append(f"make {name}: no such target")
