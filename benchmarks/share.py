@@ -82,7 +82,8 @@ class Person:
         """Run a command that succeeds, or raise NotSharedError with `why` and the end of what it said."""
         said, seconds, code = self.run(*command, quiet=quiet, shows=shows)
         if code:
-            end = " | ".join(line.strip() for line in said.strip().splitlines()[-8:])
+            lines = [line.strip() for line in said.splitlines() if line.strip() and "Having any troubles?" not in line]
+            end = " | ".join(lines[-8:])
             raise NotSharedError(f"`{shlex.join(command)}` failed with {code}: {end or 'it said nothing'}; {why}")
         return said, seconds
 
