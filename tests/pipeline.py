@@ -67,8 +67,8 @@ def used_paths(stage: str) -> set[str]:
     """The data paths a stage names, as dvc.yaml spells them."""
     text = (SRC / "stages" / f"{stage}.py").read_text()
     used = set()
-    # What is shared lies outside the repository.
-    for name in set(re.findall(r"\bpaths\.(\w+)", text)) - {"shared"}:
+    # What is shared lies outside the repository, and in_copy names nothing.
+    for name in set(re.findall(r"\bpaths\.(\w+)", text)) - {"shared", "in_copy"}:
         value = getattr(paths, name)
         used.add((value("${item}") if callable(value) else value).as_posix())
     return used - {paths.PARAMS.as_posix()}

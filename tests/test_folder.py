@@ -22,9 +22,11 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from PIL import Image
 
-from mia import folder
+import tiny
+from mia import folder, paths
 from mia.errors import InputError
 from mia.images import ImageSet
+from stages import prepare
 
 MEND = "; mend them or take them out"
 
@@ -516,3 +518,20 @@ def test_sets_that_differ_are_refused_with_every_difference() -> None:
         "expected images of 5x4 with 3 channels, got 6x4 with 1 channel; "
         "both need the same classes by name, and images of one shape"
     )
+
+
+def test_images_that_a_copy_of_the_repository_lacks_are_explained(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`dvc exp run --temp` copies what git tracks, and so data/raw/population without its images."""
+    none = "expected images (.png, .jpg, .jpeg, .webp, .bmp) in a folder for each class, found none"
+    why = "; this copy of the repository holds only what git and DVC track: give an absolute path"
+    relative = "data/raw/population"
+    for root in (tmp_path, tmp_path / ".dvc/tmp/exps/tmp1"):
+        (root / relative).mkdir(parents=True)
+        monkeypatch.chdir(root)
+        for path, said in ((relative, why if root != tmp_path else ""), (str(root / relative), "")):
+            changes = {"data.dataset": "folder", "data.folder.path": path, "data.folder.generated": str(tmp_path)}
+            with pytest.raises(InputError) as caught:
+                prepare.main(tiny.write_params(paths.PARAMS, changes))
+            assert str(caught.value) == f"{path}: {none}{said}"

@@ -89,3 +89,8 @@ def shared(kind: str) -> Path:
     if not Path(named).is_absolute():
         raise InputError(f"MIA_CACHE: expected an absolute path, got {named!r}; correct it or unset it")
     return Path(named, kind)
+
+
+def in_copy() -> bool:
+    """Whether stages run in a copy of the repository, which `dvc exp run --temp` and queue workers make."""
+    return ".dvc/tmp/exps/" in Path.cwd().as_posix()

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import dataclasses
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -25,7 +27,8 @@ def main(params: Params) -> None:
     name = params.data.dataset
     data = params.data.of(name)
     knowledge = params.attacker.knowledge
-    real, generated = read(params)
+    with explained(params.data.of(name)):
+        real, generated = read(params)
     rng = seeds.generator(params.seed, "population")
 
     rows, twins = under_audit(real, data.split, data.population_size, rng, f"data.{name}")
@@ -91,6 +94,20 @@ def read(params: Params) -> tuple[ImageSet, ImageSet | None]:
         "warning: only the generated images are JPEG, so shadows and target also differ in compression", file=sys.stderr
     )
     return real, generated
+
+
+@contextmanager
+def explained(data: object) -> Iterator[None]:
+    """Where data is named by a relative path and cannot be read in a copy of the repository, say why that may be."""
+    try:
+        yield
+    except InputError as error:
+        named = [getattr(data, name, None) for name in ("path", "generated", "cifake_path")]
+        if paths.in_copy() and any(isinstance(path, str) and not Path(path).is_absolute() for path in named):
+            raise InputError(
+                f"{error}; this copy of the repository holds only what git and DVC track: give an absolute path"
+            ) from error
+        raise
 
 
 def beyond(population: ImageSet, outside: ImageSet, where: str) -> tuple[ImageSet, int]:
