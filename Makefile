@@ -9,8 +9,8 @@ JOBS ?= $(shell nproc 2>/dev/null || echo 2)
 export PYTHONDONTWRITEBYTECODE :=
 
 .DEFAULT_GOAL := help
-.PHONY: help audit test cluster share servers share-check share-results check format verify bench speed results readme \
-  requirements clean
+.PHONY: help audit test grid cluster share servers share-check share-results check format verify bench speed results \
+  readme requirements clean
 
 help: ## list these commands
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "make %-13s %s\n", $$1, $$2}'
@@ -26,6 +26,11 @@ audit: $(READY) ## set up, run whatever changed of the audit, print what was fou
 
 test: $(READY) ## set up, pass the tests
 	$(RUN) pytest -n $(JOBS) --dist loadfile
+
+GRID ?= -S attacker.knowledge=generated,disjoint,population -S target.digits.epochs=10,40
+WORKERS ?= 1
+grid: $(READY) ## run a grid of experiments, WORKERS at once, as a table and a figure (make grid GRID="-S seed=1,2,3")
+	$(RUN) dvc exp run --queue $(GRID) && dvc exp run --run-all --jobs $(WORKERS) && PYTHONPATH=src python -m mia.grid
 
 cluster: $(READY) ## install Ray too, to train shadows on a cluster
 	$(VENV)/bin/uv pip install --quiet --python $(VENV)/bin/python --requirement requirements-cluster.txt

@@ -149,6 +149,28 @@ def audits(*labels: str, count: int = 24) -> dict[str, list[dict[str, Any]]]:
     return made
 
 
+def cells(series: int, places: int, attacks: tuple[str, ...] = ("stacked", "loss"), name: str = "") -> pd.DataFrame:
+    """A grid of experiments; the first of several failed, and the last attack's TPR is beyond the non-members."""
+    rows = []
+    for at, attack in enumerate(attacks):
+        for one in range(series):
+            for place in range(places):
+                auc, tpr = 0.55 + 0.05 * at + 0.02 * one + 0.01 * place, 0.01 * (one + place)
+                row = {"auc": auc, "auc_low": auc - 0.03, "auc_high": auc + 0.03}
+                row |= {"tpr": tpr, "tpr_low": max(tpr - 0.01, 0), "tpr_high": tpr + 0.02}
+                if series > 1 and one == place == 0:
+                    row = dict.fromkeys(row, np.nan)
+                if at == len(attacks) - 1 > 0:
+                    row |= dict.fromkeys(("tpr", "tpr_low", "tpr_high"), np.nan)
+                label = f"knowledge {one}" if series > 1 else ""
+                rows.append({"attack": attack, "series": label, "at": f"{name}{10 * place + 10}", **row})
+    return pd.DataFrame(rows)
+
+
+def cross(series: int, places: int, **other: Any) -> Figure:
+    return figures.grid(cells(series, places, **other), x="epochs", joined=True, fpr=0.01)
+
+
 OF_ATTACKS: dict[str, Callable[[int], Figure]] = {
     "leak": lambda count: figures.leak(summary(count), fpr=0.01),
     "roc": roc,
@@ -167,6 +189,10 @@ CASES: dict[str, Callable[[], Figure]] = {
     **{f"classes-{n}": partial(lambda n: figures.classes(by_class(n), BY_AUC), n) for n in (1, 10, 40, 41, 100)},
     "threat-models-3": lambda: figures.threat_models(audits(*THREE), fpr=0.01),
     "threat-models-6": lambda: figures.threat_models(audits(*SIX), fpr=0.01),
+    "grid-1-1": lambda: cross(1, 1, attacks=("loss",)),
+    "grid-3-2": lambda: cross(3, 2),
+    "grid-1-8": lambda: cross(1, 8, attacks=("loss",)),
+    "grid-9-10": lambda: cross(9, 10, name="sorted_posteriors, "),
     "threat-models-1": lambda: figures.threat_models(audits("population", count=1), fpr=0.01),
 }
 
@@ -218,7 +244,7 @@ def test_every_attack_is_named_once(name: str, size: int) -> None:
 
 
 FOR_BYTES = ["leak-4", "roc-4", "roc-24", "scores-1", "confusion-4", "learning-5", "leaderboard-5", "comparison-24",
-             "classes-100", "threat-models-3"]  # fmt: skip
+             "classes-100", "threat-models-3", "grid-3-2"]  # fmt: skip
 
 
 @pytest.mark.parametrize("case", FOR_BYTES)
@@ -501,6 +527,37 @@ def test_threat_models_differ_in_more_than_colour() -> None:
     figure = figures.threat_models(audits(*SIX), fpr=0.01)
     markers = {str(line.get_marker()) for line in figure.axes[0].lines if len(points(line)) == 1}
     assert len(markers) == 6
+
+
+def test_a_grid_is_drawn_as_measured_and_what_was_not_measured_has_no_dot() -> None:
+    given = cells(3, 2)
+    figure = cross(3, 2)
+    panels = {axes.get_title(loc="left"): axes for axes in figure.axes}
+    assert list(panels) == [f"{a}: {m}" for m in ("AUC", "TPR at FPR 1 %") for a in ("stacked", "loss")]
+    for (title, axes), key in zip(panels.items(), ("auc", "auc", "tpr", "tpr"), strict=True):
+        part = given[given["attack"] == title.partition(":")[0]].dropna(subset=key)
+        drawn = [dot for line in axes.lines if line.get_marker() != "None" for dot in points(line)]
+        assert [round(x) for x, _ in drawn] == [int(at) // 10 - 1 for at in part["at"]]
+        assert [y for _, y in drawn] == pytest.approx(list(part[key]))
+        assert len({round(x, 6) for x, _ in drawn}) == len(drawn), "dots of one place stand beside each other"
+        bars = [
+            tuple(segment[:, 1])
+            for one in axes.collections
+            if isinstance(one, LineCollection)
+            for segment in one.get_segments()
+        ]
+        assert bars == [pytest.approx(pair) for pair in zip(part[f"{key}_low"], part[f"{key}_high"], strict=True)]
+        guess = [line for line in axes.lines if line.get_marker() == "None"]
+        assert [points(line)[0][1] for line in guess] == [0.5 if key == "auc" else 0.01]
+    said = [text.get_text() for text in texts(figure)]
+    assert said.count("nothing measured") == 1
+    assert [said.count(f"knowledge {one}") for one in range(3)] == [1, 1, 1]
+
+
+def test_series_of_a_grid_differ_in_more_than_colour() -> None:
+    lines = [line for line in cross(9, 2).axes[0].lines if line.get_marker() != "None"]
+    assert len({(line.get_marker(), str(line.get_color())) for line in lines}) == 9
+    assert len({line.get_marker() for line in lines[:7]}) == 7
 
 
 @pytest.mark.parametrize("case", CASES)

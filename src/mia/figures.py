@@ -789,6 +789,85 @@ def leaderboard(board: pd.DataFrame, *, chosen: str | None = None) -> Figure:
         return figure
 
 
+def grid(found: pd.DataFrame, *, x: str, joined: bool, fpr: float) -> Figure:
+    """What did a grid of experiments find? A row of panels an attack: AUC, and TPR at a low FPR, with intervals.
+
+    found: attack, series, at, auc, auc_low, auc_high, tpr, tpr_low, tpr_high; a row an attack of an experiment. at: its
+    place on the axis called `x`, a label; places are evenly spaced, in the order in which they come. series: what else
+    tells experiments apart, a colour and a marker each; joined: by a line too, where places are numbers. What is NaN
+    (the experiment failed; too few non-members) has no dot.
+    """
+    with _style():
+        attacks, series, places = (list(dict.fromkeys(found[name])) for name in ("attack", "series", "at"))
+        looks = {one: (COLOURS[at % MOST], MARKERS[(at + at // MOST) % MOST]) for at, one in enumerate(series)}
+        named = [one for one in series if one]
+        sample = _sheet(1, 1)
+        lines: list[list[tuple[str, float]]] = [[]]
+        right = 0.15
+        for one in named:
+            needed = 0.46 + _width(sample, one, 8.5) + 0.3
+            if right + needed > WIDTH and lines[-1]:
+                lines.append([])
+                right = 0.15
+            lines[-1].append((one, right))
+            right += needed
+        left, gap_x, height = 0.62, 0.75, 1.75
+        width = (WIDTH - left - gap_x - 0.2) / 2
+        widest = max(_width(sample, place, 8.0) for place in places)
+        upright = widest + 0.1 > width / len(places)  # labels of places that would run into each other
+        below = widest if upright else 0.1
+        gap_y, bottom, top = 0.52 + below, 0.45 + below, 0.2 * len(lines) * bool(named) + 0.62
+        figure = _sheet(WIDTH, bottom + len(attacks) * height + (len(attacks) - 1) * gap_y + top)
+        panels = (("auc", "AUC", left, 0.5), ("tpr", f"TPR at FPR {_share(fpr)}", left + width + gap_x, fpr))
+        spread = (np.arange(len(series)) - (len(series) - 1) / 2) * min(0.12, 0.6 / len(series))
+        for key, title, start, guess in panels:
+            ends = _finite(np.concatenate([found[f"{key}{end}"] for end in ("", "_low", "_high")]).tolist())
+            low, high = min([guess, *ends]), max([guess, *ends])
+            for row, attack in enumerate(attacks):
+                y = bottom + (len(attacks) - 1 - row) * (height + gap_y)
+                axes = _axes(figure, start, y, width, height)
+                axes.set_title(f"{attack}: {title}")
+                axes.set_xlim(-0.5, len(places) - 0.5)
+                axes.set_ylim(max(low - 0.1 * (high - low), 0.0 if key == "tpr" else -1.0), high + 0.1 * (high - low))
+                axes.axhline(guess, color=INK, linewidth=1.0, dashes=(2, 1.5), zorder=1.5)
+                axes.set_xticks(range(len(places)), places, rotation=90 if upright else 0)
+                axes.grid(False, axis="x")
+                axes.yaxis.set_major_locator(_ticks(6))
+                axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:.3g}"))
+                if row == len(attacks) - 1:
+                    axes.set_xlabel(x)
+                part = found[(found["attack"] == attack) & found[key].notna()]
+                if part.empty:
+                    axes.text(0.5, 0.5, "nothing measured", transform=axes.transAxes, color=MUTED, ha="center")
+                for one, shift in zip(series, spread, strict=True):
+                    colour, marker = looks[one]
+                    mine = part[part["series"] == one]
+                    at = np.array([places.index(place) for place in mine["at"]], np.float64) + shift
+                    axes.vlines(at, mine[f"{key}_low"], mine[f"{key}_high"], color=colour, linewidth=1.3, zorder=2)
+                    axes.plot(
+                        at,
+                        mine[key],
+                        color=colour,
+                        linewidth=0.8 if joined else 0,
+                        marker=marker,
+                        markersize=5.5,
+                        markeredgecolor="white",
+                        markeredgewidth=0.25,
+                        clip_on=False,
+                        zorder=3,
+                    )
+        for down, line in enumerate(lines):
+            for one, place in line:
+                y = _height(figure) - 0.18 - 0.2 * down
+                colour, marker = looks[one]
+                _key(figure, place, y, color=colour, linewidth=1.3)
+                _dot(figure, place + 0.19, y, color=colour, marker=marker)
+                _put(figure, place + 0.46, y, one)
+        said = "dashed line: guessing      bar: 95 % interval"
+        _put(figure, 0.15, _height(figure) - 0.2 * len(lines) * bool(named) - 0.16, said, color=MUTED, fontsize=8)
+        return figure
+
+
 @contextmanager
 def _style() -> Iterator[None]:
     """The style of this file over matplotlib's own defaults, whatever a matplotlibrc says; then undone."""
