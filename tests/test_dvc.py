@@ -32,6 +32,7 @@ FIGURES = {
     "plots/roc.csv",
     "plots/scores.csv",
     "ROC (log-log)",
+    "ROC (revisions overlaid)",
 }
 NOTHING: set[str] = set()
 

@@ -639,6 +639,7 @@ def test_figures_import_neither_torch_nor_sklearn_nor_pyplot() -> None:
 TEMPLATES = {
     "roc": {"attack", "rev"},
     "roc_log": {"attack", "rev"},
+    "roc_overlay": {"attack", "rev"},
     "scores": {"attack", "left", "right", "members", "nonmembers", "rev"},
     "confusion_counts": {"attack", "actual", "predicted", "count", "share", "rev"},
     "learning": {"model", "train_loss", "train_accuracy", "test_accuracy", "rev"},
@@ -653,6 +654,7 @@ NUMBERS = {
     for name, columns in {
         "roc": ("fpr", "tpr"),
         "roc_log": ("fpr", "tpr"),
+        "roc_overlay": ("fpr", "tpr"),
         "scores": ("left", "right", "members", "nonmembers"),
         "confusion_counts": ("count", "share"),
         "learning": ("epoch", "train_loss", "train_accuracy", "test_accuracy"),
@@ -682,7 +684,7 @@ def test_template_has_what_dvc_fills_in(name: str) -> None:
     assert not re.search(r'"<DVC_[^"]*>":', text)
     for column in TEMPLATES[name]:
         assert f'"{column}"' in text or f"datum.{column}" in text
-    if name.startswith("roc"):
+    if name in ("roc", "roc_log"):
         needed = ("X", "Y", "X_LABEL", "Y_LABEL")
         assert all(f"<DVC_METRIC_{anchor}>" in text for anchor in needed)
         # In one layer only: at the top of a layered plot vega-lite makes the signal twice and draws nothing.
@@ -703,6 +705,20 @@ def test_template_has_what_dvc_fills_in(name: str) -> None:
         assert len(first) <= figures.MOST
     if name in ("attacks", "comparisons", "classes"):
         assert all(f"<DVC_METRIC_{anchor}>" in text for anchor in ("X", "Y", "X_LABEL", "Y_LABEL"))
+
+
+def test_the_overlay_has_a_colour_a_revision_and_any_attack_to_pick() -> None:
+    """Two revisions of 24 attacks are 48 curves in the other ROC figures: here one attack and the loss."""
+    spec = json.loads((ROOT / ".dvc" / "plots" / "roc_overlay.json").read_text(encoding="utf-8"))
+    (shown,) = spec["params"]
+    assert shown["bind"]["options"] == list(ATTACKS)
+    assert shown["value"] in ATTACKS
+    assert spec["transform"][-1] == {"filter": "datum.attack === shown || datum.attack === 'loss'"}
+    linear, log = (panel["layer"][1] for panel in spec["hconcat"])
+    for curve, kind in ((linear, None), (log, "log")):
+        assert curve["mark"]["interpolate"] == "step-after"
+        assert (curve["encoding"]["color"]["field"], curve["encoding"]["detail"]["field"]) == ("rev", "attack")
+        assert {curve["encoding"][axis]["scale"].get("type") for axis in "xy"} == {kind}
 
 
 def test_templates_overlay_revisions_or_set_them_side_by_side() -> None:
