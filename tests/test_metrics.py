@@ -518,7 +518,7 @@ def test_attack_metrics_is_flat_json_of_the_parts() -> None:
     hard = metrics.decision(scores >= 0.5, is_member)
     for name in with_limits:
         part = parts[name] if name in parts else getattr(hard, name)
-        decimals = 6 if name.startswith("tpr_at") else 4
+        decimals = 5 if name.startswith("tpr_at_fpr_0_0") else 4
         expected = [round(part.value, decimals), round(part.low, decimals), round(part.high, decimals)]
         assert [found[name], found[f"{name}_low"], found[f"{name}_high"]] == expected, name
     assert [found[n] for n in ("tp", "fp", "tn", "fn")] == [hard.tp, hard.fp, hard.tn, hard.fn]
@@ -557,6 +557,7 @@ def test_json_ready_rounds_by_key_and_drops_what_json_lacks() -> None:
         {
             "auc": 0.123456,
             "tpr_at_fpr_0_0001_low": 0.000123456,
+            "tpr_at_fpr_0_1": 0.123456,
             "threshold": 0.0000123456789,
             "epsilon_threshold": -1234.56789,
             "precision": math.nan,
@@ -567,7 +568,8 @@ def test_json_ready_rounds_by_key_and_drops_what_json_lacks() -> None:
     )
     assert found == {
         "auc": 0.1235,
-        "tpr_at_fpr_0_0001_low": 0.000123,
+        "tpr_at_fpr_0_0001_low": 0.00012,
+        "tpr_at_fpr_0_1": 0.1235,
         "threshold": 0.0000123457,
         "epsilon_threshold": -1234.57,
         "tp": 1_234_567,
