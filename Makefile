@@ -9,8 +9,8 @@ JOBS ?= $(shell nproc 2>/dev/null || echo 2)
 export PYTHONDONTWRITEBYTECODE :=
 
 .DEFAULT_GOAL := help
-.PHONY: help audit test grid cluster share servers share-check share-results check format verify bench speed results \
-  readme requirements clean
+.PHONY: help audit test grid experiments cluster share servers share-check share-results check format verify bench speed \
+  results readme requirements clean
 
 help: ## list these commands
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "make %-13s %s\n", $$1, $$2}'
@@ -31,6 +31,13 @@ GRID ?= -S attacker.knowledge=generated,disjoint,population -S target.digits.epo
 WORKERS ?= 1
 grid: $(READY) ## run a grid of experiments, WORKERS at once, as a table and a figure (make grid GRID="-S seed=1,2,3")
 	$(RUN) dvc exp run --queue $(GRID) && dvc exp run --run-all --jobs $(WORKERS) && PYTHONPATH=src python -m mia.grid
+
+# The table of `dvc exp show` has a column for every dependency, metric and parameter, 360 of them: kept are two numbers of
+# ATTACK and the parameters, and of these what differs.
+ATTACK ?= stacked
+PARAMS := seed|(data|attacker|target|shadow|query|features|attacks|select|estimators|evaluate)\..*
+experiments: $(READY) ## the table of experiments, by two numbers of ATTACK (make experiments ATTACK='(stacked|loss)')
+	$(RUN) dvc exp show --only-changed --drop '^(?!(Experiment|$(ATTACK)\.(auc|tpr_at_fpr_0_01)|$(PARAMS))$$)' --md
 
 cluster: $(READY) ## install Ray too, to train shadows on a cluster
 	$(VENV)/bin/uv pip install --quiet --python $(VENV)/bin/python --requirement requirements-cluster.txt

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -12,7 +13,7 @@ from types import ModuleType
 import pytest
 
 import pipeline
-from mia import show
+from mia import params, show
 
 TEXT = (pipeline.ROOT / "README.md").read_text(encoding="utf-8")
 
@@ -74,3 +75,11 @@ def test_the_table_shows_what_always_answering_member_gets(tmp_path: Path) -> No
     missing = subprocess.run([*command[:-1], "nowhere.json"], cwd=pipeline.SRC, capture_output=True, text=True)
     assert missing.returncode == 1
     assert missing.stderr == "error: nowhere.json: no such file; `dvc repro` makes it\n"
+
+
+def test_the_table_of_experiments_keeps_every_section_of_parameters() -> None:
+    kept = re.search(r"^PARAMS := (.*)$", (pipeline.ROOT / "Makefile").read_text(), re.MULTILINE)
+    assert kept is not None
+    for section, value in params.load(pipeline.ROOT / "params.yaml").model_dump().items():
+        name = f"{section}.any" if isinstance(value, dict) else section
+        assert re.fullmatch(kept[1], name), name
