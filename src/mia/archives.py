@@ -2,23 +2,33 @@
 
 from __future__ import annotations
 
+import bz2
+import gzip
 import lzma
 import os
 import stat
 import tarfile
+import unicodedata
 import zipfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path, PurePosixPath, PureWindowsPath
-from typing import Literal
+from typing import IO, Any
 
 from mia.errors import InputError
 
 MEBIBYTE = 1 << 20
 TAR_BLOCK = 512
 ZIP_MAGIC = (b"PK\x03\x04", b"PK\x05\x06", b"PK\x07\x08")
-TarMode = Literal["r:", "r:gz", "r:bz2", "r:xz"]
-COMPRESSED_MAGIC: dict[bytes, TarMode] = {b"\x1f\x8b": "r:gz", b"BZh": "r:bz2", b"\xfd7zXZ\x00": "r:xz"}
+COMPRESSED_MAGIC: dict[bytes, Callable[[Path], Any]] = {
+    b"\x1f\x8b": gzip.open,
+    b"BZh": bz2.open,
+    b"\xfd7zXZ\x00": lzma.open,
+}
+# Of an archive: images hardly shrink, zeros to a millionth. 60,000 images of CIFAKE are 60,000 members.
+MAX_MEMBERS = 1_000_000
+UNPACKED, RATIO = 1 << 30, 100
+TURNED = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")  # make a name read as another
 
 # What the standard library raises over archives that are cut short, damaged, encrypted or of an unknown
 # compression; it documents no common class.
@@ -42,7 +52,8 @@ def files(source: Path, *, max_bytes: int = 64 * MEBIBYTE) -> Iterator[tuple[str
 
     Raises InputError where the source is neither a folder nor a zip or tar archive; is cut short or damaged;
     holds a link that leads out (an archive: any link), a device, a path that climbs out, the same path twice,
-    or a file of more than max_bytes, which is refused by its declared size, before it is read.
+    a name with control characters, or a file of more than max_bytes, which is refused by its declared size, before
+    it is read; where an archive has more than MAX_MEMBERS or unpacks to more than UNPACKED + RATIO times its size.
     """
     try:
         if not source.exists():
@@ -56,11 +67,11 @@ def files(source: Path, *, max_bytes: int = 64 * MEBIBYTE) -> Iterator[tuple[str
         raise InputError(
             f"{error.filename or source}: cannot be read ({error.strerror}); mend it or take it out"
         ) from error
-    compressed = [mode for magic, mode in COMPRESSED_MAGIC.items() if head.startswith(magic)]
+    compressed = [opener for magic, opener in COMPRESSED_MAGIC.items() if head.startswith(magic)]
     if head.startswith(ZIP_MAGIC):
         members = _zip(source, max_bytes)
     elif compressed or head[257:262] == b"ustar":
-        members = _tar(source, compressed[0] if compressed else "r:", max_bytes)
+        members = _tar(source, compressed[0] if compressed else Path.open, max_bytes)
     else:
         raise InputError(
             f"{source}: expected a folder or a .zip, .tar, .tar.gz, .tar.bz2 or .tar.xz archive, "
@@ -84,6 +95,31 @@ def hidden(path: str) -> bool:
     return any(part.startswith(".") or part == "__MACOSX" for part in path.split("/"))
 
 
+def _readable(name: str, place: Path) -> None:
+    """Refuse what would do to a terminal, or to a table, more than name a file; or is no text at all."""
+    if any(unicodedata.category(letter) in ("Cc", "Cs") or letter in TURNED for letter in name):
+        raise InputError(f"{place}: the name {name!r} has characters that cannot be shown; rename it")
+
+
+class _Budget:
+    """What all members of an archive may take together, by what they declare."""
+
+    def __init__(self, source: Path) -> None:
+        self.source = source
+        self.members, self.limit = 0, UNPACKED + RATIO * source.stat().st_size
+
+    def take(self, size: int) -> None:
+        """One more member, and `size` is what all take up to it."""
+        self.members += 1
+        if self.members > MAX_MEMBERS:
+            raise InputError(f"{self.source}: an archive may have {MAX_MEMBERS:,} files, got more; pack fewer")
+        if size > self.limit:
+            raise InputError(
+                f"{self.source}: an archive of its size may unpack to {self.limit:,} bytes, got at least {size:,}: "
+                "do not use this archive, or unpack it yourself and name the folder"
+            )
+
+
 def _within(limit: int, size: int, place: str) -> None:
     if size > limit:
         raise InputError(f"{place}: a file may have {limit:,} bytes, got {size:,}; take it out")
@@ -99,6 +135,7 @@ def _folder(source: Path, max_bytes: int) -> Iterator[tuple[str, bytes]]:
         # In place: os.walk goes down in this order and not into what was taken out.
         folders[:] = sorted(name for name in folders if not hidden(name))
         for name in folders:
+            _readable(name, source)
             # os.walk would pass a linked folder over without a word, images and all.
             if Path(folder, name).is_symlink():
                 raise InputError(f"{Path(folder, name)}: a link to a folder; put the folder itself there")
@@ -106,6 +143,7 @@ def _folder(source: Path, max_bytes: int) -> Iterator[tuple[str, bytes]]:
             file = Path(folder, name)
             if hidden(name):
                 continue
+            _readable(name, source)
             status = file.lstat()
             if stat.S_ISLNK(status.st_mode):
                 if not file.resolve().is_relative_to(root):
@@ -121,14 +159,18 @@ def _member(source: Path, name: str) -> str:
     """The path of an archive's member in plain form, refused where it leaves the archive."""
     # Zips made on Windows can hold backslashes, and there "C:" is a root.
     name = name.replace("\\", "/")
+    _readable(name, source)
     if ".." in name.split("/") or name.startswith("/") or PureWindowsPath(name).drive:
         raise InputError(f"{source}: member {name!r} leads out of the archive; do not use this archive")
     return PurePosixPath(name).as_posix()
 
 
 def _zip(source: Path, max_bytes: int) -> Iterator[tuple[str, bytes]]:
+    budget, size = _Budget(source), 0
     with zipfile.ZipFile(source) as archive:
         for member in archive.infolist():
+            size += member.file_size
+            budget.take(size)
             path = _member(source, member.filename)
             if member.is_dir():
                 continue
@@ -137,29 +179,52 @@ def _zip(source: Path, max_bytes: int) -> Iterator[tuple[str, bytes]]:
             if kind not in (0, stat.S_IFREG):
                 raise InputError(f"{source}: member {path!r} is a link or a device; pack the files themselves")
             _within(max_bytes, member.file_size, f"{source}: member {path!r}")
-            if not hidden(path):
-                # zipfile stops at the declared size and then checks the sum, so a false size is damage.
-                yield path, archive.read(member)
+            if hidden(path):
+                continue
+            if member.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+                # zipfile unpacks the others without a limit: 600 bytes can become gigabytes.
+                raise NotImplementedError("That compression method is not supported")
+            with archive.open(member) as content:
+                # Up to the declared size, and then the sum is checked, so a false size is damage. read() without a
+                # size would unpack everything first.
+                yield path, content.read(member.file_size + 1)
 
 
-def _tar(source: Path, mode: TarMode, max_bytes: int) -> Iterator[tuple[str, bytes]]:
-    # Not "r:*", whose error tells of every compression that it tried.
-    with tarfile.open(source, mode) as archive:
+class _Limited:
+    """A stream as tarfile reads it, but never more than `most` bytes at once: headers declare their size too."""
+
+    def __init__(self, stream: IO[bytes]) -> None:
+        self.stream, self.most = stream, MEBIBYTE
+        self.seek, self.tell = stream.seek, stream.tell
+
+    def read(self, size: int) -> bytes:
+        if size > self.most:
+            raise tarfile.ReadError(f"a header of {size:,} bytes")
+        return self.stream.read(size)
+
+
+def _tar(source: Path, opener: Callable[..., Any], max_bytes: int) -> Iterator[tuple[str, bytes]]:
+    budget, size = _Budget(source), 0
+    # Not tarfile's own opening, whose error tells of every compression that it tried.
+    with opener(source, "rb") as opened, tarfile.open(fileobj=(stream := _Limited(opened)), mode="r:") as archive:  # type: ignore[call-overload]
         for member in archive:
+            budget.take(max(member.offset, size))  # what holes of sparse files unpack to lies nowhere in the archive
             path = _member(source, member.name)
             if member.isdir():
                 continue
             if not member.isreg():
                 raise InputError(f"{source}: member {path!r} is a link or a device; pack the files themselves")
             _within(max_bytes, member.size, f"{source}: member {path!r}")
+            size += member.size
             if not hidden(path):
                 content = archive.extractfile(member)
                 assert content is not None
+                stream.most = max_bytes
                 yield path, content.read()
+                stream.most = MEBIBYTE
         # tarfile takes a header that is cut off or damaged for the end, without a word; the true end is a block
         # of zeros. What follows it is read for the checksum that a compressed file ends with.
-        assert archive.fileobj is not None
-        archive.fileobj.seek(archive.offset)
-        if archive.fileobj.read(TAR_BLOCK) != bytes(TAR_BLOCK):
+        opened.seek(archive.offset)
+        if opened.read(TAR_BLOCK) != bytes(TAR_BLOCK):
             raise tarfile.ReadError("no end mark")
-        archive.fileobj.read(max_bytes)
+        opened.read(max_bytes)
