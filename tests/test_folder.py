@@ -466,10 +466,11 @@ def test_a_missing_column_and_a_column_of_another_kind_are_refused(tmp_path: Pat
     pq.write_table(pa.table({"picture": [b"x"], "label": [0]}), table)
     refused(
         table,
-        f"{table}: expected the columns image (or img) and label (or fine_label), got 'picture', 'label'; rename them",
+        f"{table}: expected the columns image (or img) and label (or fine_label), each once, got 'picture', "
+        "'label'; rename them",
     )
     pq.write_table(pa.table({"image": [b"x"], "label": [0]}), table)
-    refused(table, f"{table}: column image: expected a struct {{bytes, path}}, got binary; write it so")
+    refused(table, f"{table}: column image: expected a struct {{bytes: binary, path}}, got 'binary'; write it so")
     pq.write_table(pa.table({"image": [{"bytes": b"x"}], "label": ["cat"]}), table)
     refused(table, f"{table}: column label: expected integers, got string; write it so")
 

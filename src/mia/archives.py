@@ -8,14 +8,13 @@ import lzma
 import os
 import stat
 import tarfile
-import unicodedata
 import zipfile
 import zlib
 from collections.abc import Callable, Iterator
 from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import IO, Any
 
-from mia.errors import InputError
+from mia.errors import InputError, shown
 
 MEBIBYTE = 1 << 20
 TAR_BLOCK = 512
@@ -28,7 +27,6 @@ COMPRESSED_MAGIC: dict[bytes, Callable[[Path], Any]] = {
 # Of an archive: images hardly shrink, zeros to a millionth. 60,000 images of CIFAKE are 60,000 members.
 MAX_MEMBERS = 1_000_000
 UNPACKED, RATIO = 1 << 30, 100
-TURNED = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")  # make a name read as another
 
 # What the standard library raises over archives that are cut short, damaged, encrypted or of an unknown
 # compression; it documents no common class.
@@ -95,9 +93,13 @@ def hidden(path: str) -> bool:
     return any(part.startswith(".") or part == "__MACOSX" for part in path.split("/"))
 
 
-def _readable(name: str, place: Path) -> None:
-    """Refuse what would do to a terminal, or to a table, more than name a file; or is no text at all."""
-    if any(unicodedata.category(letter) in ("Cc", "Cs") or letter in TURNED for letter in name):
+def readable(name: str) -> bool:
+    """Whether it can be shown: nothing in it does to a terminal, or to a table, more than name something."""
+    return shown(name) == name and "\n" not in name
+
+
+def _check_name(name: str, place: Path) -> None:
+    if not readable(name):
         raise InputError(f"{place}: the name {name!r} has characters that cannot be shown; rename it")
 
 
@@ -135,7 +137,7 @@ def _folder(source: Path, max_bytes: int) -> Iterator[tuple[str, bytes]]:
         # In place: os.walk goes down in this order and not into what was taken out.
         folders[:] = sorted(name for name in folders if not hidden(name))
         for name in folders:
-            _readable(name, source)
+            _check_name(name, source)
             # os.walk would pass a linked folder over without a word, images and all.
             if Path(folder, name).is_symlink():
                 raise InputError(f"{Path(folder, name)}: a link to a folder; put the folder itself there")
@@ -143,7 +145,7 @@ def _folder(source: Path, max_bytes: int) -> Iterator[tuple[str, bytes]]:
             file = Path(folder, name)
             if hidden(name):
                 continue
-            _readable(name, source)
+            _check_name(name, source)
             status = file.lstat()
             if stat.S_ISLNK(status.st_mode):
                 if not file.resolve().is_relative_to(root):
@@ -159,7 +161,7 @@ def _member(source: Path, name: str) -> str:
     """The path of an archive's member in plain form, refused where it leaves the archive."""
     # Zips made on Windows can hold backslashes, and there "C:" is a root.
     name = name.replace("\\", "/")
-    _readable(name, source)
+    _check_name(name, source)
     if ".." in name.split("/") or name.startswith("/") or PureWindowsPath(name).drive:
         raise InputError(f"{source}: member {name!r} leads out of the archive; do not use this archive")
     return PurePosixPath(name).as_posix()

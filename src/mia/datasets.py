@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import tokenize
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,19 @@ from numpy.typing import NDArray
 from mia import atomic, documents, tables
 from mia.errors import MEND, InputError
 from mia.images import ImageSet
+
+# What NumPy and json raise over files that are none; a header of .npy is read as a literal of Python.
+DAMAGE = (
+    ValueError,
+    TypeError,
+    ArithmeticError,
+    EOFError,
+    OSError,
+    MemoryError,
+    RecursionError,
+    SyntaxError,
+    tokenize.TokenError,
+)
 
 
 @dataclass(frozen=True)
@@ -81,12 +95,13 @@ def load(folder: Path) -> Records:
     again = f"`dvc checkout {folder}` restores it, `dvc repro` makes it anew"
     records = load_records(folder)
     try:
-        images = np.load(folder / "images.npy", allow_pickle=False)
+        # A header may declare any size: a map must lie within the file, an array is first made room for.
+        images = np.load(folder / "images.npy", mmap_mode="r", allow_pickle=False)
         classes: Any = documents.unseal((folder / "classes.json").read_text(encoding="utf-8")).get("classes")
     except FileNotFoundError as error:
         raise InputError(f"{error.filename}: no such file; {again}") from None
-    except (ValueError, EOFError, OSError) as error:
-        raise InputError(f"{folder}: damaged ({error}); {MEND}") from None
+    except DAMAGE as error:
+        raise InputError(f"{folder}: damaged ({' '.join(str(error).split())}); {MEND}") from None
     named = isinstance(classes, list) and all(isinstance(name, str) for name in classes)
     if not named or (len(records) and records["label"].max() >= len(classes)):
         raise InputError(f"{folder / 'classes.json'}: expected a name for each of the classes; {again}")
@@ -95,6 +110,7 @@ def load(folder: Path) -> Records:
             f"{folder / 'images.npy'}: expected {len(records)} uint8 images of four axes, "
             f"got {images.dtype} of shape {images.shape}; {again}"
         )
+    images = np.array(images)
     wrong = np.flatnonzero(digests(images) != records["sha256"].to_numpy(str))
     if len(wrong):
         raise InputError(

@@ -21,12 +21,12 @@ def write_json(path: Path, values: Any) -> None:
 
 
 def read_json(path: Path) -> Any:
-    """Read JSON. Raises InputError where the file is missing or is none."""
+    """Read JSON. Raises InputError where the file is missing or is none, or holds NaN, which JSON has not."""
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
+        return _parse(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise InputError(f"{path}: no such file; `dvc repro` makes it") from None
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+    except ValueError as error:
         raise InputError(f"{path}: not JSON ({error}); delete it, then `dvc repro` makes it anew") from None
 
 
@@ -37,7 +37,7 @@ def seal(values: Mapping[str, Any]) -> str:
 
 def unseal(text: str) -> dict[str, Any]:
     """The values of `seal`. Raises ValueError where they are not those that were sealed."""
-    values = json.loads(text)
+    values = _parse(text)
     if not isinstance(values, dict) or values.pop("digest", None) != _digest(values):
         raise ValueError("its content does not have the digest it names: damaged")
     return values
@@ -45,6 +45,18 @@ def unseal(text: str) -> dict[str, Any]:
 
 def _digest(values: Mapping[str, Any]) -> str:
     return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()
+
+
+def _parse(text: str) -> Any:
+    """Raises ValueError, of which JSONDecodeError is one, for whatever is no JSON."""
+    try:
+        return json.loads(text, parse_constant=_no_number)
+    except RecursionError:
+        raise ValueError("brackets in brackets in brackets, more than Python follows") from None
+
+
+def _no_number(name: str) -> None:
+    raise ValueError(f"{name} is no number")
 
 
 def write_csv(path: Path, frame: pd.DataFrame) -> None:

@@ -18,6 +18,7 @@ from tqdm import tqdm
 from mia.errors import InputError
 
 CHUNK = 1 << 16
+MAX_BYTES = 1 << 30  # of a file: the largest that is fetched has 170 MB
 CONNECT_AND_READ_TIMEOUT = (20, 60)
 
 
@@ -29,7 +30,8 @@ def fetch(url: str, target: Path, *, known_hash: str | None, instead: str) -> Pa
     stays in target.part, and the next call goes on from there. Of several processes that want the same target
     one fetches it and the others wait. instead: what the user can set to do without the network.
 
-    Raises InputError where the file cannot be fetched or its checksum is wrong; then no target is left.
+    Raises InputError where the file cannot be fetched, has more than MAX_BYTES, or its checksum is wrong; then no
+    target is left.
 
     pooch does the checksum, the cache and the atomic move, but starts from zero after each cut, hence
     `_resume`. gdown 6.5 resumes, but joins the rest of a changed file to the part of its older self (it
@@ -54,6 +56,9 @@ def fetch(url: str, target: Path, *, known_hash: str | None, instead: str) -> Pa
             f"{target}: cannot be fetched from {url}, which answers {error}; "
             f"run again later, or set {instead} to a folder or archive you have"
         ) from error
+    except _Refused as error:
+        _part(target).unlink(missing_ok=True)
+        raise InputError(f"{target}: {url} {error}; set {instead} to a folder or archive you have") from None
     except requests.RequestException as error:
         raise InputError(
             f"{target}: cannot be fetched from {url} ({type(error).__name__}); {resume} to a folder or archive you have"
@@ -83,6 +88,10 @@ def _alone(target: Path) -> Iterator[None]:
         lock.release()
 
 
+class _Refused(Exception):  # noqa: N818
+    """What a server does that no server of these files does."""
+
+
 def _part(target: Path) -> Path:
     return target.with_name(target.name + ".part")
 
@@ -96,7 +105,8 @@ def _resume(url: str, part: Path) -> None:
 
     Goes on by itself after a broken connection as long as each attempt brings more bytes.
 
-    Raises requests.RequestException where an attempt brings none, HTTPError where the server refuses.
+    Raises requests.RequestException where an attempt brings none, HTTPError where the server refuses, _Refused where
+    it sends too much.
     """
     longest = 0
     while True:
@@ -134,6 +144,8 @@ def _attempt(url: str, part: Path) -> bool:
             return _attempt(url, part)
         if not response.ok:
             raise requests.HTTPError(f"{status} {response.reason}", response=response)
+        if response.headers.get("Content-Encoding", "identity").lower() not in ("identity", ""):
+            raise _Refused("sends a compressed stream, which was not asked for")
         if not (have and status == 206):
             have = 0
             length = response.headers.get("Content-Length", "")
@@ -148,6 +160,8 @@ def _attempt(url: str, part: Path) -> bool:
         progress = tqdm(desc=part.stem, initial=have, total=total, unit="B", unit_scale=True, leave=False, disable=None)
         with part.open("ab") as opened, progress:
             for chunk in response.iter_content(CHUNK):
+                if opened.tell() + len(chunk) > MAX_BYTES:
+                    raise _Refused(f"sends more than {MAX_BYTES:,} bytes")
                 opened.write(chunk)
                 progress.update(len(chunk))
     return total is None or part.stat().st_size == total

@@ -57,6 +57,7 @@ FEW_CLASSES = 20  # of more than twice as many, so many of the most and of the l
 GREY = "#B4B8BC"  # of curves that are there for comparison only
 
 STYLE: dict[str, Any] = {
+    "text.parse_math": False,  # names of classes are somebody's folders: a $ is a $
     "axes.axisbelow": True,
     "axes.edgecolor": MUTED,
     "axes.grid": True,

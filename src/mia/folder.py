@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import os
 import re
 import unicodedata
 import warnings
@@ -17,7 +18,7 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 from PIL import Image
 
-from mia import archives, progress
+from mia import archives, parquet, progress
 from mia.errors import InputError
 from mia.images import ImageSet
 
@@ -25,8 +26,11 @@ SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp")
 FORMATS = ("PNG", "JPEG", "WEBP", "BMP")
 SPLITS = ("train", "test")
 MAX_PIXELS = 1 << 20  # 1024x1024: more is a mistake, or an image bomb
+MAX_BYTES = 64 << 20  # of a file that holds an image
 CLASS_COUNTS = (2, 1000)
+NAME_LENGTH = 255  # of a class, as of a folder
 ROWS = 1000  # of Parquet, held in memory at a time
+MOST_RULES = 10  # told at once
 
 # What Pillow 13 raised over 630,000 images damaged at random; it documents no common class.
 DAMAGE = (OSError, SyntaxError, ValueError)
@@ -51,6 +55,8 @@ def load(path: Path, *, min_per_class: int) -> ImageSet:
     else:
         names, images, class_names, train, expected = _image_folder(path)
     classes = sorted(expected, key=_natural)
+    for name in classes:
+        _check_name(path, name)
     if not CLASS_COUNTS[0] <= len(classes) <= CLASS_COUNTS[1]:
         raise InputError(
             f"{path}: expected 2 to 1,000 classes, got {len(classes):,} ({_some(classes)}); "
@@ -72,6 +78,15 @@ def load(path: Path, *, min_per_class: int) -> ImageSet:
         published_train=train,
         names=np.array(names),
     )
+
+
+def _check_name(path: Path, name: str) -> None:
+    """A class is named in terminals, tables, figures and the page of `dvc plots`, which takes < for HTML."""
+    if not archives.readable(name) or "<" in name or not 0 < len(name) <= NAME_LENGTH:
+        raise InputError(
+            f"{path}: the class {name[:NAME_LENGTH]!r}: expected a name of 1 to {NAME_LENGTH} characters that can be "
+            "shown, and no <; rename it"
+        )
 
 
 def align(a: ImageSet, b: ImageSet, *, place: str = "the second data set") -> ImageSet:
@@ -102,6 +117,7 @@ Read = tuple[list[str], list[NDArray[np.uint8]], list[str], NDArray[np.bool_] | 
 def _image_folder(path: Path) -> Read:
     found: dict[str, NDArray[np.uint8]] = {}
     others = []
+    held = 0
     faults: dict[str, list[str]] = {}
     for place, data in progress.bar(archives.files(path), f"{path.name}: read", unit="file"):
         if not place.lower().endswith(SUFFIXES):
@@ -111,6 +127,9 @@ def _image_folder(path: Path) -> Read:
             found[place] = _decode(data)
         except ValueError as error:
             faults.setdefault(str(error), []).append(place)
+        else:
+            held += found[place].nbytes
+            _check_memory(path, len(found), held)
     _refuse(path, faults)
     if not found:
         raise InputError(f"{path}: expected images ({', '.join(SUFFIXES)}) in a folder for each class, found none")
@@ -178,6 +197,7 @@ def _parquet(path: Path) -> Read:
     images: list[NDArray[np.uint8]] = []
     class_names: list[str] = []
     train: list[bool] = []
+    held = 0
     faults: dict[str, list[str]] = {}
     expected: set[str] = set()
     for table, split in zip(tables, splits, strict=True):
@@ -190,7 +210,7 @@ def _parquet(path: Path) -> Read:
                         f"{table}: expected the classes' names of {tables[0]}, got others; write both alike"
                     )
                 expected = set(labels or ())
-                rows = _rows(opened, image_column, label_column)
+                rows = _rows(opened, table, image_column, label_column)
                 total = opened.metadata.num_rows
                 for row, (data, label) in enumerate(progress.bar(rows, f"{name}: read", total=total, unit="image")):
                     try:
@@ -201,6 +221,8 @@ def _parquet(path: Path) -> Read:
                         continue
                     names.append(f"{name}:{row}")
                     train.append(split == "train")
+                    held += images[-1].nbytes
+                    _check_memory(path, len(images), held)
         except FileNotFoundError:
             raise InputError(f"{table}: no such file; correct the path") from None
         except (pa.ArrowException, OSError) as error:
@@ -224,27 +246,32 @@ def _columns(table: Path, schema: pa.Schema) -> tuple[str, str, list[str] | None
     """The image column, the label column, and the names of the classes where the metadata hold them."""
     image = next((name for name in ("image", "img") if name in schema.names), None)
     label = next((name for name in ("label", "fine_label") if name in schema.names), None)
-    if image is None or label is None:
+    if image is None or label is None or len(set(schema.names)) < len(schema.names):
         raise InputError(
-            f"{table}: expected the columns image (or img) and label (or fine_label), "
+            f"{table}: expected the columns image (or img) and label (or fine_label), each once, "
             f"got {_some(schema.names)}; rename them"
         )
     kind = schema.field(image).type
-    if not (pa.types.is_struct(kind) and kind.get_field_index("bytes") >= 0):
-        raise InputError(f"{table}: column {image}: expected a struct {{bytes, path}}, got {kind}; write it so")
+    of_bytes = kind.field("bytes").type if pa.types.is_struct(kind) and kind.get_field_index("bytes") >= 0 else None
+    if of_bytes not in (pa.binary(), pa.large_binary()):
+        raise InputError(
+            f"{table}: column {image}: expected a struct {{bytes: binary, path}}, got {str(kind)!r}; write it so"
+        )
     if not pa.types.is_integer(schema.field(label).type):
         raise InputError(f"{table}: column {label}: expected integers, got {schema.field(label).type}; write it so")
     try:
         features = json.loads((schema.metadata or {}).get(b"huggingface", b"{}"))["info"]["features"]
-        names = features[label]["names"]
-    except (KeyError, TypeError, ValueError):
+        return image, label, [unicodedata.normalize("NFC", str(name)) for name in features[label]["names"]]
+    except (KeyError, TypeError, ValueError, RecursionError):
         # Other tools' metadata, or labels that are plain numbers: they name themselves.
         return image, label, None
-    return image, label, [unicodedata.normalize("NFC", str(name)) for name in names]
 
 
-def _rows(opened: pq.ParquetFile, image: str, label: str) -> Iterator[tuple[bytes | None, int | None]]:
-    for batch in opened.iter_batches(batch_size=ROWS, columns=[image, label]):
+def _rows(opened: pq.ParquetFile, table: Path, image: str, label: str) -> Iterator[tuple[bytes | None, int | None]]:
+    columns = [f"{image}.bytes", label]
+    # Each row may hold all of a dictionary again.
+    rows = MAX_BYTES // max(1, parquet.largest_dictionary(opened, table, columns))
+    for batch in opened.iter_batches(batch_size=min(max(1, rows), ROWS), columns=columns):
         for picture, number in zip(batch.column(image).to_pylist(), batch.column(label).to_pylist(), strict=True):
             yield (picture or {}).get("bytes"), number
 
@@ -260,6 +287,8 @@ def _decode(data: bytes | None) -> NDArray[np.uint8]:
     """An image as uint8, (height, width, 1 or 3). Raises ValueError with the rule that it breaks."""
     if data is None:
         raise ValueError("expected the image's bytes, got null")
+    if len(data) > MAX_BYTES:
+        raise ValueError(f"a file may have {MAX_BYTES:,} bytes, this has more")
     with warnings.catch_warnings():
         # The others are about metadata, which nothing here reads.
         warnings.simplefilter("ignore")
@@ -318,7 +347,21 @@ def _refuse(path: Path, faults: dict[str, list[str]]) -> None:
     """Raise one InputError for all faults, a rule with the files that break it, if there are any."""
     said = [f"{places[0]}: {rule}{_more(places)}" for rule, places in faults.items() if places]
     if said:
-        raise InputError(f"{path}: {'; '.join(said)}; mend them or take them out")
+        others = f"; and {len(said) - MOST_RULES:,} more faults" if len(said) > MOST_RULES else ""
+        raise InputError(f"{path}: {'; '.join(said[:MOST_RULES])}{others}; mend them or take them out")
+
+
+def _check_memory(path: Path, count: int, held: int) -> None:
+    """Refuse more pixels than this machine can hold, twice for a moment, before the kernel ends what tries."""
+    if 2 * held > _memory():
+        raise InputError(
+            f"{path}: the first {count:,} images are {held / (1 << 30):.3g} GiB of pixels, and twice that is more than "
+            "this machine's memory; take smaller images, or fewer"
+        )
+
+
+def _memory() -> int:
+    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
 
 
 def _more(items: list[str]) -> str:

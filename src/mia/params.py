@@ -7,6 +7,7 @@ the stage's `params:` list in dvc.yaml alone, which is why this file is no depen
 from __future__ import annotations
 
 import difflib
+import reprlib
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar, get_args
 
@@ -275,9 +276,9 @@ def _attack_names(run: Any) -> Any:
         raise ValueError("expected all, or a list of attacks")
     for name in run:
         if name not in get_args(AttackName):
-            close = difflib.get_close_matches(str(name), get_args(AttackName), n=1, cutoff=0.5)
+            close = difflib.get_close_matches(_got(name), get_args(AttackName), n=1, cutoff=0.5)
             hint = f"did you mean '{close[0]}'?" if close else f"expected one of {', '.join(get_args(AttackName))}"
-            raise ValueError(f"unknown attack {name!r}; {hint}")
+            raise ValueError(f"unknown attack {_got(name)}; {hint}")
     return run
 
 
@@ -340,7 +341,9 @@ def load(path: Path) -> Params:
         values = YAML(typ="safe", pure=True).load(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise InputError(f"{path}: no such file; run from the repository root, or `git checkout {path}`") from None
-    except (YAMLError, UnicodeDecodeError) as error:
+    except RecursionError:
+        raise InputError(f"{path}: not YAML: brackets in brackets in brackets, more than Python follows") from None
+    except (YAMLError, ValueError) as error:  # UnicodeDecodeError with it, and a date that is none
         raise InputError(f"{path}: not YAML: {' '.join(str(error).partition('To suppress')[0].split())}") from None
     try:
         return Params.model_validate(values)
@@ -360,10 +363,20 @@ def _fault(fault: Any) -> str:
     if fault["type"] == "missing":
         return f"{name}: missing; `git diff params.yaml` shows what was removed"
     if fault["type"] == "value_error":
-        return f"{name}: {fault['ctx']['error']}, got {fault['input']!r}"
+        return f"{name}: {fault['ctx']['error']}, got {_got(fault['input'])}"
     rule = fault["msg"].removeprefix("Input should be ").replace("a valid integer", "an integer")
     rule = rule.replace("a valid ", "a ").replace(" or instance of Params", "")
-    return f"{name}: expected {rule[0].lower() + rule[1:]}, got {fault['input']!r}"
+    return f"{name}: expected {rule[0].lower() + rule[1:]}, got {_got(fault['input'])}"
+
+
+def _got(value: Any) -> str:
+    """The value as it came, the first of it: nine lists, each of the last one's names ten times, are gigabytes."""
+    return _SHORT.repr(value)
+
+
+_SHORT = reprlib.Repr()
+_SHORT.maxstring = _SHORT.maxother = 200
+_SHORT.maxlevel = 3
 
 
 def _section(loc: tuple[Any, ...]) -> list[str]:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from mia import documents, paths
-from mia.errors import InputError
+from mia.errors import InputError, shown
 
 COLUMNS = (
     "attack",
@@ -85,14 +85,19 @@ def main() -> int:
     except InputError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
-    first = measured[0]
-    print(
-        f"\n{first['n_member']} members, {first['n_nonmember']} non-members; 95 % intervals; thresholds from shadows\n"
-    )
-    print(plain(measured))
-    print()
-    for line in remarks(measured, refused):
-        print(line)
+    try:
+        first = measured[0]
+        size = f"{first['n_member']} members, {first['n_nonmember']} non-members"
+        lines = [
+            f"\n{size}; 95 % intervals; thresholds from shadows\n",
+            plain(measured),
+            "",
+            *remarks(measured, refused),
+        ]
+    except (LookupError, TypeError, ValueError, AttributeError) as error:
+        print(shown(f"error: {path}: not what `evaluate` writes ({error!r})"), file=sys.stderr)
+        return 1
+    print(shown("\n".join(lines)))  # the file may be anybody's
     print(f"\nfigures: {paths.LEAK_FIGURE}, {paths.ROC_FIGURE}; which records: {paths.EXPOSURE}; every number: {path}")
     return 0
 
