@@ -108,12 +108,11 @@ class _Budget:
 
     def __init__(self, source: Path) -> None:
         self.source = source
-        self.members, self.limit = 0, UNPACKED + RATIO * source.stat().st_size
+        self.limit = UNPACKED + RATIO * source.stat().st_size
 
-    def take(self, size: int) -> None:
-        """One more member, and `size` is what all take up to it."""
-        self.members += 1
-        if self.members > MAX_MEMBERS:
+    def check(self, members: int, size: int) -> None:
+        """Refuse so many members, or so many bytes of them."""
+        if members > MAX_MEMBERS:
             raise InputError(f"{self.source}: an archive may have {MAX_MEMBERS:,} files, got more; pack fewer")
         if size > self.limit:
             raise InputError(
@@ -168,11 +167,10 @@ def _member(source: Path, name: str) -> str:
 
 
 def _zip(source: Path, max_bytes: int) -> Iterator[tuple[str, bytes]]:
-    budget, size = _Budget(source), 0
     with zipfile.ZipFile(source) as archive:
-        for member in archive.infolist():
-            size += member.file_size
-            budget.take(size)
+        members = archive.infolist()
+        _Budget(source).check(len(members), sum(member.file_size for member in members))
+        for member in members:
             path = _member(source, member.filename)
             if member.is_dir():
                 continue
@@ -209,8 +207,10 @@ def _tar(source: Path, opener: Callable[..., Any], max_bytes: int) -> Iterator[t
     budget, size = _Budget(source), 0
     # Not tarfile's own opening, whose error tells of every compression that it tried.
     with opener(source, "rb") as opened, tarfile.open(fileobj=(stream := _Limited(opened)), mode="r:") as archive:  # type: ignore[call-overload]
-        for member in archive:
-            budget.take(max(member.offset, size))  # what holes of sparse files unpack to lies nowhere in the archive
+        for number, member in enumerate(archive, start=1):
+            budget.check(
+                number, max(member.offset, size)
+            )  # what holes of sparse files unpack to lies nowhere in the archive
             path = _member(source, member.name)
             if member.isdir():
                 continue

@@ -96,7 +96,7 @@ def load(folder: Path) -> Records:
     records = load_records(folder)
     try:
         # A header may declare any size: a map must lie within the file, an array is first made room for.
-        images = np.load(folder / "images.npy", mmap_mode="r", allow_pickle=False)
+        images: NDArray[Any] = np.lib.format.open_memmap(folder / "images.npy", mode="r")
         classes: Any = documents.unseal((folder / "classes.json").read_text(encoding="utf-8")).get("classes")
     except FileNotFoundError as error:
         raise InputError(f"{error.filename}: no such file; {again}") from None

@@ -53,6 +53,7 @@ ALWAYS = {"loss": 1, "learned": 2, "stacked": 0}  # attack -> its place in COLOU
 FEW = 12
 INK, MUTED, GRID, PALE = "#222222", "#5F6368", "#E4E6E8", "#F4F5F6"
 NOT_APART = 0.05  # from this adjusted p-value on, two attacks are not to be told apart
+LONGEST = 30  # letters of a class's name
 FEW_CLASSES = 20  # of more than twice as many, so many of the most and of the least exposed
 GREY = "#B4B8BC"  # of curves that are there for comparison only
 
@@ -468,7 +469,7 @@ def classes(frame: pd.DataFrame, attacks: Mapping[str, Mapping[str, float]]) -> 
         drawn = [(best, BLUE, "o")]
         if best != "loss" and (frame["attack"] == "loss").any():
             drawn.append(("loss", MUTED, "D"))
-        names = [str(name) for name in ranked["class"]]
+        names = [_short(str(name)) for name in ranked["class"]]
         gap = 1 if left_out > 0 else 0  # a row for what is left out
         places = [at + (gap if left_out > 0 and at >= FEW_CLASSES else 0) for at in range(len(names))]
         count, pitch, bottom, top = len(names) + gap, 0.22 if len(names) > 12 else 0.27, 0.55, 0.86
@@ -520,7 +521,7 @@ def classes(frame: pd.DataFrame, attacks: Mapping[str, Mapping[str, float]]) -> 
             y = bottom + pitch * (count - at - 0.5)
             known = np.isfinite(row["auc"])
             said = _interval(row["auc"], row["auc_low"], row["auc_high"], 3) if known else "one kind only"
-            _put(figure, left - 0.1, y, str(row["class"]), ha="right")
+            _put(figure, left - 0.1, y, _short(str(row["class"])), ha="right")
             _put(figure, float(ends[1]), y, said, ha="right", fontsize=8, color=INK if known else MUTED)
             for end, key in zip(ends[2:], ("n_member", "n_nonmember"), strict=True):
                 _put(figure, float(end), y, f"{row[key]:,}", ha="right", fontsize=8)
@@ -928,6 +929,10 @@ def _dot(figure: Figure, x: float, y: float, **style: Any) -> None:
 
 def _height(figure: Figure) -> float:
     return float(figure.get_figheight())
+
+
+def _short(name: str) -> str:
+    return name if len(name) <= LONGEST else f"{name[: LONGEST - 1]}…"
 
 
 def _width(figure: Figure, text: str, size: float, weight: str = "normal") -> float:

@@ -194,7 +194,7 @@ def load(folder: Path) -> AttackModel:
             digest = hashlib.sha256(content).hexdigest()
             if digest != expected:
                 raise InputError(f"{path}: expected sha256 {expected}, got {digest}: damaged; {MEND}")
-            _check_archive(content)
+            content = _checked(content)
             untrusted = sorted(set(skops.io.get_untrusted_types(data=content)) - set(TRUSTED))
             if untrusted:
                 raise _Untrusted(untrusted)
@@ -235,8 +235,11 @@ class _Untrusted(Exception):  # noqa: N818
     """The names of types that no attack model of ours holds."""
 
 
-def _check_archive(content: bytes) -> None:
-    """Raise _Untrusted, or one of DAMAGE, for what could harm before or while skops builds objects."""
+def _checked(content: bytes) -> bytes:
+    """The archive as skops may read it, unpacked within its limit.
+
+    Raises _Untrusted, or one of DAMAGE, for what could harm before or while skops builds objects.
+    """
     with zipfile.ZipFile(io.BytesIO(content)) as archive:
         members = archive.infolist()
         if any(one.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED) for one in members):
@@ -244,7 +247,9 @@ def _check_archive(content: bytes) -> None:
         size, limit = sum(one.file_size for one in members), UNPACKED + RATIO * len(content)
         if size > limit:
             raise ValueError(f"unpacks to {size:,} bytes, expected {limit:,} at most")
-        waiting: list[Any] = [json.loads(archive.read("schema.json"))]
+        # zipfile unpacks all of a member, whatever its declared size, unless it is asked for so many bytes.
+        data = {one.filename: archive.open(one).read(one.file_size + 1) for one in members}
+    waiting: list[Any] = [json.loads(data["schema.json"])]
     foreign = set()
     by_id: dict[Any, Any] = {}
     while waiting:
@@ -262,6 +267,11 @@ def _check_archive(content: bytes) -> None:
             waiting += part
     if foreign:
         raise _Untrusted(sorted(foreign))
+    out = io.BytesIO()
+    with zipfile.ZipFile(out, "w") as archive:
+        for name, one_member in data.items():
+            archive.writestr(name, one_member)
+    return out.getvalue()
 
 
 def _bare(state: Any) -> str:
