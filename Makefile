@@ -9,8 +9,8 @@ JOBS ?= $(shell nproc 2>/dev/null || echo 2)
 export PYTHONDONTWRITEBYTECODE :=
 
 .DEFAULT_GOAL := help
-.PHONY: help audit test grid experiments cluster share servers share-check share-results check format verify bench speed \
-  results readme requirements clean
+.PHONY: help audit test faults fault-results grid experiments cluster share servers share-check share-results check \
+  format verify bench speed results readme requirements clean
 
 help: ## list these commands
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "make %-13s %s\n", $$1, $$2}'
@@ -24,8 +24,17 @@ $(READY): requirements.txt
 audit: $(READY) ## set up, run whatever changed of the audit, print what was found
 	$(RUN) dvc repro && PYTHONPATH=src python -m mia.show
 
+FAULTS := tests/test_faults.py tests/test_share.py tests/test_cluster.py
 test: $(READY) ## set up, pass the tests
-	$(RUN) pytest -n $(JOBS) --dist loadfile
+	$(RUN) pytest -n $(JOBS) --dist loadfile $(addprefix --ignore=,$(FAULTS))
+
+faults: $(READY) ## kill, fill, flip and disconnect the real thing; with `make cluster servers` all of it
+	$(RUN) pytest -n $(JOBS) --dist loadfile $(FAULTS)
+
+fault-results: $(READY) ## try every fault and count, for docs/RELIABILITY.md
+	mkdir -p docs/results/faults
+	$(RUN) MIA_TESTS_MUST_NOT_SKIP=1 pytest -n $(JOBS) --dist loadfile -m fault --faults-out docs/results/faults/faults.md
+	$(RUN) PYTHONPATH=src python docs/readme.py
 
 GRID ?= -S attacker.knowledge=generated,disjoint,population -S target.digits.epochs=10,40
 WORKERS ?= 1

@@ -7,6 +7,10 @@ from __future__ import annotations
 
 import os
 import tempfile
+from collections import Counter
+from pathlib import Path
+
+import pytest
 
 _CACHE = tempfile.TemporaryDirectory(prefix="mia-tests-")
 os.environ["MIA_CACHE"] = _CACHE.name
@@ -16,3 +20,37 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")  # before torch and scikit-learn a
 
 def pytest_unconfigure() -> None:
     _CACHE.cleanup()
+
+
+# -- the table of docs/RELIABILITY.md --------------------------------------------------------------------------------
+
+_tried: Counter[str] = Counter()
+_survived: Counter[str] = Counter()
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--faults-out", type=Path, help="write how often each fault was tried and survived, as Markdown")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """A test marked `fault(name)` counts once in the row of that name, or as often as it records as `times`."""
+    for item in items:
+        if mark := item.get_closest_marker("fault"):
+            item.user_properties.append(("fault", mark.args[0]))
+
+
+def pytest_runtest_logreport(report: pytest.TestReport) -> None:
+    told = dict(report.user_properties)
+    if "fault" in told and (report.when == "call" or report.failed):
+        times = int(str(told.get("times", 1)))
+        _tried[str(told["fault"])] += times
+        _survived[str(told["fault"])] += times * report.passed
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    out = session.config.getoption("--faults-out")
+    if out is None or hasattr(session.config, "workerinput"):  # one of several processes; the first of them writes
+        return
+    rows = [f"| {fault} | {_tried[fault]} | {_survived[fault]} |" for fault in sorted(_tried)]
+    total = f"| all | {_tried.total()} | {_survived.total()} |"
+    out.write_text("\n".join(["| fault | tried | survived |", "| --- | ---: | ---: |", *rows, total]) + "\n")

@@ -510,6 +510,7 @@ def test_no_two_bad_inputs_have_one_name() -> None:
     assert len({case.name for case in CASES}) == len(CASES)
 
 
+@pytest.mark.fault("disk full while a stage writes")
 @pytest.mark.parametrize(
     ("stage", "output"),
     [("split", "data/membership/target.parquet"), ("evaluate", "metrics/attacks.json"), ("evaluate", "plots/roc.csv")],
@@ -532,6 +533,7 @@ def test_a_full_disk_is_one_line_and_leaves_nothing(copy: Path, stage: str, outp
     assert files() == before
 
 
+@pytest.mark.fault("disk full while a stage writes")
 @pytest.mark.parametrize("stage", ["prepare", "train_target"])
 def test_a_folder_that_does_not_fit_is_one_line_and_leaves_nothing(copy: Path, stage: str) -> None:
     """Files may not grow beyond 10 kB here, which the images and the weights do.
@@ -548,6 +550,7 @@ def test_a_folder_that_does_not_fit_is_one_line_and_leaves_nothing(copy: Path, s
     assert files() == before
 
 
+@pytest.mark.fault("`kill -9` or Ctrl-C amid a training")
 @pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGKILL])
 def test_a_training_cut_short_leaves_nothing_and_the_next_run_is_as_if_it_had_not_been(
     copy: Path, sent: signal.Signals

@@ -227,6 +227,7 @@ def digests(folder: Path) -> dict[str, str]:
 # -- what it does -----------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.fault("node of a cluster killed")
 def test_a_node_dies_amid_a_training_and_the_shadows_and_their_answers_are_the_same_bytes(
     cluster: Cluster, here: Path, copy: Path
 ) -> None:

@@ -14,7 +14,7 @@ import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import psutil
@@ -109,8 +109,9 @@ class Run:
         assert left == [], f"{victim} was killed, and these work on"
 
 
+@pytest.mark.fault("`kill -9` of `dvc`, its stage or both, at a random moment")
 def test_whatever_is_killed_whenever_the_next_run_ends_with_the_same_bytes(
-    started: Repository, undisturbed: dict[str, str]
+    started: Repository, undisturbed: dict[str, str], record_property: Callable[[str, object], None]
 ) -> None:
     """Each stage at two moments, drawn: `dvc` alone, its stage alone, or both at once, under both shells it may use."""
     rng = random.Random(SEED)
@@ -143,7 +144,7 @@ def test_whatever_is_killed_whenever_the_next_run_ends_with_the_same_bytes(
     assert started.outputs() == undisturbed
     assert "Data and pipelines are up to date." in started.dvc("repro")
     resumed = sum("goes on in epoch" in line for line in said)
-    print(f"{victims.total()} kills: {dict(victims)}; {resumed} trainings went on where they were; lost: nothing")
+    record_property("times", victims.total())
     assert resumed >= 1
     assert [path for path in started.root.rglob(".*.[0-9]*") if ".git" not in path.parts] == []
 
@@ -156,6 +157,7 @@ def finished(started: Repository) -> Repository:
     return started
 
 
+@pytest.mark.fault("`dvc` killed, its stage at work")
 @pytest.mark.parametrize("shell", ["/bin/sh", "/bin/bash"])
 def test_a_stage_whose_dvc_was_killed_ends(finished: Repository, shell: str) -> None:
     """It would train for minutes; some shells stay between the two, some do not."""
@@ -190,6 +192,7 @@ def flip(path: Path) -> None:
     os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
 
 
+@pytest.mark.fault("a bit flipped in DVC's cache")
 @pytest.mark.parametrize(
     ("damaged", "reader", "remade"),
     [
@@ -222,6 +225,7 @@ def test_a_flipped_bit_in_the_cache_is_served_by_dvc_and_refused_by_the_stage_th
     assert "0 damaged" in finished.run("env", "PYTHONPATH=src", *verify)
 
 
+@pytest.mark.fault("two `dvc repro` at once")
 def test_of_two_runs_at_once_one_is_told_so_and_the_other_ends_well(
     finished: Repository, undisturbed: dict[str, str]
 ) -> None:
@@ -239,6 +243,7 @@ def test_of_two_runs_at_once_one_is_told_so_and_the_other_ends_well(
     assert finished.outputs() == undisturbed
 
 
+@pytest.mark.fault("clock set wrong")
 @pytest.mark.parametrize("year", [1990, 2090])
 def test_a_clock_that_was_set_wrong_changes_nothing_and_hides_nothing(
     finished: Repository, undisturbed: dict[str, str], year: int
@@ -259,6 +264,7 @@ def test_a_clock_that_was_set_wrong_changes_nothing_and_hides_nothing(
     assert finished.outputs() == undisturbed
 
 
+@pytest.mark.fault("dvc.lock cut short")
 @pytest.mark.parametrize("length", [0, 1000])
 def test_a_lock_file_cut_short_costs_nothing(finished: Repository, undisturbed: dict[str, str], length: int) -> None:
     """DVC writes dvc.lock in place. Without it, it finds what ran in its cache."""
@@ -283,6 +289,7 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
     subprocess.run(["umount", disk], check=True)
 
 
+@pytest.mark.fault("disk full while DVC stores")
 def test_a_disk_too_full_for_the_cache_is_said_and_what_was_made_can_be_stored_later(
     finished: Repository, undisturbed: dict[str, str], small_disk: Path
 ) -> None:
@@ -313,6 +320,7 @@ def test_a_disk_too_full_for_the_cache_is_said_and_what_was_made_can_be_stored_l
     assert finished.outputs() == undisturbed
 
 
+@pytest.mark.fault("read-only folder")
 def test_a_read_only_folder_is_said_and_loses_nothing(finished: Repository, undisturbed: dict[str, str]) -> None:
     """Root may write anywhere, but for the capability that is taken away here."""
     folder = finished.root / "metrics"

@@ -204,6 +204,7 @@ def test_a_clone_has_every_byte_and_trains_nothing_nor_what_somebody_else_ran(
     assert colleague.outputs() == team.other
 
 
+@pytest.mark.fault("object changed in the remote")
 def test_an_object_changed_in_the_remote_is_believed_unless_the_remote_is_verified(
     team: Team, kind: str, tmp_path: Path
 ) -> None:
@@ -232,6 +233,7 @@ def test_an_object_changed_in_the_remote_is_believed_unless_the_remote_is_verifi
         stored.write_bytes(right)
 
 
+@pytest.mark.fault("remote gone amid a push")
 def test_a_push_that_breaks_is_an_error_and_completes_the_next_time(team: Team, kind: str, tmp_path: Path) -> None:
     remote = f"broken-{kind}"
     you = team.member(tmp_path / "you", remote)
@@ -256,6 +258,7 @@ def test_a_push_that_breaks_is_an_error_and_completes_the_next_time(team: Team, 
     assert colleague.outputs() == team.first
 
 
+@pytest.mark.fault("remote absent, or its key refused")
 @pytest.mark.parametrize(
     ("kind", "change", "message"),
     [
@@ -310,6 +313,7 @@ def test_a_model_file_names_no_device(team: Team) -> None:
 # -- over SSH, DVC asks for no host key unless the way there does -----------------------------------------------------
 
 
+@pytest.mark.fault("host key of an SSH remote changed")
 def test_a_changed_host_key_is_refused_by_the_way_that_readme_gives_and_by_no_other(team: Team, tmp_path: Path) -> None:
     team.needs("ssh")
     assert team.ssh is not None

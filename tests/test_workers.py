@@ -82,6 +82,7 @@ def test_what_a_task_says_is_wrong_arrives_as_it_was_said(two: None) -> None:
         results(1, -2, 3)
 
 
+@pytest.mark.fault("worker process killed")
 def test_a_process_that_is_killed_is_one_clear_error(two: None) -> None:
     with pytest.raises(
         InputError,
@@ -101,6 +102,7 @@ def test_a_number_that_is_none_is_refused(variable: str, value: str, monkeypatch
         results(1, 2)
 
 
+@pytest.mark.fault("stage killed, its workers at work")
 def test_no_process_outlives_a_parent_that_was_killed(tmp_path: Path) -> None:
     code = "import test_workers as t; from mia import workers; from pathlib import Path; import sys\n"
     code += "list(workers.spread(t.lengthy, (Path(sys.argv[1]),), [300, 300], name='x', unit='x'))"
