@@ -1097,3 +1097,16 @@ def test_what_another_host_sends_is_judged_by_its_checksum_alone(ran: Path) -> N
     ):
         fetched(url)
     assert not Path("got/x.zip").exists()
+
+
+# -- what is written of it -------------------------------------------------------------------------------------------
+
+
+def test_every_test_that_security_md_names_is_there() -> None:
+    text = (pipeline.ROOT / "SECURITY.md").read_text()
+    named_there = set(re.findall(r"`(test_\w+)`", text))
+    here = {name for name in globals() if name.startswith("test_")}
+    assert named_there <= here
+    assert len(named_there) > 20
+    for path in re.findall(r"\b((?:tests|src)/[\w/]+\.py)\b", text):
+        assert (pipeline.ROOT / path).is_file()
