@@ -203,3 +203,12 @@ def test_attacks_that_no_two_share_have_to_be_named() -> None:
     with pytest.raises(InputError, match="no attack in common"):
         grid.strongest([{"loss": {"auc": 0.6}}, {"stacked": {"auc": 0.7}}])
     assert grid.strongest([{"a": {"auc": 0.9}, "b": {"auc": 0.6}}, {"a": {"auc": 0.1}, "b": {"auc": 0.6}}]) == ["b"]
+
+
+def test_an_experiment_whose_worker_was_killed_is_not_running() -> None:
+    with subprocess.Popen([sys.executable, "-c", ""]) as gone:
+        gone.wait()
+    for pid, state in ((os.getpid(), "running"), (gone.pid, "stopped")):
+        assert grid.state_of({"state": "running", "local": {"pid": pid}}) == state
+    assert grid.state_of({"state": "queued", "local": {"pid": None}}) == "queued"
+    assert grid.state_of({}) == "success"

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Iterable, Mapping, Sequence
@@ -30,7 +31,7 @@ HOW = "`dvc exp run -S PARAMETER=VALUE` makes one, `make grid` several"
 
 @dataclass(frozen=True)
 class Experiment:
-    """One experiment. state: success, failed, queued or running. rev: the commit that holds its files.
+    """One experiment. state: success, failed, queued, running or stopped. rev: the commit that holds its files.
 
     values: every parameter by its dotted name. time: when it was made, to sort by.
     """
@@ -54,7 +55,7 @@ def experiments(shown: Iterable[Mapping[str, Any]], wanted: Sequence[str] = ()) 
         declared = data.get("params", {}).get(paths.PARAMS.name, {}).get("data", {})
         one = Experiment(
             name=last["name"] or last["rev"][:7],
-            state=(group["executor"] or {}).get("state", "success"),
+            state=state_of(group["executor"] or {}),
             rev=last["rev"],
             values=dict(flat(declared)),
             time=data.get("timestamp") or "",
@@ -65,6 +66,20 @@ def experiments(shown: Iterable[Mapping[str, Any]], wanted: Sequence[str] = ()) 
         if key not in found or rank(one) > rank(found[key]):
             found[key] = one
     return list(found.values())
+
+
+def state_of(executor: Mapping[str, Any]) -> str:
+    """What has become of an experiment. DVC calls one running, for ever, whose worker was killed: stopped."""
+    state: str = executor.get("state", "success")
+    pid = (executor.get("local") or {}).get("pid")
+    if state == "running" and pid:
+        try:
+            os.kill(pid, 0)
+        except ProcessLookupError:
+            return "stopped"
+        except PermissionError:
+            pass  # it lives, and is another user's
+    return state
 
 
 def rank(one: Experiment) -> tuple[bool, str]:
@@ -261,6 +276,7 @@ NEXT = {
     "failed": "`dvc queue logs {0}` says why; `dvc queue remove {0}` forgets it",
     "queued": "`dvc exp run --run-all` runs it",
     "running": "`dvc queue logs {0} --follow` shows how far it is",
+    "stopped": "its worker is gone: `dvc queue kill {0}`, then queue it again; what it finished comes from the cache",
 }
 
 
