@@ -114,8 +114,10 @@ def build(stored: Stored) -> nn.Module:
     Raises InputError where its weights do not fit its description.
     """
     description = stored.description
-    model = models.create(description.architecture, description.shape, description.n_classes, seed=None)
     try:
+        if models.size(description.architecture, description.shape, description.n_classes) > 9 * len(stored.content):
+            raise RuntimeError("they are far fewer")  # said before memory is taken for a billion classes
+        model = models.create(description.architecture, description.shape, description.n_classes, seed=None)
         model.load_state_dict(safetensors.torch.load(stored.content))
     except (RuntimeError, SafetensorError) as error:
         raise InputError(

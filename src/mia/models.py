@@ -168,6 +168,13 @@ ARCHITECTURES: dict[str, type[ShokriCNN | ShokriMLP | ResNet18 | WideResNet28x2]
 }
 
 
+def size(architecture: str, shape: tuple[int, int, int], n_classes: int) -> int:
+    """Bytes that a model's weights take, without taking them."""
+    with torch.device("meta"):
+        model = ARCHITECTURES[architecture](shape, n_classes)
+    return sum(value.nbytes for value in model.state_dict().values())
+
+
 def create(architecture: str, shape: tuple[int, int, int], n_classes: int, seed: int | None) -> nn.Module:
     """A model for images of `shape` (height, width, channels), its weights drawn from `seed` (None: left empty).
 
