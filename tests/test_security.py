@@ -10,7 +10,6 @@ import ast
 import bz2
 import copy
 import ctypes
-import gc
 import gzip
 import hashlib
 import io
@@ -112,7 +111,6 @@ def refused(match: str, *, memory: int = MOST_MEMORY) -> Iterator[None]:
 def _peak(*, reset: bool = False) -> int:
     """The most memory of this process since the last reset, bytes."""
     if reset:
-        gc.collect()
         ctypes.CDLL(None).malloc_trim(
             0
         )  # what other tests gave back and the heap has kept: it would hide what is taken
@@ -179,7 +177,7 @@ def faults(source: str) -> list[str]:
                 keyword.arg == "allow_pickle" and ast.unparse(keyword.value) == "False" for keyword in node.keywords
             ):
                 found.append(f"{name} without allow_pickle=False")
-            if name == "YAML" and ast.unparse(node) != "YAML(typ='safe', pure=True)":
+            if name == "YAML" and not ast.unparse(node).startswith("YAML(typ='safe'"):
                 found.append(ast.unparse(node))
     return found
 
