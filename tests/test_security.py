@@ -950,6 +950,29 @@ def test_weights_are_what_their_description_says_or_refused(target: Path, name: 
         checkpoints.load(paths.TARGET_MODEL, 0)
 
 
+@pytest.mark.parametrize(
+    "claim",
+    [
+        {"n_classes": 10**9},
+        {"n_classes": 10**30},
+        {"shape": [10**5, 10**5, 3]},
+        {"shape": [8, 8, 10**9]},
+        {"shape": [8, 8, 10**12]},
+        {"n_classes": 10**9, "architecture": "resnet18"},
+    ],
+)
+def test_a_model_is_not_made_as_large_as_its_description_claims(target: Path, claim: dict[str, Any]) -> None:
+    describe(target, target.read_bytes(), **claim)
+    with refused(r"0.safetensors: weights do not fit"):
+        checkpoints.load(paths.TARGET_MODEL, 0)
+
+
+def test_a_description_of_brackets_is_none(target: Path) -> None:
+    target.with_suffix(".json").write_text("[" * 100_000)
+    with refused(r"0.json: not the description of a model"):
+        checkpoints.load(paths.TARGET_MODEL, 0)
+
+
 # -- JSON, CSV, YAML -------------------------------------------------------------------------------------------------
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -81,7 +80,7 @@ def read(folder: Path, model_id: int) -> Stored:
     named = folder / f"{model_id}.json"
     try:
         content, text = path.read_bytes(), named.read_text()
-        described = json.loads(text)
+        described = documents.parse(text)
         if not isinstance(described, dict) or described.get("format") != FORMAT:
             came = described.get("format") if isinstance(described, dict) else described
             raise InputError(f"{named}: expected model format {FORMAT}, got {came!r}; {again}")
@@ -119,7 +118,7 @@ def build(stored: Stored) -> nn.Module:
             raise RuntimeError("they are far fewer")  # said before memory is taken for a billion classes
         model = models.create(description.architecture, description.shape, description.n_classes, seed=None)
         model.load_state_dict(safetensors.torch.load(stored.content))
-    except (RuntimeError, SafetensorError) as error:
+    except (RuntimeError, TypeError, OverflowError, SafetensorError) as error:
         raise InputError(
             f"{stored.path}: weights do not fit {description}: {' '.join(str(error).split())}; "
             f"{_again(stored.path.parent)}"

@@ -23,7 +23,7 @@ def write_json(path: Path, values: Any) -> None:
 def read_json(path: Path) -> Any:
     """Read JSON. Raises InputError where the file is missing or is none, or holds NaN, which JSON has not."""
     try:
-        return _parse(path.read_text(encoding="utf-8"))
+        return parse(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise InputError(f"{path}: no such file; `dvc repro` makes it") from None
     except ValueError as error:
@@ -37,7 +37,7 @@ def seal(values: Mapping[str, Any]) -> str:
 
 def unseal(text: str) -> dict[str, Any]:
     """The values of `seal`. Raises ValueError where they are not those that were sealed."""
-    values = _parse(text)
+    values = parse(text)
     if not isinstance(values, dict) or values.pop("digest", None) != _digest(values):
         raise ValueError("its content does not have the digest it names: damaged")
     return values
@@ -47,7 +47,7 @@ def _digest(values: Mapping[str, Any]) -> str:
     return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()
 
 
-def _parse(text: str) -> Any:
+def parse(text: str) -> Any:
     """Raises ValueError, of which JSONDecodeError is one, for whatever is no JSON."""
     try:
         return json.loads(text, parse_constant=_no_number)
