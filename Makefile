@@ -38,8 +38,10 @@ fault-results: $(READY) ## try every fault and count, for docs/RELIABILITY.md
 
 GRID ?= -S attacker.knowledge=generated,disjoint,population -S target.digits.epochs=10,40
 WORKERS ?= 1
+# Workers that each take all cores are slower than one.
+SHARE = MIA_PROCESSES=$${MIA_PROCESSES:-$$((($(JOBS) + $(WORKERS) - 1) / $(WORKERS)))}
 grid: $(READY) ## run a grid of experiments, WORKERS at once, as a table and a figure (make grid GRID="-S seed=1,2,3")
-	$(RUN) dvc exp run --queue $(GRID) && dvc exp run --run-all --jobs $(WORKERS) && PYTHONPATH=src python -m mia.grid
+	$(RUN) dvc exp run --queue $(GRID) && $(if $(filter-out 1,$(WORKERS)),$(SHARE)) dvc exp run --run-all --jobs $(WORKERS) && PYTHONPATH=src python -m mia.grid
 
 # The table of `dvc exp show` has a column for every dependency, metric and parameter, 360 of them: kept are two numbers of
 # ATTACK and the parameters, and of these what differs.
