@@ -14,8 +14,13 @@ from mia import documents, params, show
 from mia.errors import InputError
 
 ROOT = Path(__file__).parent.parent
-PAGES = ("README.md", "docs/SCALE.md", "docs/results/cifake-half/README.md", "docs/results/share/README.md",
+PAGES = (
+    "README.md",
     "docs/RELIABILITY.md",
+    "docs/SCALE.md",
+    "docs/results/cifake-half/README.md",
+    "docs/results/grid/README.md",
+    "docs/results/share/README.md",
 )
 TABLE = re.compile(
     r"(<!-- (?P<kind>table|audits|include): (?P<path>\S+)(?P<rest> [\w,]+)? -->\n).*?(<!-- end -->)", re.DOTALL
