@@ -34,6 +34,8 @@ faults: $(READY) ## kill, fill, flip and disconnect the real thing; with `make c
 fault-results: $(READY) ## try every fault and count, for docs/RELIABILITY.md
 	mkdir -p docs/results/faults
 	$(RUN) MIA_TESTS_MUST_NOT_SKIP=1 pytest -n $(JOBS) --dist loadfile -m fault --faults-out docs/results/faults/faults.md
+	$(RUN) GOMP_SPINCOUNT=2000 PYTHONPATH=src python benchmarks/snapshots.py --out docs/results/faults/snapshots.json \
+	  > docs/results/faults/snapshots.md
 	$(RUN) PYTHONPATH=src python docs/readme.py
 
 GRID ?= -S attacker.knowledge=generated,disjoint,population -S target.digits.epochs=10,40
