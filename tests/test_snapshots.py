@@ -15,24 +15,13 @@ import torch
 from torch import Tensor
 
 import pipeline
+import test_training
 from mia import snapshots, training
 from mia.errors import InputError
 from mia.snapshots import Snapshots
 from mia.training import Lesson, Recipe, Trained
 
-ADAM = Recipe(
-    architecture="shokri_cnn",
-    epochs=3,
-    batch_size=8,
-    optimizer="adam",
-    learning_rate=0.01,
-    schedule="constant",
-    momentum=0.9,
-    weight_decay=0.0,
-    label_smoothing=0.0,
-    augmentation=[],
-    precision="float32",
-)
+ADAM = dataclasses.replace(test_training.RECIPE, epochs=3, batch_size=8)
 SGD = dataclasses.replace(
     ADAM, optimizer="sgd", schedule="cosine", weight_decay=0.01, augmentation=["flip", "shift", "cutout"]
 )

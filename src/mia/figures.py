@@ -10,7 +10,7 @@ while a figure is made or saved.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -566,15 +566,7 @@ def threat_models(measured: Mapping[str, Sequence[Mapping[str, Any]]], *, fpr: f
         pitch, bottom = max(0.25, 0.065 * models + 0.08), 0.55
         spread = (np.arange(models) - (models - 1) / 2) * 0.8 / models
         looks = {label: (COLOURS[at], MARKERS[at]) for at, label in enumerate(audits)}
-        sample = _sheet(1, 1)
-        lines, x = [[]], 0.15  # type: tuple[list[list[tuple[str, float]]], float]
-        for label in audits:
-            needed = 0.46 + _width(sample, label, 8.5) + 0.3
-            if x + needed > WIDTH and lines[-1]:
-                lines.append([])
-                x = 0.15
-            lines[-1].append((label, x))
-            x += needed
+        lines = _legend_lines(audits)
         top = 0.62 + 0.2 * (len(lines) - 1) + 0.22
         figure = _sheet(WIDTH, bottom + pitch * count + top)
         left = 0.2 + max(_width(figure, name, 8.5) for name in rows)
@@ -628,13 +620,7 @@ def threat_models(measured: Mapping[str, Sequence[Mapping[str, Any]]], *, fpr: f
                     )
         for at, attack in enumerate(rows):
             _put(figure, left - 0.1, bottom + pitch * (count - at - 0.5), attack, ha="right")
-        for down, line in enumerate(lines):
-            for label, x in line:
-                y = _height(figure) - 0.18 - 0.2 * down
-                colour, marker = looks[label]
-                _key(figure, x, y, color=colour, linewidth=1.3)
-                _dot(figure, x + 0.19, y, color=colour, marker=marker)
-                _put(figure, x + 0.46, y, label)
+        _put_legend(figure, lines, looks)
         notes = (
             "dashed line: guessing",
             "bar: 95 % interval",
@@ -803,18 +789,10 @@ def grid(found: pd.DataFrame, *, x: str, joined: bool, fpr: float) -> Figure:
         attacks, series, places = (list(dict.fromkeys(found[name])) for name in ("attack", "series", "at"))
         looks = {one: (COLOURS[at % MOST], MARKERS[(at + at // MOST) % MOST]) for at, one in enumerate(series)}
         named = [one for one in series if one]
-        sample = _sheet(1, 1)
-        lines: list[list[tuple[str, float]]] = [[]]
-        right = 0.15
-        for one in named:
-            needed = 0.46 + _width(sample, one, 8.5) + 0.3
-            if right + needed > WIDTH and lines[-1]:
-                lines.append([])
-                right = 0.15
-            lines[-1].append((one, right))
-            right += needed
+        lines = _legend_lines(named)
         left, gap_x, height = 0.62, 0.75, 1.75
         width = (WIDTH - left - gap_x - 0.2) / 2
+        sample = _sheet(1, 1)
         widest = max(_width(sample, place, 8.0) for place in places)
         upright = widest + 0.1 > width / len(places)  # labels of places that would run into each other
         below = widest if upright else 0.1
@@ -858,16 +836,38 @@ def grid(found: pd.DataFrame, *, x: str, joined: bool, fpr: float) -> Figure:
                         clip_on=False,
                         zorder=3,
                     )
-        for down, line in enumerate(lines):
-            for one, place in line:
-                y = _height(figure) - 0.18 - 0.2 * down
-                colour, marker = looks[one]
-                _key(figure, place, y, color=colour, linewidth=1.3)
-                _dot(figure, place + 0.19, y, color=colour, marker=marker)
-                _put(figure, place + 0.46, y, one)
+        _put_legend(figure, lines, looks)
         said = "dashed line: guessing      bar: 95 % interval"
         _put(figure, 0.15, _height(figure) - 0.2 * len(lines) * bool(named) - 0.16, said, color=MUTED, fontsize=8)
         return figure
+
+
+def _legend_lines(labels: Iterable[str]) -> list[list[tuple[str, float]]]:
+    """Labels of a legend that is as wide as the page, line by line, each with its place from the left in inches."""
+    sample = _sheet(1, 1)
+    lines: list[list[tuple[str, float]]] = [[]]
+    x = 0.15
+    for label in labels:
+        needed = 0.46 + _width(sample, label, 8.5) + 0.3
+        if x + needed > WIDTH and lines[-1]:
+            lines.append([])
+            x = 0.15
+        lines[-1].append((label, x))
+        x += needed
+    return lines
+
+
+def _put_legend(
+    figure: Figure, lines: Sequence[Sequence[tuple[str, float]]], looks: Mapping[str, tuple[str, str]]
+) -> None:
+    """Draw it at the top of the page. looks: each label's colour and marker."""
+    for down, line in enumerate(lines):
+        for label, x in line:
+            y = _height(figure) - 0.18 - 0.2 * down
+            colour, marker = looks[label]
+            _key(figure, x, y, color=colour, linewidth=1.3)
+            _dot(figure, x + 0.19, y, color=colour, marker=marker)
+            _put(figure, x + 0.46, y, label)
 
 
 @contextmanager

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import subprocess
 import sys
 from collections.abc import Iterable, Mapping, Sequence
@@ -19,6 +18,7 @@ from pathlib import Path
 from typing import Any, Literal, get_args, get_origin
 
 import pandas as pd
+import psutil
 from pydantic import BaseModel
 
 from mia import atomic, figures, metrics, params, paths, show
@@ -72,14 +72,7 @@ def state_of(executor: Mapping[str, Any]) -> str:
     """What has become of an experiment. DVC calls one running, for ever, whose worker was killed: stopped."""
     state: str = executor.get("state", "success")
     pid = (executor.get("local") or {}).get("pid")
-    if state == "running" and pid:
-        try:
-            os.kill(pid, 0)
-        except ProcessLookupError:
-            return "stopped"
-        except PermissionError:
-            pass  # it lives, and is another user's
-    return state
+    return "stopped" if state == "running" and pid and not psutil.pid_exists(pid) else state
 
 
 def rank(one: Experiment) -> tuple[bool, str]:
