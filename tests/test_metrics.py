@@ -500,7 +500,7 @@ def summary(attack: Attack, **changed: Any) -> dict[str, float | int]:
         "replicates": 100,
         "rng": np.random.default_rng(0),
     }
-    return metrics.attack_metrics(*attack, **(options | changed))
+    return metrics.attack_metrics(*attack, **(options | changed)).numbers
 
 
 def test_attack_metrics_is_flat_json_of_the_parts() -> None:

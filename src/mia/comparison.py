@@ -303,6 +303,68 @@ def holm(p_values: ArrayLike) -> Floats:
     return adjusted
 
 
+def strongest_tpr(
+    scores: Mapping[str, ArrayLike],
+    is_member: ArrayLike,
+    *,
+    fpr: float,
+    replicates: int,
+    rng: np.random.Generator,
+    level: float = 0.95,
+) -> tuple[str, Estimate]:
+    """Return which attack has the highest TPR at an FPR, that TPR, and limits that allow for its having been picked.
+
+    scores: name -> (samples,), all of the same records; the first of equals. The best of many is partly luck, and its
+    own interval does not know. So the limits of all attacks are made to hold at once: the same central share of the
+    replicates of each (`replicate_tprs`), as large as `level` of the replicates need to lie within all of them (Beran,
+    JASA 83, 1988), widened where need be to Clopper-Pearson's at that share. The TPR of whichever attack is the
+    strongest then lies between the highest lower and the highest upper limit. One attack: the interval of
+    `metrics.bootstrap`.
+    InputError: as `table` and `replicate_tprs`.
+    """
+    tail = enough_replicates(replicates, level)
+    names, values, member = _stacked(scores, is_member)
+    n_member = int(member.sum())
+    tprs = replicate_tprs(values, member, fprs=[fpr], replicates=replicates, rng=rng)[:, 0]
+    at_most = rankdata(tprs, method="max", axis=1) / replicates
+    at_least = 1 - (rankdata(tprs, method="min", axis=1) - 1) / replicates
+    outermost = np.minimum(at_most, at_least).min(axis=0)  # of the attacks, how far out in its own replicates
+    tail = min(tail, float(np.quantile(outermost, 1 - level)))
+    found = np.array([int(_found(row, member, fpr).sum()) for row in values])
+    fixed_lows, fixed_highs = clopper_pearson(found, n_member, 1 - 2 * tail)
+    lows, highs = np.quantile(tprs, [tail, 1 - tail], axis=1)
+    best = int(np.argmax(found))
+    limits = float(np.minimum(lows, fixed_lows).max()), float(np.maximum(highs, fixed_highs).max())
+    return names[best], Estimate(int(found[best]) / n_member, *limits)
+
+
+def strongest_auc(
+    scores: Mapping[str, ArrayLike], is_member: ArrayLike, *, level: float = 0.95
+) -> tuple[str, Estimate]:
+    """Return which attack has the highest AUC, that AUC, and limits that allow for its having been picked.
+
+    scores: name -> (samples,), all of the same records; the first of equals. Limits as in `strongest_tpr`, made to hold
+    for all attacks at once by Bonferroni's rule: `auc_interval` at 1 - (1 - level) / attacks.
+    InputError: as `table`.
+    """
+    names, values, member = _stacked(scores, is_member)
+    of_attack = [auc_interval(placements(row, member), level=1 - (1 - level) / len(names)) for row in values]
+    best = int(np.argmax([one.value for one in of_attack]))
+    limits = max(one.low for one in of_attack), max(one.high for one in of_attack)
+    return names[best], Estimate(of_attack[best].value, *limits)
+
+
+def _stacked(scores: Mapping[str, ArrayLike], is_member: ArrayLike) -> tuple[list[str], Floats, Bools]:
+    """Names, (attacks, samples) scores and membership. Raises InputError for no attack, or one of other records."""
+    member = np.asarray(is_member)
+    if not scores:
+        raise InputError("scores: expected at least one attack, got none")
+    for name, score in scores.items():
+        if np.shape(score) != member.shape:
+            raise InputError(f"scores: {name!r} has shape {np.shape(score)}, is_member {member.shape}")
+    return list(scores), np.stack([np.asarray(score, dtype=np.float64) for score in scores.values()]), member
+
+
 def table(
     scores: Mapping[str, ArrayLike],
     is_member: ArrayLike,
@@ -323,15 +385,10 @@ def table(
     InputError: no attack, an attack of other records, else as `compare_auc` and `compare_tpr`.
     """
     tail = enough_replicates(replicates, level)
-    member = np.asarray(is_member)
-    if not scores:
-        raise InputError("scores: expected at least one attack, got none")
-    for name, score in scores.items():
-        if np.shape(score) != member.shape:
-            raise InputError(f"scores: {name!r} has shape {np.shape(score)}, is_member {member.shape}")
-    areas = {name: auc(curve(score, member)) for name, score in scores.items()}
-    names = sorted(areas, key=lambda name: -areas[name])
-    values = np.stack([np.asarray(scores[name], dtype=np.float64) for name in names])
+    given, values, member = _stacked(scores, is_member)
+    areas = [auc(curve(row, member)) for row in values]
+    order = sorted(range(len(given)), key=lambda at: -areas[at])
+    names, values = [given[at] for at in order], values[order]
     asked = [fpr for fpr in fprs if resolvable(fpr, int((~member).sum()))]
     tprs = replicate_tprs(values, member, fprs=asked, replicates=replicates, rng=rng)
     placed = [placements(row, member) for row in values]

@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -28,6 +29,20 @@ class Estimate:
     value: float
     low: float
     high: float
+
+
+class Band(NamedTuple):
+    """Confidence limits of the highest TPR at each of several FPRs, (fprs,) each, one FPR at a time."""
+
+    low: Floats
+    high: Floats
+
+
+class Measured(NamedTuple):
+    """What one attack did: its numbers, flat and ready for JSON, and the band around points of its ROC curve."""
+
+    numbers: dict[str, float | int]
+    band: Band
 
 
 @dataclass(frozen=True)
@@ -220,23 +235,31 @@ def bootstrap(
     the quantiles (40 for 0.95).
     Source: Efron & Tibshirani 1993, ch. 13, and ch. 8 for two samples.
     """
-    return _bootstrap(curve(scores, is_member), fprs=fprs, replicates=replicates, rng=rng, level=level)
+    return _bootstrap(curve(scores, is_member), fprs=fprs, replicates=replicates, rng=rng, level=level)[0]
 
 
 def _bootstrap(
-    roc: Roc, *, fprs: Sequence[float], replicates: int, rng: np.random.Generator, level: float
-) -> dict[str, Estimate]:
+    roc: Roc,
+    *,
+    fprs: Sequence[float],
+    replicates: int,
+    rng: np.random.Generator,
+    level: float,
+    band_fps: ArrayLike = (),
+) -> tuple[dict[str, Estimate], Band]:
+    """`bootstrap`, and from the same replicates the limits of the TPR with at most so many false positives."""
     tail = enough_replicates(replicates, level)
     M, N = roc.n_member, roc.n_nonmember
     asked = [fpr for fpr in fprs if resolvable(fpr, N)]
-    allowed = [false_positives_allowed(fpr, N) for fpr in asked]
+    at_fps = np.unique(np.asarray(band_fps, dtype=np.int64))
+    allowed = np.append([false_positives_allowed(fpr, N) for fpr in asked], at_fps)
     gain = (roc.tp * N - roc.fp * M)[1:]  # (TPR - FPR) * M * N, in integers
     points = gain.size
     # The curve's point of each member and non-member: drawing records is drawing from these.
     member_point = np.repeat(np.arange(points), np.diff(roc.tp))
     nonmember_point = np.repeat(np.arange(points), np.diff(roc.fp))
     areas, gaps = np.empty(replicates), np.empty(replicates)
-    tprs = np.empty((replicates, len(asked)))
+    tprs = np.empty((replicates, len(allowed)))
     for r in range(replicates):
         members = np.bincount(member_point[rng.integers(M, size=M)], minlength=points)
         nonmembers = np.bincount(nonmember_point[rng.integers(N, size=N)], minlength=points)
@@ -256,7 +279,11 @@ def _bootstrap(
         low, high = _percentiles(tprs[:, column], tail)
         fixed = _proportion(round(value * M), M, level)
         estimates[fpr_key(fpr)] = Estimate(value, min(low, fixed.low), max(high, fixed.high))
-    return estimates
+    reached = roc.tp[np.searchsorted(roc.fp, at_fps, side="right") - 1]
+    fixed_low, fixed_high = clopper_pearson(reached, M, level)
+    lows, highs = np.quantile(tprs[:, len(asked) :], [tail, 1 - tail], axis=0)
+    where = np.searchsorted(at_fps, np.asarray(band_fps, dtype=np.int64))
+    return estimates, Band(np.minimum(lows, fixed_low)[where], np.maximum(highs, fixed_high)[where])
 
 
 def enough_replicates(replicates: int, level: float) -> float:
@@ -396,12 +423,15 @@ def attack_metrics(
     fprs: Sequence[float],
     replicates: int,
     rng: np.random.Generator,
+    band_fps: ArrayLike = (),
     level: float = 0.95,
-) -> dict[str, float | int]:
-    """Return one attack's summary on the target: flat, ready for JSON, rounded as `json_ready` does.
+) -> Measured:
+    """Return one attack's numbers on the target, flat, ready for JSON, rounded as `json_ready` does; and a band.
 
     threshold: for the hard decision; epsilon_threshold: for the bound on epsilon. Both chosen on shadow
     models; used as given and rounded only in what is returned.
+    band_fps: (points,), whole: the band holds the limits of the TPR with at most so many false positives, made as
+    those of the TPR at an FPR are (`bootstrap`), from the same replicates; one point at a time, not all at once.
     Keys, in this order; those marked * come with `_low` and `_high`:
     auc*, advantage*, tpr_at_fpr_...* (`bootstrap`); accuracy*, balanced_accuracy*, precision*, recall*,
     fpr*, f1* (`decision` at threshold); epsilon_lower (`epsilon_lower_bound` at epsilon_threshold, from
@@ -416,7 +446,7 @@ def attack_metrics(
             raise InputError(f"{name}: expected a finite number chosen on shadow models, got {value}")
     values, member = np.asarray(scores, dtype=np.float64), np.asarray(is_member)
     roc = curve(values, member)
-    estimates = _bootstrap(roc, fprs=fprs, replicates=replicates, rng=rng, level=level)
+    estimates, band = _bootstrap(roc, fprs=fprs, replicates=replicates, rng=rng, level=level, band_fps=band_fps)
     hard = decision(values >= threshold, member, level=level)
     for name in ("accuracy", "balanced_accuracy", "precision", "recall", "fpr", "f1"):
         estimates[name] = getattr(hard, name)
@@ -430,7 +460,7 @@ def attack_metrics(
     summary |= {"threshold": threshold, "epsilon_threshold": epsilon_threshold}
     for name in ("n_member", "n_nonmember", "tp", "fp", "tn", "fn"):
         summary[name] = getattr(hard, name)
-    return json_ready(summary | {"epsilon_tp": epsilon_tp, "epsilon_fp": epsilon_fp})
+    return Measured(json_ready(summary | {"epsilon_tp": epsilon_tp, "epsilon_fp": epsilon_fp}), band)
 
 
 def classifier_metrics(predicted: ArrayLike, labels: ArrayLike, loss: ArrayLike, n_classes: int) -> dict[str, float]:

@@ -40,6 +40,7 @@ SCORES = Path("data/scores.parquet")
 EXPOSURE = Path("data/exposure.parquet")
 NOT_APPLICABLE = Path("metrics/not_applicable.json")
 
+VERDICT = Path("metrics/verdict.json")
 SUMMARY = Path("metrics/summary.json")
 ATTACK_METRICS = Path("metrics/attacks.json")
 ROC_CURVES = Path("plots/roc.csv")

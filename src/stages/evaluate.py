@@ -4,14 +4,14 @@ Reads: data/scores.parquet, data/exposure.parquet (for the names of classes), me
 Writes: metrics/attacks.json (one entry an attack, every number with its interval and counts, and a verdict in words),
 metrics/summary.json (the few that `dvc metrics diff` compares), plots/roc.csv, plots/scores.csv, plots/confusion.csv,
 plots/comparisons.csv (every pair of attacks, which is better, and the p-value), plots/classes.csv (every attack, class
-by class).
+by class), metrics/verdict.json (what the strongest attack gets).
 """
 
 from __future__ import annotations
 
 import itertools
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -20,7 +20,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from mia import classes, comparison, documents, metrics, paths, power, progress, roc, seeds, tables
+from mia import classes, comparison, documents, metrics, paths, power, progress, roc, seeds, tables, verdict
 from mia.params import Params, wanted
 from stages import run
 
@@ -40,7 +40,8 @@ def main(params: Params) -> None:
         score, is_member = target["score"].to_numpy(), target["is_member"].to_numpy(bool)
         on_shadows = shadows["score"].to_numpy(), shadows["is_member"].to_numpy(bool)
         sizes = int(is_member.sum()), int((~is_member).sum())
-        one = metrics.attack_metrics(
+        curve = roc.thin(roc.curve(score, is_member))
+        one, band = metrics.attack_metrics(
             score,
             is_member,
             threshold=roc.best_threshold(*on_shadows),
@@ -48,16 +49,15 @@ def main(params: Params) -> None:
             fprs=params.evaluate.fprs,
             replicates=params.evaluate.bootstrap_replicates,
             rng=seeds.generator(params.seed, f"bootstrap {attack}"),
+            band_fps=curve.fp,
         )
-        verdict = power.verdict(one["auc"], one["auc_low"], one["auc_high"], *sizes)
+        said = power.verdict(one["auc"], one["auc_low"], one["auc_high"], *sizes)
         if one["balanced_accuracy_low"] <= 0.5 < one["auc_low"]:
-            verdict += ", but at the threshold chosen on shadows decides no better than chance"
+            said += ", but at the threshold chosen on shadows decides no better than chance"
         alike = metrics.json_ready({"classes_alike_p": classes.alike(score, is_member, target["label"])})
-        measured.append({"attack": attack, "verdict": verdict, **one, **always_member(*sizes), **alike})
-        curve = roc.thin(roc.curve(score, is_member))
-        curves.append(
-            pd.DataFrame({"attack": attack, "fpr": curve.fpr, "tpr": curve.tpr, "threshold": curve.thresholds})
-        )
+        measured.append({"attack": attack, "verdict": said, **one, **always_member(*sizes), **alike})
+        columns = {"fpr": curve.fpr, "tpr": curve.tpr, "threshold": curve.thresholds}
+        curves.append(pd.DataFrame({"attack": attack, **columns, "tpr_low": band.low, "tpr_high": band.high}))
         histograms.append(histogram(attack, score, is_member, params.evaluate.histogram_bins))
         tallies.append(tally(attack, one))
         of_class = pd.DataFrame(classes.by_class(score, is_member, names[target["sample_id"]].to_numpy(str)))
@@ -83,6 +83,30 @@ def main(params: Params) -> None:
         rng=seeds.generator(params.seed, "comparisons"),
     )
     documents.write_csv(paths.COMPARISONS, pairs)
+    documents.write_json(paths.VERDICT, strongest(on_target, exposed["is_member"].to_numpy(bool), params))
+
+
+def strongest(
+    scores: Mapping[str, NDArray[np.float64]], is_member: NDArray[np.bool_], params: Params
+) -> dict[str, Any]:
+    """What the strongest attack gets, with limits that allow for its having been picked; in words: `mia.verdict`."""
+    sizes = int(is_member.sum()), int((~is_member).sum())
+    attack, estimate = comparison.strongest_auc(scores, is_member)
+    numbers: dict[str, Any] = {"auc": estimate.value, "auc_low": estimate.low, "auc_high": estimate.high}
+    found = {"attacks": len(scores), "n_member": sizes[0], "n_nonmember": sizes[1], "auc_attack": attack}
+    found |= metrics.json_ready(numbers)
+    fpr = verdict.headline_fpr(params.evaluate.fprs, sizes[1])
+    if fpr is None:
+        return found
+    attack, estimate = comparison.strongest_tpr(
+        scores,
+        is_member,
+        fpr=fpr,
+        replicates=params.evaluate.bootstrap_replicates,
+        rng=seeds.generator(params.seed, "strongest"),
+    )
+    limits = zip(("tpr", "tpr_low", "tpr_high"), (estimate.value, estimate.low, estimate.high), strict=True)
+    return found | {"fpr": fpr, "tpr_attack": attack, **{name: round(float(value), 5) for name, value in limits}}
 
 
 def by_attack() -> Iterator[tuple[str, pd.DataFrame]]:
