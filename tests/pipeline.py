@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import re
+from collections.abc import Iterable
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -57,10 +58,21 @@ def imports(module: Path) -> frozenset[Path]:
 
 
 def code_deps(stage: str) -> set[str]:
-    """The files a stage computes with: its own, and the library files it imports, followed."""
+    """The files a stage computes with: its own, the library files it imports, the templates these name, followed."""
     module = SRC / "stages" / f"{stage}.py"
-    files = {path.relative_to(ROOT).as_posix() for path in {module, *imports(module)}}
+    modules = {module, *imports(module)}
+    files = {path.relative_to(ROOT).as_posix() for path in {*modules, *templates(modules)}}
     return files - NO_ARITHMETIC
+
+
+def templates(files: Iterable[Path]) -> set[Path]:
+    """The files of src/mia/templates that files name in quotation marks, and those that these name."""
+    found: set[Path] = set()
+    for file in files:
+        for name in re.findall(r"""["']([\w-]+\.(?:html|css|js))["']""", file.read_text()):
+            if (path := SRC / "mia" / "templates" / name).is_file():
+                found.add(path)
+    return found | (templates(found - set(files)) if found - set(files) else set())
 
 
 def used_paths(stage: str) -> set[str]:

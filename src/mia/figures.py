@@ -10,6 +10,7 @@ while a figure is made or saved.
 
 from __future__ import annotations
 
+import io
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -56,8 +57,11 @@ NOT_APART = 0.05  # from this adjusted p-value on, two attacks are not to be tol
 LONGEST = 30  # letters of a class's name
 FEW_CLASSES = 20  # of more than twice as many, so many of the most and of the least exposed
 GREY = "#B4B8BC"  # of curves that are there for comparison only
+THIN: dict[str, Any] = {"color": GREY, "linewidth": 0.7}
 
 STYLE: dict[str, Any] = {
+    "svg.fonttype": "none",  # text stays text
+    "svg.hashsalt": "mia",  # names within a file depend on what is drawn
     "text.parse_math": False,  # names of classes are somebody's folders: a $ is a $
     "axes.axisbelow": True,
     "axes.edgecolor": MUTED,
@@ -97,6 +101,14 @@ def save(figure: Figure, path: Path) -> None:
     """Write `figure` as PNG: whole or not at all, and the same bytes for the same figure."""
     with atomic.file(path) as temporary, _style():
         figure.savefig(temporary, format="png", dpi=DPI, metadata={"Software": None})
+
+
+def svg(figure: Figure) -> str:
+    """`figure` as SVG: text stays text, and the same text for the same figure."""
+    content = io.StringIO()
+    with _style():
+        figure.savefig(content, format="svg", metadata={"Date": None, "Creator": None}, transparent=True)
+    return content.getvalue()
 
 
 def leak(summary: Mapping[str, Mapping[str, float]], *, fpr: float) -> Figure:
@@ -188,22 +200,18 @@ def roc(
 ) -> Figure:
     """ROC curves of all attacks, on linear and on log-log axes; the second shows what few false alarms buy.
 
-    The `chosen` have a colour and a line in the legend, the others are thin and grey.
-    curves: attack, fpr, tpr; a row a threshold, from strict to lax. Drawn as steps, so that a curve shows no
-    rate which a threshold cannot reach; where many scores tie (correctness) the area under the steps is
+    The `chosen` have a colour and a line in the legend, the others are thin and grey. Bands around the best and the
+    loss are their limits, one FPR at a time: more bands than two hide each other.
+    curves: attack, fpr, tpr, tpr_low, tpr_high; a row a threshold, from strict to lax. Drawn as steps, so that a curve
+    shows no rate which a threshold cannot reach; where many scores tie (correctness) the area under the steps is
     therefore less than the AUC, which counts a tie as one half. The log panel starts at 1 / `n_nonmember`,
     the smallest FPR that can be observed; what lies below (an FPR of 0 above all) is drawn on its edge.
     summary: attack -> auc, auc_low, auc_high, tpr, tpr_low, tpr_high; the last three at FPR `fpr`, NaN where the
     non-members cannot resolve it.
     """
     with _style():
-        attacks = list(dict.fromkeys(curves["attack"]))
-        sizes = curves["attack"].value_counts()
-        shown = chosen({attack: summary[attack] for attack in attacks})
-        others = [attack for attack in attacks if attack not in shown]
-        places = _places([attack for attack in attacks if attack in shown])
-        looks = {attack: _look(places[attack], few=sizes[attack] <= FEW) for attack in shown}
-        thin = {"color": GREY, "linewidth": 0.7}
+        looks, others = _roc_looks(curves, summary)
+        shown = list(looks)
         rows = [(attack, looks[attack], _auc(summary[attack]), _tpr(summary[attack])) for attack in shown]
         names = max(_width(_sheet(1, 1), name, 8.5) for name in [*shown, "00 other attacks"])
         row, sample, numbers = 0.185, 0.5, 1.85
@@ -213,34 +221,8 @@ def roc(
         linear = _axes(figure, left, bottom, side, side)
         log = _axes(figure, WIDTH - side - 0.2, bottom, side, side)
         floor = 1.0 / n_nonmember
-        for axes, title in ((linear, "Linear axes"), (log, "Log-log axes: few false alarms")):
-            axes.set_title(title)
-            axes.set_xlabel("FPR: share of non-members called member")
-            axes.set_ylabel("TPR: share of members called member")
-            axes.plot([floor, 1], [floor, 1], color=MUTED, linewidth=1.0, dashes=(1.5, 1.5), zorder=1.5)
-        linear.plot([0, floor], [0, floor], color=MUTED, linewidth=1.0, zorder=1.5)
-        linear.set(xlim=(0, 1), ylim=(0, 1), xticks=np.linspace(0, 1, 6), yticks=np.linspace(0, 1, 6))
-        linear.text(0.82, 0.75, "guessing", color=MUTED, rotation=45, ha="center", va="top", rotation_mode="anchor")
-        for which in ("x", "y"):
-            _log_axis(log, which, floor, n_nonmember)
-        middle = floor**0.25
-        log.text(
-            middle,
-            middle * floor**0.06,
-            "guessing",
-            color=MUTED,
-            rotation=45,
-            ha="center",
-            va="top",
-            rotation_mode="anchor",
-        )
-        for attack in [*others, *reversed(shown)]:  # the best is drawn last, on top
-            points = curves[curves["attack"] == attack]
-            x, y = (points[name].to_numpy(np.float64) for name in ("fpr", "tpr"))
-            on_axes = np.flatnonzero((x > 0) & (y > 0)).tolist()  # a dot on the edge would be a lie
-            look = {**looks[attack], "zorder": 2} if attack in shown else {**thin, "zorder": 1.7}
-            linear.plot(x, y, drawstyle="steps-post", **look)
-            log.plot(np.maximum(x, floor), np.maximum(y, floor), drawstyle="steps-post", markevery=on_axes, **look)
+        for axes, start in ((linear, 0.0), (log, floor)):
+            _roc_panel(axes, curves, looks, others, n_nonmember=n_nonmember, start=start)
         ends = [left + sample + names + numbers + at * (numbers + 0.1) for at in range(2)]
         head = legend - 0.3
         _put(figure, left + sample, head, "attack", color=MUTED, fontsize=8)
@@ -256,7 +238,7 @@ def roc(
             _put(figure, ends[1], y_row, said, ha="right", color=INK if known else MUTED)
         if others:
             y_row = head - 0.18 - row * len(rows)
-            _key(figure, left, y_row, **thin)
+            _key(figure, left, y_row, **THIN)
             plural = f"{len(others)} other attack{'s' if len(others) > 1 else ''}"
             _put(figure, left + sample, y_row, plural, color=MUTED)
             _put(figure, ends[1] + 0.25, y_row, "(by name: plots/leak.png)", color=MUTED, fontsize=8)
@@ -265,9 +247,90 @@ def roc(
                 if values.size:
                     said = f"{values.min():.{digits}f} to {values.max():.{digits}f}"
                     _put(figure, end, y_row, said, ha="right", color=MUTED)
-        said = f"{n_member:,} members, {n_nonmember:,} non-members: the smallest FPR above 0 is {floor:.2g}"
+        said = f"bands: 95 % limits of {' and '.join(banded(shown))}      "
+        said += f"{n_member:,} members, {n_nonmember:,} non-members: the smallest FPR above 0 is {floor:.2g}"
         _put(figure, WIDTH - 0.2, _height(figure) - 0.12, said, ha="right", color=MUTED, fontsize=8)
         return figure
+
+
+def roc_panel(
+    curves: pd.DataFrame, summary: Mapping[str, Mapping[str, float]], *, n_nonmember: int, log: bool
+) -> Figure:
+    """One of the two panels of `roc` alone, without a legend, which `roc_keys` describes."""
+    with _style():
+        looks, others = _roc_looks(curves, summary)
+        figure = _sheet(4.4, 4.2)
+        axes = _axes(figure, 0.66, 0.52, 3.4, 3.4)
+        _roc_panel(axes, curves, looks, others, n_nonmember=n_nonmember, start=1.0 / n_nonmember if log else 0.0)
+        return figure
+
+
+def roc_keys(curves: pd.DataFrame, summary: Mapping[str, Mapping[str, float]]) -> dict[str, tuple[str, str]]:
+    """Colour (#RRGGBB) and dashes (as in SVG's stroke-dasharray, or "none") of each attack that `roc` has in colour."""
+    looks, _ = _roc_looks(curves, summary)
+    keys = {}
+    for attack, look in looks.items():
+        line = look["linestyle"]
+        dashes = "none" if line == "solid" else " ".join(f"{length * look['linewidth']:.3g}" for length in line[1])
+        keys[attack] = look["color"], dashes
+    return keys
+
+
+def banded(shown: Sequence[str]) -> list[str]:
+    """Which of the attacks shown, best first, have a band: the best, and loss or else the last."""
+    return list(dict.fromkeys([shown[0], "loss" if "loss" in shown else shown[-1]]))
+
+
+def _roc_looks(
+    curves: pd.DataFrame, summary: Mapping[str, Mapping[str, float]]
+) -> tuple[dict[str, dict[str, Any]], list[str]]:
+    """How the `chosen` are drawn, best first, and which the others are."""
+    attacks = list(dict.fromkeys(curves["attack"]))
+    sizes = curves["attack"].value_counts()
+    shown = chosen({attack: summary[attack] for attack in attacks})
+    places = _places([attack for attack in attacks if attack in shown])
+    looks = {attack: _look(places[attack], few=bool(sizes[attack] <= FEW)) for attack in shown}
+    return looks, [attack for attack in attacks if attack not in shown]
+
+
+def _roc_panel(
+    axes: Axes,
+    curves: pd.DataFrame,
+    looks: Mapping[str, Mapping[str, Any]],
+    others: Sequence[str],
+    *,
+    n_nonmember: int,
+    start: float,
+) -> None:
+    """ROC curves on linear axes (start 0), or on log-log axes from `start`; the best is drawn last, on top."""
+    floor, log = 1.0 / n_nonmember, start > 0
+    axes.set_title("Log-log axes: few false alarms" if log else "Linear axes")
+    axes.set_xlabel("FPR: share of non-members called member")
+    axes.set_ylabel("TPR: share of members called member")
+    axes.plot([floor, 1], [floor, 1], color=MUTED, linewidth=1.0, dashes=(1.5, 1.5), zorder=1.5)
+    if log:
+        for which in ("x", "y"):
+            _log_axis(axes, which, floor, n_nonmember)
+        middle = floor**0.25
+        place = middle, middle * floor**0.06
+    else:
+        axes.plot([0, floor], [0, floor], color=MUTED, linewidth=1.0, zorder=1.5)
+        axes.set(xlim=(0, 1), ylim=(0, 1), xticks=np.linspace(0, 1, 6), yticks=np.linspace(0, 1, 6))
+        place = 0.82, 0.75
+    axes.text(*place, "guessing", color=MUTED, rotation=45, ha="center", va="top", rotation_mode="anchor")
+    for attack in [*others, *reversed(list(looks))]:
+        points = curves[curves["attack"] == attack]
+        x, y, low, high = (points[name].to_numpy(np.float64) for name in ("fpr", "tpr", "tpr_low", "tpr_high"))
+        on_axes = np.flatnonzero((x > 0) & (y > 0)).tolist()  # a dot on the edge would be a lie
+        look = {**looks[attack], "zorder": 2} if attack in looks else {**THIN, "zorder": 1.7}
+        x = np.maximum(x, start)
+        axes.plot(x, np.maximum(y, start), drawstyle="steps-post", markevery=on_axes, **look)
+        if attack in banded(list(looks)):
+            last = np.append(x[1:] > x[:-1], True)  # of the points at one FPR the highest: the limits are of that
+            low, high = np.maximum(low, start), np.maximum(high, start)
+            axes.fill_between(
+                x[last], low[last], high[last], step="post", color=look["color"], alpha=0.18, linewidth=0, zorder=1.6
+            )
 
 
 def scores(bins: pd.DataFrame) -> Figure:
@@ -291,21 +354,8 @@ def scores(bins: pd.DataFrame) -> Figure:
             column, row = at % columns, at // columns
             y = bottom + (rows - 1 - row) * (height + gap_y)
             axes = _axes(figure, left + column * (width + gap_x), y, width, height)
-            part = bins[bins["attack"] == attack].sort_values("left")
-            edges = np.append(part["left"].to_numpy(np.float64), part["right"].to_numpy(np.float64)[-1])
-            members, others = (part[name].to_numpy(np.float64) for name in ("members", "nonmembers"))
-            axes.stairs(members, edges, fill=True, color=BLUE, alpha=0.22, linewidth=0)
-            axes.stairs(members, edges, color=BLUE, linewidth=1.3)
-            axes.stairs(others, edges, color=VERMILION, linewidth=1.3, linestyle=(0, (3.5, 1.2)))
-            margin = 0.02 * (edges[-1] - edges[0]) or 0.5
-            axes.set_xlim(edges[0] - margin, edges[-1] + margin)
-            axes.set_ylim(0, 1.08 * max(members.max(), others.max(), 1e-9))
+            _score_panel(axes, bins[bins["attack"] == attack])
             axes.set_title(attack, fontsize=size, pad=4)
-            axes.xaxis.set_major_locator(_ticks(4))
-            axes.yaxis.set_major_locator(_ticks(3))
-            axes.grid(False, axis="x")
-            for axis in (axes.xaxis, axes.yaxis):
-                axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:.4g}"))
         high = bottom + rows * height + (rows - 1) * gap_y
         _put(
             figure,
@@ -327,6 +377,34 @@ def scores(bins: pd.DataFrame) -> Figure:
         _key(figure, start, y, color=VERMILION, linewidth=1.5, linestyle=(0, (3.5, 1.2)))
         _put(figure, start + 0.46, y, "non-members, as shares of all non-members")
         return figure
+
+
+def score_panel(bins: pd.DataFrame) -> Figure:
+    """The panel of `scores` of one attack alone. bins: its rows."""
+    with _style():
+        figure = _sheet(3.9, 2.3)
+        axes = _axes(figure, 0.66, 0.5, 3.1, 1.65)
+        _score_panel(axes, bins)
+        axes.set_xlabel("score (higher = more likely a member)")
+        axes.set_ylabel("share of its group")
+        return figure
+
+
+def _score_panel(axes: Axes, part: pd.DataFrame) -> None:
+    part = part.sort_values("left")
+    edges = np.append(part["left"].to_numpy(np.float64), part["right"].to_numpy(np.float64)[-1])
+    members, others = (part[name].to_numpy(np.float64) for name in ("members", "nonmembers"))
+    axes.stairs(members, edges, fill=True, color=BLUE, alpha=0.22, linewidth=0)
+    axes.stairs(members, edges, color=BLUE, linewidth=1.3)
+    axes.stairs(others, edges, color=VERMILION, linewidth=1.3, linestyle=(0, (3.5, 1.2)))
+    margin = 0.02 * (edges[-1] - edges[0]) or 0.5
+    axes.set_xlim(edges[0] - margin, edges[-1] + margin)
+    axes.set_ylim(0, 1.08 * max(members.max(), others.max(), 1e-9))
+    axes.xaxis.set_major_locator(_ticks(4))
+    axes.yaxis.set_major_locator(_ticks(3))
+    axes.grid(False, axis="x")
+    for axis in (axes.xaxis, axes.yaxis):
+        axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:.4g}"))
 
 
 def confusion(counts: pd.DataFrame) -> Figure:
@@ -642,69 +720,9 @@ def learning(history: pd.DataFrame) -> Figure:
         bottom, height, width = 1.06, 2.5, 3.0
         accuracy = _axes(figure, 0.62, bottom, width, height)
         loss = _axes(figure, WIDTH - 3.0 - 0.2, bottom, width, height)
-        wide = {
-            name: history.pivot(index="epoch", columns="model", values=name)
-            for name in ("train_accuracy", "test_accuracy", "train_loss")
-        }
-        shadows = [name for name in wide["train_loss"].columns if name != "target"]
-        strength = float(np.clip(9.0 / max(len(shadows), 1), 0.12, 0.75))
-        dashed = (0, (4.0, 1.5))
-        drawn = (
-            (accuracy, "train_accuracy", BLUE, SKY, "solid"),
-            (accuracy, "test_accuracy", VERMILION, ORANGE, dashed),
-            (loss, "train_loss", BLUE, SKY, "solid"),
-        )
-        for axes, name, strong, light, line in drawn:
-            epochs = wide[name].index.to_numpy(np.float64)
-            mass = wide[name][shadows].to_numpy(np.float64)
-            style: Any = line
-            threads = [np.column_stack([epochs, mass[:, at]]) for at in range(len(shadows))]
-            axes.add_collection(
-                LineCollection(threads, colors=light, linewidths=0.7, linestyles=style, alpha=strength, zorder=2)
-            )
-            if len(shadows) >= 8:
-                axes.plot(epochs, np.nanmedian(mass, axis=1), color="white", linewidth=2.4, alpha=0.7, zorder=2.4)
-                axes.plot(
-                    epochs,
-                    wide[name][shadows].median(axis=1),
-                    color=MUTED,
-                    linewidth=1.3,
-                    linestyle=style,
-                    zorder=2.5,
-                )
-            if "target" in wide[name]:
-                axes.plot(epochs, wide[name]["target"], color=strong, linewidth=2.2, linestyle=style, zorder=3)
-            span = epochs[-1] - epochs[0]
-            axes.set_xlim(epochs[0] - (0 if span else 0.5), epochs[-1] + (0.01 * span if span else 0.5))
-            axes.xaxis.set_major_locator(_ticks(6, integer=True))
-            axes.set_xlabel("epoch")
-        rates = pd.concat([wide["train_accuracy"], wide["test_accuracy"]]).to_numpy(np.float64)
-        low = float(np.nanmin(rates))
-        accuracy.set_ylim(max(0.0, low - 0.05), 1.005)
-        loss.set_ylim(0, 1.05 * float(np.nanmax(wide["train_loss"].to_numpy(np.float64))) or 1.0)
-        for axes, title, label in (
-            (accuracy, "Accuracy", "accuracy: share classified correctly"),
-            (loss, "Training loss", "loss: cross-entropy (nats)"),
-        ):
-            axes.set_title(title)
-            axes.set_ylabel(label)
-            axes.yaxis.set_major_locator(_ticks(6))
-            axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:.4g}"))
-        if "target" in wide["train_accuracy"]:
-            _mark_gap(figure, accuracy, wide["train_accuracy"]["target"], wide["test_accuracy"]["target"])
-        plural = f"{len(shadows)} shadow model{'s' if len(shadows) != 1 else ''}"
-        keys: list[tuple[str, str, float, Any]] = [
-            ("target, training", BLUE, 2.2, "solid"),
-            ("target, test", VERMILION, 2.2, dashed),
-            (f"{plural}, training", SKY, 1.2, "solid"),
-            (f"{plural}, test", ORANGE, 1.2, dashed),
-        ]
-        if len(shadows) >= 8:
-            keys += [
-                ("median shadow, training", MUTED, 1.3, "solid"),
-                ("median shadow, test", MUTED, 1.3, dashed),
-            ]
-        keys = keys if shadows else keys[:2]
+        for axes, what in ((accuracy, "accuracy"), (loss, "loss")):
+            _learning_panel(axes, history, what)
+        keys = _learning_keys(history["model"].nunique() - ("target" in set(history["model"])))
         starts = np.cumsum(
             [
                 0.62,
@@ -719,6 +737,90 @@ def learning(history: pd.DataFrame) -> Figure:
             _key(figure, x, y, color=colour, linewidth=thick, linestyle=line)
             _put(figure, x + 0.46, y, said, fontsize=8)
         return figure
+
+
+def learning_panel(history: pd.DataFrame, what: str) -> Figure:
+    """One of the two panels of `learning`, "accuracy" or "loss", with its legend."""
+    with _style():
+        keys = _learning_keys(history["model"].nunique() - ("target" in set(history["model"])))
+        keys = keys if what == "accuracy" else keys[::2]
+        bottom = 0.56 + 0.2 * len(keys)
+        figure = _sheet(4.4, bottom + 2.8)
+        _learning_panel(_axes(figure, 0.66, bottom, 3.1, 2.5), history, what)
+        for at, (said, colour, thick, line) in enumerate(keys):
+            y = bottom - 0.6 - 0.2 * at
+            _key(figure, 0.66, y, color=colour, linewidth=thick, linestyle=line)
+            _put(figure, 1.12, y, said, fontsize=8)
+        return figure
+
+
+_DASHED = (0, (4.0, 1.5))
+
+
+def _learning_keys(shadows: int) -> list[tuple[str, str, float, Any]]:
+    """The legend of learning curves, training and test in turn: what it says, colour, width and style of the line."""
+    plural = f"{shadows} shadow model{'s' if shadows != 1 else ''}"
+    keys: list[tuple[str, str, float, Any]] = [
+        ("target, training", BLUE, 2.2, "solid"),
+        ("target, test", VERMILION, 2.2, _DASHED),
+    ]
+    if shadows:
+        keys += [(f"{plural}, training", SKY, 1.2, "solid"), (f"{plural}, test", ORANGE, 1.2, _DASHED)]
+    if shadows >= 8:
+        keys += [("median shadow, training", MUTED, 1.3, "solid"), ("median shadow, test", MUTED, 1.3, _DASHED)]
+    return keys
+
+
+def _learning_panel(axes: Axes, history: pd.DataFrame, what: str) -> None:
+    wide = {
+        name: history.pivot(index="epoch", columns="model", values=name)
+        for name in ("train_accuracy", "test_accuracy", "train_loss")
+    }
+    shadows = [name for name in wide["train_loss"].columns if name != "target"]
+    strength = float(np.clip(9.0 / max(len(shadows), 1), 0.12, 0.75))
+    drawn: dict[str, list[tuple[str, str, str, Any]]] = {
+        "accuracy": [
+            ("train_accuracy", BLUE, SKY, "solid"),
+            ("test_accuracy", VERMILION, ORANGE, _DASHED),
+        ],
+        "loss": [("train_loss", BLUE, SKY, "solid")],
+    }
+    for name, strong, light, style in drawn[what]:
+        epochs = wide[name].index.to_numpy(np.float64)
+        mass = wide[name][shadows].to_numpy(np.float64)
+        threads = [np.column_stack([epochs, mass[:, at]]) for at in range(len(shadows))]
+        axes.add_collection(
+            LineCollection(threads, colors=light, linewidths=0.7, linestyles=style, alpha=strength, zorder=2)
+        )
+        if len(shadows) >= 8:
+            axes.plot(epochs, np.nanmedian(mass, axis=1), color="white", linewidth=2.4, alpha=0.7, zorder=2.4)
+            axes.plot(
+                epochs,
+                wide[name][shadows].median(axis=1),
+                color=MUTED,
+                linewidth=1.3,
+                linestyle=style,
+                zorder=2.5,
+            )
+        if "target" in wide[name]:
+            axes.plot(epochs, wide[name]["target"], color=strong, linewidth=2.2, linestyle=style, zorder=3)
+        span = epochs[-1] - epochs[0]
+        axes.set_xlim(epochs[0] - (0 if span else 0.5), epochs[-1] + (0.01 * span if span else 0.5))
+    axes.xaxis.set_major_locator(_ticks(6, integer=True))
+    axes.set_xlabel("epoch")
+    axes.yaxis.set_major_locator(_ticks(6))
+    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:.4g}"))
+    if what == "loss":
+        axes.set_title("Training loss")
+        axes.set_ylabel("loss: cross-entropy (nats)")
+        axes.set_ylim(0, 1.05 * float(np.nanmax(wide["train_loss"].to_numpy(np.float64))) or 1.0)
+        return
+    axes.set_title("Accuracy")
+    axes.set_ylabel("accuracy: share classified correctly")
+    rates = pd.concat([wide["train_accuracy"], wide["test_accuracy"]]).to_numpy(np.float64)
+    axes.set_ylim(max(0.0, float(np.nanmin(rates)) - 0.05), 1.005)
+    if "target" in wide["train_accuracy"]:
+        _mark_gap(axes, wide["train_accuracy"]["target"], wide["test_accuracy"]["target"])
 
 
 def leaderboard(board: pd.DataFrame, *, chosen: str | None = None) -> Figure:
@@ -983,7 +1085,7 @@ def _log_axis(axes: Axes, which: str, start: float, n: int | None = None) -> Non
     axis.set_minor_formatter(NullFormatter())
 
 
-def _mark_gap(figure: Figure, axes: Axes, train: pd.Series[float], test: pd.Series[float]) -> None:
+def _mark_gap(axes: Axes, train: pd.Series[float], test: pd.Series[float]) -> None:
     """A bracket right of `axes` over the distance between two accuracies after the last epoch both have."""
     both = pd.concat([train, test], axis=1).dropna()
     if both.empty:

@@ -310,6 +310,12 @@ class Evaluate(Section):
     histogram_bins: Annotated[int, Field(ge=2)]
 
 
+class Report(Section):
+    """The page of the audit. gallery: images shown at either end, most and least exposed."""
+
+    gallery: Annotated[int, Field(ge=0)]
+
+
 class Params(Section):
     """params.yaml, whole."""
 
@@ -324,6 +330,7 @@ class Params(Section):
     select: Select
     estimators: Estimators
     evaluate: Evaluate
+    report: Report
 
 
 def wanted(run: Literal["all"] | list[AttackName], *among: str) -> list[str]:

@@ -1,11 +1,13 @@
-"""Draw what was measured.
+"""Draw what was measured, and write it as a page that people can read.
 
-Reads: metrics/attacks.json, metrics/selection.json, plots/*.csv.
-Writes: plots/*.png.
+Reads: metrics/*.json, plots/*.csv; data/exposure.parquet, data/features/target.parquet (for the loss), data/population/
+(for the images shown), docs/results/reducing/reducing.json.
+Writes: plots/*.png, reports/audit.html; says on stdout what was found and where it stands.
 """
 
 from __future__ import annotations
 
+import hashlib
 import math
 from collections.abc import Collection, Iterable
 from pathlib import Path
@@ -13,59 +15,129 @@ from typing import Any
 
 import pandas as pd
 
-from mia import documents, figures, metrics, paths, roc
+from mia import atomic, audit, datasets, documents, figures, metrics, paths, roc, tables, verdict
 from mia.errors import InputError
 from mia.params import Params
 from stages import run
 
-LOW_FPR = 0.01  # the FPR whose TPR stands beside the AUC, or the largest one that was measured
-WANTED = {  # what the figures take from each file
-    paths.ATTACK_METRICS: ("attack", "auc", "auc_low", "auc_high", "n_member", "n_nonmember"),
+ACCURACIES = ("train_accuracy", "test_accuracy")
+WANTED: dict[Path, tuple[str, ...]] = {  # what is taken from each file
+    paths.VERDICT: verdict.KEYS,
+    paths.ATTACK_METRICS: (
+        *("attack", "verdict", "auc", "auc_low", "auc_high", "balanced_accuracy", "epsilon_lower"),
+        *("accuracy", "recall", "f1", "tp", "fp", "n_member", "n_nonmember"),
+    ),
+    paths.DATA_METRICS: ("classes",),
+    paths.TARGET_METRICS: (*ACCURACIES, "gap"),
+    paths.SHADOW_METRICS: (*ACCURACIES, "models"),
     paths.SELECTION: ("best",),
-    paths.ROC_CURVES: ("attack", "fpr", "tpr"),
+    paths.ROC_CURVES: ("attack", "fpr", "tpr", "tpr_low", "tpr_high"),
     paths.SCORE_HISTOGRAM: ("attack", "left", "right", "members", "nonmembers"),
     paths.CONFUSION: ("attack", "actual", "predicted", "count"),
     paths.COMPARISONS: ("attack_a", "attack_b", "auc_difference", "auc_p_holm"),
     paths.CLASSES: ("attack", "class", "n_member", "n_nonmember", "auc", "auc_low", "auc_high"),
-    paths.LEARNING_CURVES: ("model", "epoch", "train_loss", "train_accuracy", "test_accuracy"),
+    paths.LEARNING_CURVES: ("model", "epoch", "train_loss", *ACCURACIES),
     paths.LEADERBOARD: ("estimator", "auc_mean", "auc_std", "fold_aucs"),
 }
 
 
 def main(params: Params) -> None:
     """Run the stage."""
-    fpr = min(params.evaluate.fprs, key=lambda fpr: abs(math.log(fpr / LOW_FPR)))
-    measured = read_measured(fpr)
-    size = next(iter(measured.values()))
+    dataset = params.data.dataset
+    estimator = params.attacks.learned.estimator
+    active = {
+        "seed": params.seed,
+        "data": {"dataset": dataset, **params.data.of(dataset).model_dump()},
+        "attacker": params.attacker.model_dump(),
+        "target": params.target.of(dataset).model_dump(),
+        "shadow": {"blocks": params.shadow.blocks, **params.shadow.of(dataset).model_dump()},
+        "query": params.query.model_dump(),
+        "features": params.features.model_dump(),
+        "attacks": params.attacks.model_dump(),
+        "select": params.select.model_dump(),
+        "estimators": params.estimators.model_dump(),
+        "evaluate": params.evaluate.model_dump(),
+        "report": params.report.model_dump(),
+    }
+    it = read()
+    chosen = it.selection["best"] if estimator == "best" else estimator
+    save_figures(it, chosen)
+    page = audit.page(it, active, gallery=params.report.gallery, estimator=chosen)
+    with atomic.file(paths.AUDIT_PAGE) as temporary:
+        temporary.write_text(page, encoding="utf-8")
+    print(f"\n{verdict.sentence(it.found)}\nThe report: {paths.AUDIT_PAGE}")
 
-    figures.save(figures.leak(measured, fpr=fpr), paths.LEAK_FIGURE)
-    curves = table(paths.ROC_CURVES, measured)
-    drawn = figures.roc(curves, measured, fpr=fpr, n_member=size["n_member"], n_nonmember=size["n_nonmember"])
-    figures.save(drawn, paths.ROC_FIGURE)
-    figures.save(figures.scores(table(paths.SCORE_HISTOGRAM, measured)), paths.SCORE_FIGURE)
-    figures.save(figures.confusion(table(paths.CONFUSION, measured)), paths.CONFUSION_FIGURE)
-    figures.save(figures.comparison(table(paths.COMPARISONS, measured)), paths.COMPARISON_FIGURE)
-    figures.save(figures.classes(table(paths.CLASSES, measured), measured), paths.CLASSES_FIGURE)
-    figures.save(figures.learning(table(paths.LEARNING_CURVES, measured)), paths.LEARNING_FIGURE)
+
+def read() -> audit.Found:
+    """Read and check what was measured."""
+    found = metrics_of(paths.VERDICT)
+    if "fpr" in found:
+        complete(paths.VERDICT, found, verdict.TPR_KEYS)
+    measured = read_measured(found.get("fpr"))
+    exposure = tables.read(paths.EXPOSURE, tables.exposure(list(measured)))
+    told = tables.read_features(paths.TARGET_FEATURES, with_membership=False)
+    loss = told[told["source"] == "population"].set_index("sample_id")["loss"].reindex(exposure["sample_id"])
+    if loss.isna().any():
+        raise InputError(
+            f"{paths.TARGET_FEATURES}: not of the records of {paths.EXPOSURE}; `dvc repro` makes both anew"
+        )
     board = table(paths.LEADERBOARD, measured)
     board["fold_aucs"] = board["fold_aucs"].map(lambda aucs: [float(auc) for auc in aucs.split()])
-    best = complete(paths.SELECTION, documents.read_json(paths.SELECTION))["best"]
-    chosen = best if params.attacks.learned.estimator == "best" else params.attacks.learned.estimator
-    figures.save(figures.leaderboard(board, chosen=chosen), paths.LEADERBOARD_FIGURE)
+    return audit.Found(
+        found=found,
+        attacks=list(measured.values()),
+        refused=documents.read_json(paths.NOT_APPLICABLE),
+        data=metrics_of(paths.DATA_METRICS),
+        target=metrics_of(paths.TARGET_METRICS),
+        shadows=metrics_of(paths.SHADOW_METRICS),
+        selection=metrics_of(paths.SELECTION),
+        curves=table(paths.ROC_CURVES, measured),
+        bins=table(paths.SCORE_HISTOGRAM, measured),
+        classes=table(paths.CLASSES, measured),
+        pairs=table(paths.COMPARISONS, measured),
+        history=table(paths.LEARNING_CURVES, measured),
+        board=board,
+        exposure=exposure,
+        loss=loss.to_numpy(),
+        records=datasets.load(paths.POPULATION),
+        reducing=documents.read_json(paths.REDUCING),
+        fingerprint=hashlib.sha256(paths.EXPOSURE.read_bytes()).hexdigest(),
+    )
 
 
-def read_measured(fpr: float) -> dict[str, dict[str, Any]]:
+def save_figures(it: audit.Found, chosen: str) -> None:
+    """The figures as files, for README and `dvc plots`."""
+    measured = {one["attack"]: one for one in it.attacks}
+    sizes = {"n_member": it.found["n_member"], "n_nonmember": it.found["n_nonmember"]}
+    fpr = it.found.get("fpr", verdict.ASKED_FPR)
+    figures.save(figures.leak(measured, fpr=fpr), paths.LEAK_FIGURE)
+    figures.save(figures.roc(it.curves, measured, fpr=fpr, **sizes), paths.ROC_FIGURE)
+    figures.save(figures.scores(it.bins), paths.SCORE_FIGURE)
+    figures.save(figures.confusion(table(paths.CONFUSION, measured)), paths.CONFUSION_FIGURE)
+    figures.save(figures.comparison(it.pairs), paths.COMPARISON_FIGURE)
+    figures.save(figures.classes(it.classes, measured), paths.CLASSES_FIGURE)
+    figures.save(figures.learning(it.history), paths.LEARNING_FIGURE)
+    figures.save(figures.leaderboard(it.board, chosen=chosen), paths.LEADERBOARD_FIGURE)
+
+
+def read_measured(fpr: float | None) -> dict[str, dict[str, Any]]:
     """Read metrics/attacks.json: attack -> what was measured of it; its TPR at `fpr`, or NaN, is called tpr as well."""
     entries = documents.read_json(paths.ATTACK_METRICS)
     if not isinstance(entries, list) or not entries:
         raise damaged(paths.ATTACK_METRICS, "no list of attacks")
     for entry in entries:
         one = complete(paths.ATTACK_METRICS, entry)
-        keys = {f"tpr{end}": f"{metrics.fpr_key(fpr)}{end}" for end in ("", "_low", "_high")}
-        resolved = roc.resolvable(fpr, one["n_nonmember"])
+        keys = {f"tpr{end}": f"{metrics.fpr_key(fpr or verdict.ASKED_FPR)}{end}" for end in ("", "_low", "_high")}
+        resolved = fpr is not None and roc.resolvable(fpr, one["n_nonmember"])
         complete(paths.ATTACK_METRICS, one, keys.values() if resolved else ())
         one |= {name: one[key] if resolved else math.nan for name, key in keys.items()}
     return {entry["attack"]: entry for entry in entries}
+
+
+def metrics_of(path: Path) -> dict[str, Any]:
+    """Read the JSON at `path`, which has what is wanted of it."""
+    values: dict[str, Any] = complete(path, documents.read_json(path))
+    return values
 
 
 def table(path: Path, measured: Collection[str]) -> pd.DataFrame:
