@@ -10,7 +10,7 @@ export PYTHONDONTWRITEBYTECODE :=
 
 .DEFAULT_GOAL := help
 .PHONY: help audit test faults fault-results grid experiments cluster share servers share-check share-results check \
-  format verify bench speed results readme requirements clean
+  format verify bench speed results readme requirements clean publish
 
 help: ## list these commands
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "make %-13s %s\n", $$1, $$2}'
@@ -23,6 +23,10 @@ $(READY): requirements.txt
 
 audit: $(READY) ## set up, run whatever changed of the audit, print what was found
 	$(RUN) dvc repro && PYTHONPATH=src python -m mia.show
+
+REV ?= HEAD
+publish: $(READY) ## the report with the commit and date of its audit, reports/audit-COMMIT.html (make publish REV=name)
+	$(RUN) PYTHONPATH=src python -m mia.publish $(REV)
 
 FAULTS := tests/test_faults.py tests/test_share.py tests/test_cluster.py
 test: $(READY) ## set up, pass the tests

@@ -66,7 +66,7 @@ def test_the_table_shows_what_always_answering_member_gets(tmp_path: Path) -> No
         "always_member_accuracy": 0.833, "always_member_f1": 0.909, "n_member": 50, "n_nonmember": 10,
     }  # fmt: skip
     rows = show.rows([one])
-    assert rows[0] == ("loss", ".700 (.650–.750)", ".600 (.580–.620)", "–", "–", "0.800", "0.900", "1.50")
+    assert rows[0] == ("loss", ".700 (.650–.750)", "–", "–", ".600 (.580–.620)", "0.800", "0.900", "1.50")
     assert rows[1][5:7] == ("0.833", "0.909")
     (tmp_path / "attacks.json").write_text(json.dumps([one]))
     command = [sys.executable, "-m", "mia.show", str(tmp_path / "attacks.json")]

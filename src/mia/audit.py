@@ -22,9 +22,11 @@ HOLDS = {  # what the attacker trains its shadows on, by attacker.knowledge
     "population": "all images under audit, not knowing which the target was trained on",
 }
 WHO = {
-    "generated": "an attacker who holds no real image, only generated ones",
-    "disjoint": "an attacker who holds other real images",
-    "population": "an auditor, who holds all images under audit: the worst case",
+    "generated": "an attacker without any real image, a lower bound: one with other real images of the kind recognises "
+    "more (attacker.knowledge=disjoint), an auditor most (population)",
+    "disjoint": "an attacker with other real images; an auditor, who trains shadows on the audited images, would "
+    "recognise more (attacker.knowledge=population)",
+    "population": "an auditor, who holds all images under audit, the worst case; whoever holds less recognises less",
 }
 RECIPE = {"adam": "Adam", "sgd": "SGD"}
 TICKS = (0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0)
@@ -79,6 +81,7 @@ def page(it: Found, active: Numbers, *, gallery: int, estimator: str) -> str:
         ranking=verdict.ranking(it.found),
         recognises=verdict.recognises(it.found),
         scale=scale(it.found),
+        short=verdict.short(it.found),
         meaning=meaning(it, knowledge),
         facts=facts(it, active),
         knowledge=knowledge,
@@ -158,13 +161,14 @@ def scale(found: Numbers) -> dict[str, Any] | None:
     ticks = [
         {
             "at": place(share),
-            "label": verdict.percent(share),
+            "label": f"{verdict.percent(share)} %",
             "right": f"{100 * verdict.right_when_naming(share, guess):.0f}",
             "anchor": "end" if share == 1 else "middle",
+            "minor": share == 0.5,  # no room for it on a phone
         }
         for share in sorted({guess, *(tick for tick in TICKS if tick > 1.5 * guess)})
     ]
-    text = verdict.percent(found["tpr"])
+    text = f"{verdict.percent(found['tpr'])} %"
     return {
         "ticks": ticks,
         "guess": place(guess),
@@ -176,7 +180,7 @@ def scale(found: Numbers) -> dict[str, Any] | None:
         if place(found["tpr"]) < place(guess) + 12
         else "middle",
         "sure": verdict.recognises(found),
-        "said": f"A scale from guessing, {verdict.percent(guess)} of 100 members recognised, to every member. Here: "
+        "said": f"A scale from guessing, {verdict.percent(guess)} % of the members recognised, to all. Here: "
         f"{text} ({verdict.percent(found['tpr_low'])} to {verdict.percent(found['tpr_high'])}).",
     }
 
@@ -189,14 +193,13 @@ def meaning(it: Found, knowledge: str) -> list[str]:
         right, low, high = (
             f"{100 * verdict.right_when_naming(found[name], fpr):.0f}" for name in ("tpr", "tpr_low", "tpr_high")
         )
-        named = f"{round(tpr * found['n_member']):,} of the {found['n_member']:,}"
         said.append(
-            f"At that strictness it names {named} members. When it names a record, it is right {right} times in 100 "
-            f"({low} to {high}), were members and non-members as many; guessing is right 50 times."
+            f"It names {round(tpr * found['n_member']):,} of the {found['n_member']:,} members. A name it gives is "
+            f"right {right} times in 100 ({low} to {high}), were members and non-members as many; guessing: 50."
         )
         said.append(
-            f"The other {100 - 100 * tpr:.0f} % of the members are not named at that strictness. That does not make "
-            "them safe: a laxer attacker names more of them, with more false alarms."
+            f"The other {100 - 100 * tpr:.0f} % are not safe for that: a laxer attacker names more of them, at the "
+            "price of more false alarms."
         )
     elif "tpr" in found:
         likewise = verdict.percent(found["tpr_high"])
@@ -204,14 +207,7 @@ def meaning(it: Found, knowledge: str) -> list[str]:
             "That is no proof of safety: with these records, an attack that recognises up to "
             f"{likewise} % of the members would look the same."
         )
-    weaker = {
-        "generated": "It is a lower bound: someone who also holds real images of the same kind recognises more "
-        "(attacker.knowledge=disjoint), an auditor most (population).",
-        "disjoint": "An auditor, who trains shadows on the audited images themselves, would recognise more "
-        "(attacker.knowledge=population).",
-        "population": "Few attackers hold all that; those with less recognise less.",
-    }
-    return [*said, verdict.ranking(found), f"This is {WHO[knowledge]}. {weaker[knowledge]}"]
+    return [*said, verdict.ranking(found), f"That is {WHO[knowledge]}."]
 
 
 def facts(it: Found, active: Numbers) -> list[tuple[str, str]]:
@@ -224,18 +220,17 @@ def facts(it: Found, active: Numbers) -> list[tuple[str, str]]:
     augmented = f", augmented by {', '.join(recipe['augmentation'])}" if recipe["augmentation"] else ""
     said = {
         "Data": f"{active['data']['dataset']}: {found['n_member'] + found['n_nonmember']:,} images of "
-        f"{it.data['classes']} classes; {found['n_member']:,} members, on which the target was trained, and "
+        f"{it.data['classes']} classes; {found['n_member']:,} members (trained on), "
         f"{found['n_nonmember']:,} non-members",
         "Target model": f"{recipe['architecture']}, {recipe['epochs']} epochs, {RECIPE[recipe['optimizer']]}, "
         f"batches of {recipe['batch_size']}{augmented}",
         "Its accuracy": f"{100 * inside:.1f} % on members, {100 * outside:.1f} % on non-members: a gap of "
         f"{100 * it.target['gap']:.1f} points",
         "Attacker": f"holds {HOLDS[active['attacker']['knowledge']]}; {plural}, each trained on {sized} "
-        f"({100 * unseen:.1f} % right on images they had not seen)",
-        "Attacks": f"{found['attacks']} measured, thresholds chosen on the shadows"
+        f"({100 * unseen:.1f} % right on unseen ones)",
+        "Attacks": f"{found['attacks']} measured"
         + (f"; {len(it.refused)} cannot be run by this attacker" if it.refused else ""),
-        "Intervals": "95 %, over the records; those of the verdict allow for the strongest attack's being picked",
-        "Seed": str(active["seed"]),
+        "Intervals": "95 %; the verdict's allow for the strongest attack's being picked",
     }
     return list(said.items())
 
@@ -295,7 +290,7 @@ def advice(it: Found, active: Numbers) -> list[tuple[str, str | None]]:
         )
         what = (
             f"Train for fewer epochs. After epoch {enough['epoch']:.0f} of {last['epoch']:.0f} the target was already "
-            f"right on {unseen} % of unseen images, as at the end ({unseen_last} %); what came after raised its "
+            f"right on {unseen} % of unseen images, against {unseen_last} % at the end; what came after raised its "
             f"accuracy on members from {inside} to {inside_last} %, and that difference is what attacks feed on."
         )
         said.append((what, f"dvc exp run -S target.{dataset}.epochs={enough['epoch']:.0f}"))
@@ -334,6 +329,7 @@ def reducing(measured: Numbers) -> dict[str, Any]:
 def attack_rows(it: Found) -> list[dict[str, Any]]:
     """Every attack with its numbers and where they lie on small axes; the strongest at the low FPR first."""
     fpr = it.found.get("fpr", math.nan)
+    largest = min(1.0, 1.3 * max([5 * fpr, *(one["tpr_high"] for one in it.attacks if math.isfinite(one["tpr_high"]))]))
     lowest = min([0.5, *(one["auc_low"] for one in it.attacks)]) - 0.01
     highest = max([0.6, *(one["auc_high"] for one in it.attacks)]) + 0.01
     rows = []
@@ -346,8 +342,10 @@ def attack_rows(it: Found) -> list[dict[str, Any]]:
                 "verdict": one["verdict"],
                 "tpr": one["tpr"] if known else "",
                 "tpr_text": documented(one, "tpr", None) if known else "too few non-members",
-                "tpr_bar": bar(one, "tpr", fpr, low=fpr / 10, high=1.0, log=True) if known else None,
+                "tpr_bar": bar(one, "tpr", fpr, low=fpr / 10, high=largest, log=True) if known else None,
                 "tpr_sure": known and one["tpr_low"] > fpr,
+                "tpr_axis": f"{verdict.percent(fpr / 10)} to {verdict.percent(largest)} %, log" if known else "",
+                "auc_axis": f"{lowest:.2f} to {highest:.2f}",
                 "auc": one["auc"],
                 "auc_text": documented(one, "auc", 3),
                 "auc_bar": bar(one, "auc", 0.5, low=lowest, high=highest, log=False),

@@ -2,26 +2,28 @@
 
 from __future__ import annotations
 
+import itertools
+import shutil
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from mia import documents, paths
+from mia import documents, paths, verdict
 from mia.errors import InputError, shown
 
 COLUMNS = (
     "attack",
     "AUC",
-    "balanced accuracy",
     "TPR at 1 % FPR",
     "TPR at 0.1 % FPR",
+    "balanced accuracy",
     "accuracy",
     "F1",
     "epsilon at least",
 )
 FINDS = "finds members"  # what mia.power.verdict says of an attack that works
-FLAT = ("balanced_accuracy", "tpr_at_fpr_0_01", "tpr_at_fpr_0_001")
+FLAT = ("tpr_at_fpr_0_01", "tpr_at_fpr_0_001", "balanced_accuracy")
 
 
 def rows(measured: Sequence[dict[str, Any]]) -> list[tuple[str, ...]]:
@@ -40,7 +42,7 @@ def rows(measured: Sequence[dict[str, Any]]) -> list[tuple[str, ...]]:
         )
     first = measured[0]
     guess = f"{first['always_member_accuracy']:.3f}", f"{first['always_member_f1']:.3f}"
-    return [*table, ("*always “member”*", ".500", ".500", ".0100", ".0010", *guess, "0.00")]
+    return [*table, ("*always “member”*", ".500", ".0100", ".0010", ".500", *guess, "0.00")]
 
 
 def markdown(measured: Sequence[dict[str, Any]]) -> str:
@@ -49,10 +51,14 @@ def markdown(measured: Sequence[dict[str, Any]]) -> str:
     return "\n".join("| " + " | ".join(line) + " |" for line in lines)
 
 
-def plain(measured: Sequence[dict[str, Any]]) -> str:
-    """The rows in columns for a terminal."""
+def plain(measured: Sequence[dict[str, Any]], width: int | None = None) -> str:
+    """The rows in columns for a terminal; of so many letters a line, if said, the first columns that fit."""
     table = [COLUMNS, *rows(measured)]
     widths = [max(len(row[column]) for row in table) for column in range(len(COLUMNS))]
+    if width is not None:
+        fitting = sum(1 for end in itertools.accumulate(widths, lambda end, one: end + 2 + one) if end <= width)
+        widths = widths[: max(fitting, 2)]
+        table = [row[: len(widths)] for row in table]
     return "\n".join(
         "  ".join(cell.replace("*", "").ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
         for row in table
@@ -76,12 +82,14 @@ def remarks(measured: Sequence[dict[str, Any]], refused: dict[str, str]) -> list
 
 
 def main() -> int:
-    """Print the table of the file named, or of the workspace."""
+    """Print the table of the file named, or of the workspace, and last the verdict and where the report lies."""
     path = Path(sys.argv[1]) if len(sys.argv) > 1 else paths.ATTACK_METRICS
     try:
         measured = documents.read_json(path)
-        beside = path.with_name(paths.NOT_APPLICABLE.name)
-        refused = documents.read_json(beside) if beside.exists() else {}
+        refused, found = (
+            documents.read_json(beside) if (beside := path.with_name(other.name)).exists() else {}
+            for other in (paths.NOT_APPLICABLE, paths.VERDICT)
+        )
     except InputError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
@@ -90,15 +98,18 @@ def main() -> int:
         size = f"{first['n_member']} members, {first['n_nonmember']} non-members"
         lines = [
             f"\n{size}; 95 % intervals; thresholds from shadows\n",
-            plain(measured),
+            plain(measured, width=shutil.get_terminal_size().columns if sys.stdout.isatty() else None),
             "",
             *remarks(measured, refused),
+            f"\nfigures: {paths.LEAK_FIGURE.parent}/*.png; which records: {paths.EXPOSURE}; every number: {path}",
+            *([f"\n{verdict.sentence(found)}"] if found else []),
         ]
     except (LookupError, TypeError, ValueError, AttributeError) as error:
         print(shown(f"error: {path}: not what `evaluate` writes ({error!r})"), file=sys.stderr)
         return 1
     print(shown("\n".join(lines)))  # the file may be anybody's
-    print(f"\nfigures: {paths.LEAK_FIGURE}, {paths.ROC_FIGURE}; which records: {paths.EXPOSURE}; every number: {path}")
+    if path == paths.ATTACK_METRICS and paths.AUDIT_PAGE.exists():
+        print(f"The report: {paths.AUDIT_PAGE}")
     return 0
 
 

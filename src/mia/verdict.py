@@ -58,6 +58,16 @@ def sentence(found: Mapping[str, Any]) -> str:
     )
 
 
+def short(found: Mapping[str, Any]) -> str:
+    """The verdict without a number."""
+    if recognises(found):
+        many = "some" if found["tpr"] < 0.1 else "many" if found["tpr"] < 0.5 else "most"
+        return f"The model gives away {many} of its training images to an attacker who makes few mistakes."
+    if ranks(found):
+        return "The model's answers tell training images from others, but not surely at few false alarms."
+    return "No leak is shown."
+
+
 def ranking(found: Mapping[str, Any]) -> str:
     """What the best AUC says, in words."""
     value, low, high = (f"{100 * found[name]:.0f}" for name in ("auc", "auc_low", "auc_high"))

@@ -1,0 +1,73 @@
+"""The report with the commit and the date of its audit: `PYTHONPATH=src python -m mia.publish [REVISION]`.
+
+The report of the workspace names neither, so that the same audit gives the same page to the byte. A commit that holds
+the audit's `dvc.lock` has both, so that the same revision gives the same published page too. Reads reports/audit.html of
+a commit or experiment out of DVC's cache or remote, writes reports/audit-COMMIT.html.
+"""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import dvc.api
+from dvc.exceptions import DvcException
+from markupsafe import escape
+
+from mia import atomic, paths
+from mia.errors import InputError, shown
+
+PLACE = re.compile(r"<!-- provenance -->.*?<!-- end -->", re.DOTALL)
+
+
+def published(page: str, commit: str, date: str) -> str:
+    """The page with its commit and date written in. Raises InputError for what is no page of an audit."""
+    named = f"<!-- provenance --><code>{escape(commit)}</code>, {escape(date)}<!-- end -->"
+    made, places = PLACE.subn(lambda _: named, page)
+    if places != 1:
+        raise InputError(f"{paths.AUDIT_PAGE}: no page that `report` wrote; `dvc repro` makes it anew")
+    return made
+
+
+def publish(revision: str) -> Path:
+    """Write the page of a revision. Raises InputError where there is no such revision, or no page of it to be had."""
+    commit, _, date = git("show", "--no-patch", "--format=%H %cI", f"{revision}^{{commit}}", of=revision).partition(" ")
+    try:
+        page = dvc.api.read(str(paths.AUDIT_PAGE), rev=commit, encoding="utf-8")
+    except (DvcException, OSError) as error:
+        raise InputError(
+            f"{revision}: no {paths.AUDIT_PAGE} to be had ({' '.join(str(error).split())}); it comes with a commit of "
+            "dvc.lock that holds it, after `dvc repro`, and from DVC's cache or remote"
+        ) from None
+    out = paths.AUDIT_PAGE.with_stem(f"{paths.AUDIT_PAGE.stem}-{commit[:7]}")
+    made = published(page, commit, date)
+    with atomic.file(out) as temporary:
+        temporary.write_text(made, encoding="utf-8")
+    return out
+
+
+def git(*arguments: str, of: str) -> str:
+    """What git says. Raises InputError where it refuses."""
+    done = subprocess.run(["git", *arguments], capture_output=True, text=True)
+    if done.returncode:
+        raise InputError(f"{of}: no commit or experiment of this repository; `git log` and `dvc exp list` name them")
+    return done.stdout.strip()
+
+
+def main() -> int:
+    """Publish the revision named, or the last commit."""
+    revision = sys.argv[1] if len(sys.argv) > 1 else "HEAD"
+    try:
+        if subprocess.run(["git", "diff", "--quiet", "HEAD", "--", "dvc.lock"]).returncode and revision == "HEAD":
+            print("note: dvc.lock has changed since the last commit, whose audit this is", file=sys.stderr)
+        print(f"The report with its commit and date: {publish(revision)}")
+    except InputError as error:
+        print(shown(f"error: {error}"), file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
