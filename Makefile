@@ -94,7 +94,7 @@ speed: $(READY) ## measure what docs/SCALE.md shows, on an idle machine, in abou
 NAME ?= digits
 results: $(READY) ## copy metrics and figures of the workspace to docs/results/NAME (make results NAME=cifake)
 	mkdir -p docs/results/$(NAME)
-	cp metrics/*.json plots/*.png plots/comparisons.csv plots/classes.csv docs/results/$(NAME)/
+	cp metrics/*.json plots/*.png plots/comparisons.csv plots/classes.csv plots/roc.csv docs/results/$(NAME)/
 	$(RUN) PYTHONPATH=src python docs/readme.py
 
 readme: $(READY) ## write the tables and the threat models' figure from the metrics files they name

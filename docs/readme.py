@@ -1,4 +1,5 @@
-"""Keep README and docs/results true: fill their tables from the metrics files they name, check what they point at.
+"""Keep README and docs/results true: fill their tables and sentences from the metrics files they name, draw README's
+first figure from its own, check what they point at.
 
 PYTHONPATH=src python docs/readme.py            # write the tables
 PYTHONPATH=src python docs/readme.py --check    # say what is stale, change nothing
@@ -7,10 +8,15 @@ PYTHONPATH=src python docs/readme.py --check    # say what is stale, change noth
 from __future__ import annotations
 
 import re
+import shutil
 import sys
+import tempfile
 from pathlib import Path
 
-from mia import documents, params, show
+import numpy as np
+from PIL import Image
+
+from mia import documents, figures, metrics, params, show, verdict
 from mia.errors import InputError
 
 ROOT = Path(__file__).parent.parent
@@ -22,8 +28,9 @@ PAGES = (
     "docs/results/grid/README.md",
     "docs/results/share/README.md",
 )
+FIRST_SCREEN = "docs/results/cifake"  # the audit that README shows first
 TABLE = re.compile(
-    r"(<!-- (?P<kind>table|audits|include): (?P<path>\S+)(?P<rest> [\w,]+)? -->\n).*?(<!-- end -->)", re.DOTALL
+    r"(<!-- (?P<kind>table|audits|include|verdict): (?P<path>\S+)(?P<rest> [\w,]+)? -->\n).*?(<!-- end -->)", re.DOTALL
 )
 
 
@@ -31,8 +38,8 @@ def filled(text: str) -> str:
     """A page with every table made anew from its file.
 
     `<!-- table: FILE attack,attack -->`: an audit's attacks, all or those named. `<!-- audits: FOLDER measure -->`: one
-    measure of every attack over all audits in a folder. `<!-- include: FILE -->`: what a benchmark printed. Each ends
-    at `<!-- end -->`.
+    measure of every attack over all audits in a folder. `<!-- include: FILE -->`: what a benchmark printed.
+    `<!-- verdict: FILE -->`: what an audit found, in words. Each ends at `<!-- end -->`.
     """
 
     def table(match: re.Match[str]) -> str:
@@ -41,12 +48,36 @@ def filled(text: str) -> str:
             made = audits(ROOT / match["path"], rest)
         elif match["kind"] == "include":
             made = (ROOT / match["path"]).read_text(encoding="utf-8").rstrip("\n")
+        elif match["kind"] == "verdict":
+            found = documents.read_json(ROOT / match["path"])
+            made = f"> **{verdict.sentence(found)}** {verdict.ranking(found)}"
         else:
             measured = documents.read_json(ROOT / match["path"])
             made = show.markdown([one for one in measured if not rest or one["attack"] in rest.split(",")])
         return f"{match[1]}{made}\n{match[5]}"
 
     return TABLE.sub(table, text)
+
+
+def overview(folder: Path, to: Path) -> None:
+    """Draw README's first figure from the files of an audit."""
+    found = documents.read_json(folder / "verdict.json")
+    key = metrics.fpr_key(found["fpr"])
+    measured = {
+        one["attack"]: one | {f"tpr{end}": one[f"{key}{end}"] for end in ("", "_low", "_high")}
+        for one in documents.read_json(folder / "attacks.json")
+    }
+    sizes = {"n_member": found["n_member"], "n_nonmember": found["n_nonmember"]}
+    curves = documents.read_csv(folder / "roc.csv")
+    figures.save(figures.overview(curves, measured, fpr=found["fpr"], **sizes), to)
+
+
+def differs(one: Path, other: Path) -> bool:
+    """Whether two pictures show something else: more than rounding in a few pixels, as another processor has it."""
+    if not one.exists():
+        return True
+    a, b = (np.asarray(Image.open(path).convert("RGB"), np.float64) for path in (one, other))
+    return a.shape != b.shape or bool(np.abs(a - b).mean() > 0.05)
 
 
 def audits(folder: Path, measure: str) -> str:
@@ -123,6 +154,14 @@ def main() -> int:
             path.write_text(wanted, encoding="utf-8")
         elif wanted != text:
             found.append(f"{page}: a table differs from its metrics file; `make readme` writes it")
+    picture = ROOT / FIRST_SCREEN / "overview.png"
+    with tempfile.TemporaryDirectory() as folder:
+        fresh = Path(folder, picture.name)
+        overview(ROOT / FIRST_SCREEN, fresh)
+        if "--check" not in sys.argv[1:]:
+            shutil.copy(fresh, picture)
+        elif differs(picture, fresh):
+            found.append(f"{picture.relative_to(ROOT)}: differs from the files beside it; `make readme` draws it")
     for fault in found:
         print(f"error: {fault}", file=sys.stderr)
     return int(bool(found))

@@ -180,6 +180,65 @@ def leak(summary: Mapping[str, Mapping[str, float]], *, fpr: float) -> Figure:
         return figure
 
 
+def overview(
+    curves: pd.DataFrame, summary: Mapping[str, Mapping[str, float]], *, fpr: float, n_member: int, n_nonmember: int
+) -> Figure:
+    """An audit at one glance: the `chosen` attacks' TPR at a low FPR as rows, and their ROC curves on log-log axes.
+
+    The rows are the curves' legend. curves, summary: as in `roc`; a TPR that is NaN has no dot.
+    """
+    with _style():
+        looks, others = _roc_looks(curves, summary)
+        rows = sorted(looks, key=lambda attack: -np.nan_to_num(summary[attack]["tpr"], nan=-1.0))
+        count, bottom, side, pitch = len(rows), 0.52, 2.9, 0.3
+        figure = _sheet(WIDTH, bottom + side + 0.42)
+        names = max(_width(figure, name, 8.5) for name in rows)
+        left, numbers = 0.62 + names, 1.3
+        x_roc = WIDTH - side - 0.12
+        width = x_roc - 0.72 - numbers - left
+        high = pitch * count
+        y = bottom + side - high - 0.02
+        axes = _rows_panel(figure, (left, y, width, high), count, fpr)
+        values = _finite([summary[attack][key] for attack in rows for key in ("tpr_low", "tpr_high")])
+        least = min([fpr, *(value for value in values if value > 0)])
+        _log_axis(axes, "x", max(least, fpr / 5) / 1.3, stop=min(1.0, max([10 * fpr, *values]) * 1.3))
+        axes.set_xlabel("share of members called member", fontsize=8)
+        floor = axes.get_xlim()[0]
+        for at, attack in enumerate(rows):
+            value, low, top = _tpr(summary[attack])
+            y_row = y + pitch * (count - at - 0.5)
+            look = looks[attack]
+            _key(figure, 0.1, y_row, **look)
+            _put(figure, 0.55, y_row, attack)
+            if not np.isfinite(value):
+                _put(figure, left + width + 0.08, y_row, "too few non-members", color=MUTED, fontsize=8)
+                continue
+            axes.plot([max(low, floor), max(top, floor)], [at, at], color=look["color"], linewidth=1.8, zorder=2)
+            axes.plot(
+                [max(value, floor)],
+                [at],
+                marker="o" if value >= floor else "<",
+                markersize=5.5,
+                markeredgewidth=1.4,
+                color=look["color"],
+                markerfacecolor=look["color"] if low > fpr else "white",
+                clip_on=False,
+                zorder=3,
+            )
+            said = f"{100 * value:.1f} [{100 * low:.1f}, {100 * top:.1f}] %"
+            _put(figure, left + width + 0.08, y_row, said, fontsize=8)
+        head = _height(figure) - 0.14
+        _put(figure, 0.1, head, f"TPR at FPR {_share(fpr)}", weight="bold", fontsize=9.5)
+        said = f"dashed: guessing; filled: surely above it\nbands: 95 % limits of {' and '.join(banded(list(looks)))}"
+        said += f"\ngrey: {len(others)} other attacks" if others else ""
+        said += f"\n{n_member:,} members, {n_nonmember:,} non-members"
+        _put(figure, 0.1, 0.36, said, color=MUTED, fontsize=8, linespacing=1.5)
+        log = _axes(figure, x_roc, bottom, side, side)
+        _roc_panel(log, curves, looks, others, n_nonmember=n_nonmember, start=1.0 / n_nonmember)
+        log.set_title("ROC, both axes logarithmic")
+        return figure
+
+
 def chosen(summary: Mapping[str, Mapping[str, float]]) -> list[str]:
     """Return the attacks that are drawn in colour, best first: all of up to seven; of more, six at the most.
 
@@ -1070,13 +1129,13 @@ def _ticks(most: int, *, integer: bool = False) -> MaxNLocator:
     return MaxNLocator(most, steps=[1, 2, 5, 10], integer=integer)
 
 
-def _log_axis(axes: Axes, which: str, start: float, n: int | None = None) -> None:
-    """A log axis from `start` to 1: ticks at the decades, and at a `start` of 1/n if no decade is close."""
+def _log_axis(axes: Axes, which: str, start: float, n: int | None = None, *, stop: float = 1.0) -> None:
+    """A log axis from `start` to `stop`: ticks at the decades, and at a `start` of 1/n if no decade is close."""
     axis = axes.xaxis if which == "x" else axes.yaxis
     (axes.set_xscale if which == "x" else axes.set_yscale)("log")
-    (axes.set_xlim if which == "x" else axes.set_ylim)(start, 1.0)
+    (axes.set_xlim if which == "x" else axes.set_ylim)(start, stop)
     decades = [float(f"1e{power}") for power in range(-12, 1)]
-    ticks = {value: f"{value:g}" for value in decades if value > start * 0.999}
+    ticks = {value: f"{value:g}" for value in decades if start * 0.999 < value <= stop * 1.001}
     if n is not None and np.log10(min(ticks) / start) > -0.12 * np.log10(start):
         ticks[start] = f"1/{n:,}"
     axis.set_major_locator(FixedLocator(sorted(ticks)))

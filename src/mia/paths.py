@@ -52,6 +52,7 @@ CLASSES = Path("plots/classes.csv")
 AUDIT_PAGE = Path("reports/audit.html")
 REDUCING = Path("docs/results/reducing/reducing.json")  # what other trainings of a target gave, where it was measured
 
+OVERVIEW_FIGURE = Path("plots/overview.png")
 LEAK_FIGURE = Path("plots/leak.png")
 ROC_FIGURE = Path("plots/roc.png")
 SCORE_FIGURE = Path("plots/scores.png")

@@ -1,8 +1,8 @@
 """The report with the commit and the date of its audit: `PYTHONPATH=src python -m mia.publish [REVISION]`.
 
 The report of the workspace names neither, so that the same audit gives the same page to the byte. A commit that holds
-the audit's `dvc.lock` has both, so that the same revision gives the same published page too. Reads reports/audit.html of
-a commit or experiment out of DVC's cache or remote, writes reports/audit-COMMIT.html.
+the audit's `dvc.lock` has both, so that the same revision gives the same published page too. Reads reports/audit.html
+of a commit or experiment out of DVC's cache or remote, writes reports/audit-COMMIT.html.
 """
 
 from __future__ import annotations
@@ -33,7 +33,9 @@ def published(page: str, commit: str, date: str) -> str:
 
 def publish(revision: str) -> Path:
     """Write the page of a revision. Raises InputError where there is no such revision, or no page of it to be had."""
-    commit, _, date = git("show", "--no-patch", "--format=%H %cI", f"{revision}^{{commit}}", of=revision).partition(" ")
+    commit, _, date = git(
+        "show", "--no-patch", "--format=%H %cI", "--end-of-options", f"{revision}^{{commit}}", of=revision
+    ).partition(" ")
     try:
         page = dvc.api.read(str(paths.AUDIT_PAGE), rev=commit, encoding="utf-8")
     except (DvcException, OSError) as error:

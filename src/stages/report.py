@@ -110,6 +110,7 @@ def save_figures(it: audit.Found, chosen: str) -> None:
     measured = {one["attack"]: one for one in it.attacks}
     sizes = {"n_member": it.found["n_member"], "n_nonmember": it.found["n_nonmember"]}
     fpr = it.found.get("fpr", verdict.ASKED_FPR)
+    figures.save(figures.overview(it.curves, measured, fpr=fpr, **sizes), paths.OVERVIEW_FIGURE)
     figures.save(figures.leak(measured, fpr=fpr), paths.LEAK_FIGURE)
     figures.save(figures.roc(it.curves, measured, fpr=fpr, **sizes), paths.ROC_FIGURE)
     figures.save(figures.scores(it.bins), paths.SCORE_FIGURE)
