@@ -66,12 +66,11 @@ def code_deps(stage: str) -> set[str]:
 
 
 def templates(files: Iterable[Path]) -> set[Path]:
-    """The files of src/mia/templates that files name in quotation marks, and those that these name."""
+    """The other files of src/mia that files name in quotation marks, templates above all, and those that these name."""
     found: set[Path] = set()
     for file in files:
-        for name in re.findall(r"""["']([\w-]+\.(?:html|css|js))["']""", file.read_text()):
-            if (path := SRC / "mia" / "templates" / name).is_file():
-                found.add(path)
+        for name in re.findall(r"""["']([\w-]+\.(?:html|css|js|json))["']""", file.read_text()):
+            found |= {path for path in (SRC / "mia" / "templates" / name, SRC / "mia" / name) if path.is_file()}
     return found | (templates(found - set(files)) if found - set(files) else set())
 
 

@@ -325,6 +325,70 @@ def test_table_is_every_pair_from_one_set_of_replicates() -> None:
     assert list(alone.columns) == list(found.columns)
 
 
+def test_of_one_attack_the_strongest_has_the_intervals_of_its_own() -> None:
+    values, is_member = correlated(300, 250, (0.9,), np.random.default_rng(2))
+    name, found = comparison.strongest_tpr(
+        {"one": values[0]}, is_member, fpr=0.05, replicates=400, rng=np.random.default_rng(4)
+    )
+    drawn = comparison.replicate_tprs(values, is_member, fprs=[0.05], replicates=400, rng=np.random.default_rng(4))
+    low, high = np.quantile(drawn, [0.025, 0.975])
+    fixed = metrics.clopper_pearson(round(found.value * 300), 300)
+    assert (name, found.value) == ("one", roc.tpr_at(roc.curve(values[0], is_member), 0.05))
+    assert (found.low, found.high) == pytest.approx((min(low, fixed[0]), max(high, fixed[1])))
+    name, found = comparison.strongest_auc({"one": values[0]}, is_member)
+    assert (name, found) == ("one", comparison.auc_interval(comparison.placements(values[0], is_member)))
+
+
+def test_the_strongest_attacks_limits_hold_for_all_at_once() -> None:
+    """By hand: as large a central share of each attack's replicates as 95 % need to lie within all of them."""
+    values, is_member = correlated(400, 300, (0.2, 1.0, 0.9), np.random.default_rng(3))
+    options: dict[str, Any] = {"replicates": 500}
+    scores = dict(zip("abc", values, strict=True))
+    name, found = comparison.strongest_tpr(scores, is_member, fpr=0.1, rng=np.random.default_rng(5), **options)
+    tprs = comparison.replicate_tprs(values, is_member, fprs=[0.1], rng=np.random.default_rng(5), **options)[:, 0]
+    depth = [
+        min(min(np.mean(row <= value), np.mean(row >= value)) for row, value in zip(tprs, replicate, strict=True))
+        for replicate in tprs.T
+    ]
+    tail = min(0.025, sorted(depth)[24])
+    assert tail < 0.025
+    truly = [roc.tpr_at(roc.curve(row, is_member), 0.1) for row in values]
+    ends = []
+    for row, value in zip(tprs, truly, strict=True):
+        fixed = metrics.clopper_pearson(round(value * 400), 400, 1 - 2 * tail)
+        ends.append((min(np.quantile(row, tail), fixed[0]), max(np.quantile(row, 1 - tail), fixed[1])))
+    assert (name, found.value) == ("abc"[int(np.argmax(truly))], max(truly))
+    assert (found.low, found.high) == pytest.approx((max(low for low, _ in ends), max(high for _, high in ends)))
+
+
+def test_attacks_that_say_nothing_are_rarely_found_to_recognise_members() -> None:
+    """While the best one's own interval excludes guessing far more often than it may."""
+    rng = np.random.default_rng(0)
+    worlds, own, picked, by_auc = 40, 0, 0, 0
+    is_member = np.arange(800) < 400
+    for _ in range(worlds):
+        scores = {str(at): rng.standard_normal(800) for at in range(16)}
+        options: dict[str, Any] = {"replicates": 800, "rng": np.random.default_rng(1)}
+        name, found = comparison.strongest_tpr(scores, is_member, fpr=0.02, **options)
+        options["rng"] = np.random.default_rng(1)
+        own += metrics.bootstrap(scores[name], is_member, fprs=[0.02], **options)["tpr_at_fpr_0_02"].low > 0.02
+        picked += found.low > 0.02
+        by_auc += comparison.strongest_auc(scores, is_member)[1].low > 0.5
+    assert own > 5
+    assert picked <= 3
+    assert by_auc <= 3
+
+
+def test_a_planted_leak_is_recognised_by_the_strongest() -> None:
+    values, is_member = correlated(400, 300, (0.0, 2.5, 0.1), np.random.default_rng(8))
+    scores = dict(zip("abc", values, strict=True))
+    name, found = comparison.strongest_tpr(scores, is_member, fpr=0.02, replicates=200, rng=np.random.default_rng(0))
+    assert name == "b"
+    assert 0.02 < found.low < found.value < found.high <= 1
+    name, found = comparison.strongest_auc(scores, is_member)
+    assert (name, found.low > 0.9) == ("b", True)
+
+
 TWO: dict[str, Any] = {"is_member": np.array([True, False, True, False])}
 SCORE = np.array([0.1, 0.2, 0.3, 0.4])
 DRAWS: dict[str, Any] = {"fprs": [0.5], "replicates": 40, "rng": np.random.default_rng(0)}

@@ -51,7 +51,9 @@ def curves(count: int) -> pd.DataFrame:
     for attack, (members, others) in scored(count).items():
         thresholds = np.r_[np.inf, np.unique(np.r_[members, others])[::-1]]
         rates = [np.searchsorted(np.sort(-s), -thresholds, side="right") / len(s) for s in (others, members)]
-        parts.append(pd.DataFrame({"attack": attack, "fpr": rates[0], "tpr": rates[1], "threshold": thresholds}))
+        limits = {"tpr_low": np.maximum(rates[1] - 0.05, 0), "tpr_high": np.minimum(rates[1] + 0.05, 1)}
+        columns = {"fpr": rates[0], "tpr": rates[1], "threshold": thresholds, **limits}
+        parts.append(pd.DataFrame({"attack": attack, **columns}))
     return pd.concat(parts, ignore_index=True)
 
 
@@ -171,6 +173,10 @@ def cross(series: int, places: int, **other: Any) -> Figure:
     return figures.grid(cells(series, places, **other), x="epochs", joined=True, fpr=0.01)
 
 
+def overview(count: int) -> Figure:
+    return figures.overview(curves(count), summary(count), fpr=0.01, n_member=N_MEMBER, n_nonmember=N_NONMEMBER)
+
+
 OF_ATTACKS: dict[str, Callable[[int], Figure]] = {
     "leak": lambda count: figures.leak(summary(count), fpr=0.01),
     "roc": roc,
@@ -187,6 +193,20 @@ CASES: dict[str, Callable[[], Figure]] = {
     **{f"leaderboard-{n}": partial(lambda n: figures.leaderboard(board(n), chosen="extra trees"), n) for n in (1, 5)},
     **{f"comparison-{n}": partial(lambda n: figures.comparison(pairs(n)), n) for n in (2, 3, 8)},
     **{f"classes-{n}": partial(lambda n: figures.classes(by_class(n), BY_AUC), n) for n in (1, 10, 40, 41, 100)},
+    **{f"overview-{n}": partial(overview, n) for n in (1, 4, 7, 24)},
+    **{
+        f"roc-panel-{log}-{n}": partial(
+            lambda n, log: figures.roc_panel(curves(n), summary(n), n_nonmember=N_NONMEMBER, log=log), n, log
+        )
+        for n in (1, 24)
+        for log in (False, True)
+    },
+    "score-panel": lambda: figures.score_panel(bins(1)),
+    **{
+        f"learning-panel-{what}-{n}": partial(lambda n, what: figures.learning_panel(history(n), what), n, what)
+        for n in (0, 5, 40)
+        for what in ("accuracy", "loss")
+    },
     "threat-models-3": lambda: figures.threat_models(audits(*THREE), fpr=0.01),
     "threat-models-6": lambda: figures.threat_models(audits(*SIX), fpr=0.01),
     "grid-1-1": lambda: cross(1, 1, attacks=("loss",)),
@@ -243,8 +263,8 @@ def test_every_attack_is_named_once(name: str, size: int) -> None:
     }
 
 
-FOR_BYTES = ["leak-4", "roc-4", "roc-24", "scores-1", "confusion-4", "learning-5", "leaderboard-5", "comparison-24",
-             "classes-100", "threat-models-3", "grid-3-2"]  # fmt: skip
+FOR_BYTES = ["overview-7", "leak-4", "roc-4", "roc-24", "scores-1", "confusion-4", "learning-5", "leaderboard-5",
+             "comparison-24", "classes-100", "threat-models-3", "grid-3-2"]  # fmt: skip
 
 
 @pytest.mark.parametrize("case", FOR_BYTES)

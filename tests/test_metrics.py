@@ -489,6 +489,27 @@ def test_epsilon_threshold_refuses_bad_input() -> None:
         metrics.epsilon_threshold([1.0, math.nan], [True, False])
 
 
+def test_the_band_is_the_interval_of_the_tpr_at_each_point_and_moves_no_other_number() -> None:
+    attack = normal_attack(300, 200, 1.0, np.random.default_rng(5))
+    points = [0, 2, 2, 10, 20, 200]  # of 200 non-members; two at one FPR
+    plain, none = metrics.attack_metrics(*attack, **OPTIONS, rng=np.random.default_rng(0))
+    numbers, band = metrics.attack_metrics(*attack, **OPTIONS, rng=np.random.default_rng(0), band_fps=points)
+    assert numbers == plain
+    assert none.low.size == none.high.size == 0
+    at = metrics.bootstrap(*attack, fprs=[0.01, 0.05, 0.1], replicates=100, rng=np.random.default_rng(0))
+    for places, key in (((1, 2), "tpr_at_fpr_0_01"), ((3,), "tpr_at_fpr_0_05"), ((4,), "tpr_at_fpr_0_1")):
+        for place in places:
+            assert (band.low[place], band.high[place]) == pytest.approx((at[key].low, at[key].high))
+    drawn = roc.curve(*attack)
+    sure = int(drawn.tp[drawn.fp == 0][-1])
+    low, high = metrics.clopper_pearson(sure, 300)
+    assert band.low[0] <= low <= sure / 300 <= high <= band.high[0]
+    assert (band.low[-1] > 0.98, band.high[-1]) == (True, 1.0)
+
+
+OPTIONS: dict[str, Any] = {"threshold": 0.5, "epsilon_threshold": 1.5, "fprs": [0.1], "replicates": 100}
+
+
 # ---- the summaries
 
 

@@ -6,6 +6,7 @@ import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -30,6 +31,9 @@ WHO = {
 }
 RECIPE = {"adam": "Adam", "sgd": "SGD"}
 TICKS = (0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0)
+REDUCING = Path(__file__).with_name(
+    "reducing.json"
+)  # what other trainings of a target gave; `make reducing` measures it
 ORIGINAL = ("accuracy", "precision", "recall", "f1")  # what Shokri et al. and those who follow them report
 
 
@@ -41,7 +45,7 @@ class Found:
     verdict's FPR (NaN where the non-members do not resolve it). refused: metrics/not_applicable.json. data, target,
     shadows, selection: of metrics/. curves, bins, classes, pairs, history, board: of plots/.
     exposure: tables.exposure, a row an audited record. loss: (records,), nats, in its order.
-    reducing: docs/results/reducing, what other trainings of a target gave.
+    reducing: of REDUCING.
     """
 
     found: Numbers

@@ -50,7 +50,6 @@ COMPARISONS = Path("plots/comparisons.csv")
 CLASSES = Path("plots/classes.csv")
 
 AUDIT_PAGE = Path("reports/audit.html")
-REDUCING = Path("docs/results/reducing/reducing.json")  # what other trainings of a target gave, where it was measured
 
 OVERVIEW_FIGURE = Path("plots/overview.png")
 LEAK_FIGURE = Path("plots/leak.png")

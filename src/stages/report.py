@@ -1,7 +1,7 @@
 """Draw what was measured, and write it as a page that people can read.
 
 Reads: metrics/*.json, plots/*.csv; data/exposure.parquet, data/features/target.parquet (for the loss), data/population/
-(for the images shown), docs/results/reducing/reducing.json.
+(for the images shown).
 Writes: plots/*.png, reports/audit.html; says on stdout what was found and where it stands.
 """
 
@@ -100,7 +100,7 @@ def read() -> audit.Found:
         exposure=exposure,
         loss=loss.to_numpy(),
         records=datasets.load(paths.POPULATION),
-        reducing=documents.read_json(paths.REDUCING),
+        reducing=documents.read_json(audit.REDUCING),
         fingerprint=hashlib.sha256(paths.EXPOSURE.read_bytes()).hexdigest(),
     )
 

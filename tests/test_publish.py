@@ -1,0 +1,81 @@
+"""The report with its commit and date: the same page to the byte but for them, for any revision."""
+
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from mia import paths, publish
+from mia.errors import InputError
+
+PAGE = "<html><dd><!-- provenance -->not in this copy<!-- end --></dd></html>\n"
+WHO = ["-c", "user.name=a", "-c", "user.email=a@example.org"]
+
+
+@pytest.fixture
+def repository(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("DVC_NO_ANALYTICS", "1")
+    monkeypatch.setenv("DVC_SITE_CACHE_DIR", str(tmp_path / "site"))
+    for command in (["git", "init", "-q"], ["dvc", "init", "-q"]):
+        subprocess.run(command, check=True)
+    paths.AUDIT_PAGE.parent.mkdir()
+    paths.AUDIT_PAGE.write_text(PAGE)
+    subprocess.run(["dvc", "add", "-q", str(paths.AUDIT_PAGE)], check=True)
+    commit("first")
+    return tmp_path
+
+
+def commit(message: str) -> str:
+    subprocess.run(["git", "add", "-A"], check=True)
+    subprocess.run(["git", *WHO, "commit", "-q", "-m", message], check=True)
+    return subprocess.run(["git", "rev-parse", "HEAD"], check=True, capture_output=True, text=True).stdout.strip()
+
+
+def test_a_revision_gets_its_commit_and_date_and_the_same_bytes_again(repository: Path) -> None:
+    first = commit_of("HEAD")
+    paths.AUDIT_PAGE.unlink()  # out of the cache, whatever the workspace has
+    (repository / "other").write_text("later")
+    commit("second")
+    made = publish.publish("HEAD~1")
+    assert made == Path(f"reports/audit-{first[:7]}.html")
+    text = made.read_text()
+    date = subprocess.run(
+        ["git", "show", "-s", "--format=%cI", first], check=True, capture_output=True, text=True
+    ).stdout.strip()
+    assert text == PAGE.replace("not in this copy", f"<code>{first}</code>, {date}")
+    made.unlink()
+    assert publish.publish(first).read_text() == text
+
+
+def commit_of(revision: str) -> str:
+    return subprocess.run(["git", "rev-parse", revision], check=True, capture_output=True, text=True).stdout.strip()
+
+
+@pytest.mark.usefixtures("repository")
+@pytest.mark.parametrize("revision", ["nowhere", "--output=x", ""])
+def test_an_unknown_revision_is_refused(revision: str) -> None:
+    with pytest.raises(InputError) as error:
+        publish.publish(revision)
+    assert str(error.value) == (
+        f"{revision}: no commit or experiment of this repository; `git log` and `dvc exp list` name them"
+    )
+    assert [path.name for path in Path("reports").glob("*.html")] == ["audit.html"]
+
+
+def test_a_revision_without_a_report_is_refused(repository: Path) -> None:
+    Path(f"{paths.AUDIT_PAGE}.dvc").unlink()
+    commit("none")
+    with pytest.raises(InputError, match=r"^HEAD: no reports/audit.html to be had \(.*\); it comes with a commit"):
+        publish.publish("HEAD")
+
+
+def test_a_page_of_something_else_is_refused() -> None:
+    with pytest.raises(InputError, match="no page that `report` wrote"):
+        publish.published("<html></html>", "abc", "now")
+
+
+def test_what_is_written_in_is_escaped() -> None:
+    assert "<b>" not in publish.published(PAGE, "<b>", "now")

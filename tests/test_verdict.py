@@ -1,0 +1,115 @@
+"""The verdict in words: what it says of each kind of finding, and where its numbers come from."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mia import audit, verdict
+
+FOUND: dict[str, Any] = {
+    "attacks": 24, "n_member": 50_000, "n_nonmember": 10_000, "auc_attack": "stacked", "auc": 0.7875, "auc_low": 0.7785,
+    "auc_high": 0.7962, "fpr": 0.01, "tpr_attack": "quantile", "tpr": 0.13, "tpr_low": 0.11, "tpr_high": 0.15,
+}  # fmt: skip
+CHANCE = {"tpr": 0.013, "tpr_low": 0.008, "tpr_high": 0.021}
+
+
+def test_a_leak_in_one_sentence() -> None:
+    assert verdict.sentence(FOUND) == (
+        "Of the training images, an attacker who may raise one false alarm in a hundred recognises 13 % (11 to 15); "
+        "guessing would give 1 %."
+    )
+    assert verdict.ranking(FOUND) == (
+        "Shown one training image and one other, an attacker says which is which 79 times in 100 (78 to 80); "
+        "guessing: 50."
+    )
+
+
+def test_chance_is_called_chance_and_not_safety() -> None:
+    found = FOUND | CHANCE | {"auc": 0.51, "auc_low": 0.49, "auc_high": 0.53}
+    assert verdict.sentence(found) == (
+        "It is not shown that an attacker who may raise one false alarm in a hundred recognises more of the training "
+        "images than guessing would: 1.3 % (0.8 to 2.1), where guessing gives 1 %."
+    )
+    assert verdict.ranking(found).startswith(
+        "Shown one training image and one other, an attacker does not say which is which any better than guessing"
+    )
+    assert verdict.short(found) == "No leak is shown."
+    assert verdict.short(FOUND | CHANCE).endswith("but not surely at few false alarms.")
+
+
+@pytest.mark.parametrize(("tpr", "many"), [(0.05, "some"), (0.1, "many"), (0.49, "many"), (0.5, "most"), (1.0, "most")])
+def test_how_many_in_a_word(tpr: float, many: str) -> None:
+    assert f"gives away {many} of its" in verdict.short(FOUND | {"tpr": tpr, "tpr_low": 0.04, "tpr_high": 1.0})
+
+
+def test_a_limit_at_guessing_is_no_leak() -> None:
+    assert not verdict.recognises(FOUND | {"tpr_low": 0.01})
+    assert verdict.recognises(FOUND | {"tpr_low": 0.0101})
+    assert not verdict.ranks(FOUND | {"auc_low": 0.5})
+
+
+def test_too_few_non_members_are_said_to_be() -> None:
+    few = {key: FOUND[key] for key in verdict.KEYS} | {"n_nonmember": 7}
+    assert verdict.sentence(few).startswith("7 non-members are too few to say what an attacker recognises")
+    assert not verdict.recognises(few)
+    assert audit.scale(few) is None
+
+
+@pytest.mark.parametrize(
+    ("fprs", "n_nonmember", "fpr"),
+    [
+        ([0.1, 0.01, 0.001], 10_000, 0.01),
+        ([0.1, 0.01, 0.001], 99, 0.1),
+        ([0.1, 0.01], 100, 0.01),
+        ([0.5, 0.002], 10_000, 0.002),
+        ([0.1], 9, None),
+    ],
+)
+def test_the_verdict_stands_at_the_fpr_nearest_to_one_percent_that_can_be_resolved(
+    fprs: list[float], n_nonmember: int, fpr: float | None
+) -> None:
+    assert verdict.headline_fpr(fprs, n_nonmember) == fpr
+
+
+@pytest.mark.parametrize(
+    ("share", "said"),
+    [(0.0, "0"), (0.00002, "0.002"), (0.0044, "0.44"), (0.00996, "1"), (0.01, "1"), (0.0432, "4.3"), (0.0996, "10"),
+     (0.1, "10"), (0.374, "37"), (1.0, "100")],
+)  # fmt: skip
+def test_percent_keeps_two_digits(share: float, said: str) -> None:
+    assert verdict.percent(share) == said
+
+
+@given(st.floats(1e-6, 1))
+def test_percent_is_near(share: float) -> None:
+    assert float(verdict.percent(share)) == pytest.approx(100 * share, rel=0.06)
+
+
+@pytest.mark.parametrize(
+    ("fpr", "said"),
+    [(0.1, "ten"), (0.01, "a hundred"), (1e-4, "ten thousand"), (0.02, "50"), (1 / 3000, "3,000"), (0.3, "3.33")],
+)
+def test_one_false_alarm_in(fpr: float, said: str) -> None:
+    assert verdict.one_in(fpr) == said
+
+
+def test_a_name_is_right_as_often_as_members_are_among_those_named() -> None:
+    assert verdict.right_when_naming(0.04, 0.01) == pytest.approx(0.8)
+    assert verdict.right_when_naming(0.01, 0.01) == 0.5
+
+
+@given(st.floats(0, 1), st.floats(0, 1), st.sampled_from([0.1, 0.01, 0.001]))
+def test_the_scale_keeps_order_and_stays_on_the_page(low: float, high: float, fpr: float) -> None:
+    low, high = sorted((low, high))
+    found = FOUND | {"fpr": fpr, "tpr_low": low, "tpr": (low + high) / 2, "tpr_high": high}
+    made = audit.scale(found)
+    assert made is not None
+    assert 0 <= made["low"] <= made["value"] <= made["high"] <= 100
+    places = [tick["at"] for tick in made["ticks"]]
+    assert places == sorted(places)
+    assert (places[0], places[-1]) == (made["guess"], 100)
+    assert made["ticks"][0]["right"] == "50"
