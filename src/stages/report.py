@@ -43,9 +43,20 @@ WANTED: dict[Path, tuple[str, ...]] = {  # what is taken from each file
 
 def main(params: Params) -> None:
     """Run the stage."""
-    dataset = params.data.dataset
     estimator = params.attacks.learned.estimator
-    active = {
+    it = read()
+    chosen = it.selection["best"] if estimator == "best" else estimator
+    save_figures(it, chosen)
+    page = audit.page(it, active(params), gallery=params.report.gallery, estimator=chosen)
+    with atomic.file(paths.AUDIT_PAGE) as temporary:
+        temporary.write_text(page, encoding="utf-8")
+    print(f"\n{verdict.sentence(it.found)}\nThe report: {paths.AUDIT_PAGE}")
+
+
+def active(params: Params) -> dict[str, Any]:
+    """The parameters of this audit by section, of the data set that is active alone."""
+    dataset = params.data.dataset
+    return {
         "seed": params.seed,
         "data": {"dataset": dataset, **params.data.of(dataset).model_dump()},
         "attacker": params.attacker.model_dump(),
@@ -59,13 +70,6 @@ def main(params: Params) -> None:
         "evaluate": params.evaluate.model_dump(),
         "report": params.report.model_dump(),
     }
-    it = read()
-    chosen = it.selection["best"] if estimator == "best" else estimator
-    save_figures(it, chosen)
-    page = audit.page(it, active, gallery=params.report.gallery, estimator=chosen)
-    with atomic.file(paths.AUDIT_PAGE) as temporary:
-        temporary.write_text(page, encoding="utf-8")
-    print(f"\n{verdict.sentence(it.found)}\nThe report: {paths.AUDIT_PAGE}")
 
 
 def read() -> audit.Found:
