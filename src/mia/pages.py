@@ -58,7 +58,7 @@ def render(template: str, **given: Any) -> str:
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
-    environment.filters |= {"colour": colour, "words": words}
+    environment.filters |= {"colour": colour, "named": named, "words": words}
     script = (TEMPLATES / "sort.js").read_text(encoding="utf-8")
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
     style = (TEMPLATES / "style.css").read_text(encoding="utf-8")
@@ -78,6 +78,11 @@ def words(name: str) -> str:
     return name.replace("_", " ")
 
 
+def named(name: str) -> str:
+    """The name of a class or a file, which somebody chose, as text that is seen."""
+    return name if name.strip() else "(no name)"
+
+
 def figure(drawn: Figure, name: str, description: str) -> Markup:
     """A figure as SVG within the page, in the page's colours; its width at the most that it was laid out for.
 
@@ -89,13 +94,13 @@ def figure(drawn: Figure, name: str, description: str) -> Markup:
     for at, child in reversed(list(enumerate(root))):
         if child.tag == f"{{{_SVG}}}metadata":
             del root[at]
-    named = set()
+    used = set()
     for element in root.iter():
         for value in (element.get(key, "") for key in _NAMING):
             found = re.fullmatch(r"url\(#(.+)\)|#(.+)", value)
-            named |= {found[1] or found[2]} if found else set()
+            used |= {found[1] or found[2]} if found else set()
     for element in root.iter():
-        if (own := element.attrib.pop("id", None)) in named:
+        if (own := element.attrib.pop("id", None)) in used:
             element.set("id", f"{name}-{own}")
         for key, value in element.attrib.items():
             if key in _NAMING:
