@@ -54,6 +54,7 @@ ALWAYS = {"loss": 1, "learned": 2, "stacked": 0}  # attack -> its place in COLOU
 FEW = 12
 INK, MUTED, GRID, PALE = "#222222", "#5F6368", "#E4E6E8", "#F4F5F6"
 NOT_APART = 0.05  # from this adjusted p-value on, two attacks are not to be told apart
+SHADES = 16  # of a scale of colours
 LONGEST = 30  # letters of a class's name
 FEW_CLASSES = 20  # of more than twice as many, so many of the most and of the least exposed
 GREY = "#B4B8BC"  # of curves that are there for comparison only
@@ -555,13 +556,12 @@ def comparison(frame: pd.DataFrame) -> Figure:
         axes.grid(False)
         for spine in axes.spines.values():
             spine.set_visible(False)
-        shades = matplotlib.colors.LinearSegmentedColormap.from_list("differences", ["#F2F7FB", "#5AA2CF"])
         most = max(float(frame["auc_difference"].max()), 1e-4)
         places = {name: at for at, name in enumerate(names)}
         for pair in frame[["attack_a", "attack_b", "auc_difference", "auc_p_holm"]].itertuples(index=False):
             row, column = places[str(pair.attack_a)], places[str(pair.attack_b)]
             difference, p = float(pair.auc_difference), float(pair.auc_p_holm)  # type: ignore[arg-type]
-            face = shades(difference / most)
+            face = _shade(difference / most)
             axes.add_patch(Rectangle((column, row), 1, 1, facecolor=face, edgecolor="white", linewidth=1))
             if p < NOT_APART:
                 said = f"{difference:.2f}".lstrip("0") if difference >= 0.005 else "<.01"
@@ -574,8 +574,10 @@ def comparison(frame: pd.DataFrame) -> Figure:
         _put(figure, 0.1, _height(figure) - 0.2, said, weight="bold", fontsize=9)
         bar = _axes(figure, 0.3, 0.5, 2.0, 0.12)
         bar.grid(False)
-        bar.imshow(np.linspace(0, 1, 128)[None], aspect="auto", cmap=shades, extent=(0, most, 0, 1))
-        bar.set(yticks=[], xlim=(0, most))
+        for at in range(SHADES):  # no image: the page that holds this figure has a dark side too
+            ends = most * at / SHADES, most / SHADES
+            bar.add_patch(Rectangle((ends[0], 0), ends[1], 1, facecolor=_shade(at / (SHADES - 1)), linewidth=0))
+        bar.set(yticks=[], xlim=(0, most), ylim=(0, 1))
         bar.xaxis.set_major_locator(_ticks(4))
         bar.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:.3g}"))
         bar.set_xlabel("difference of AUC", fontsize=8)
@@ -1070,6 +1072,11 @@ def _axes(figure: Figure, left: float, bottom: float, width: float, height: floa
 def _put(figure: Figure, x: float, y: float, text: str, **style: Any) -> None:
     """Text at a place given in inches, centred on its height."""
     figure.text(x / figure.get_figwidth(), y / figure.get_figheight(), text, **{"va": "center", **style})
+
+
+def _shade(share: float) -> tuple[float, float, float, float]:
+    """Blue that lets what lies under it through, so that it is pale on white and dim on black; share: 0 to 1."""
+    return matplotlib.colors.to_rgba(BLUE, 0.06 + 0.42 * share)
 
 
 def _ring(axes: Axes, x: float, y: float) -> None:
