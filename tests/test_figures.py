@@ -449,8 +449,8 @@ def test_comparison_has_a_cell_a_pair_and_a_ring_where_it_is_not_sure() -> None:
     figure = figures.comparison(pairs(4))
     cells: dict[tuple[float, float], Any] = {patch.get_xy(): patch for patch in figure.axes[0].patches}  # type: ignore[attr-defined]
     assert set(cells) == {(column, row) for row, column in combinations(range(4), 2)}
-    shade = {place: cell.get_facecolor()[0] for place, cell in cells.items()}  # the less red, the bluer
-    assert shade[3, 0] < shade[2, 0] < shade[1, 0]
+    shade = {place: cell.get_facecolor()[3] for place, cell in cells.items()}  # the more opaque, the bluer
+    assert shade[3, 0] > shade[2, 0] > shade[1, 0]
     assert shade[1, 0] == shade[2, 1] == shade[3, 2]
     rings = {points(line)[0] for line in figure.axes[0].lines}
     assert rings == {(1.5, 0.5), (2.5, 1.5), (3.5, 2.5)}
