@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import importlib
 import os
-import shutil
 from pathlib import Path
 from typing import Any
 
@@ -56,9 +55,6 @@ def write_params(path: Path, changes: dict[str, Any] | None = None) -> params.Pa
 def run(*stages: str, changes: dict[str, Any] | None = None) -> None:
     """Run stages in this process and folder, every block of those that have blocks."""
     given = write_params(paths.PARAMS, changes)
-    if not paths.REDUCING.exists():  # of the repository, which this folder is none of
-        paths.REDUCING.parent.mkdir(parents=True)
-        shutil.copyfile(pipeline.ROOT / paths.REDUCING, paths.REDUCING)
     for stage in stages or pipeline.stages():
         main = importlib.import_module(f"stages.{stage}").main
         for arguments in [(given, block) for block in given.shadow.blocks] if stage in BLOCKS else [(given,)]:
