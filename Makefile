@@ -10,7 +10,7 @@ export PYTHONDONTWRITEBYTECODE :=
 
 .DEFAULT_GOAL := help
 .PHONY: help audit test faults fault-results grid experiments cluster share servers share-check share-results check \
-  format verify bench speed results readme requirements clean publish
+  format verify bench speed results readme requirements clean publish reducing
 
 help: ## list these commands
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "make %-13s %s\n", $$1, $$2}'
@@ -89,6 +89,10 @@ speed: $(READY) ## measure what docs/SCALE.md shows, on an idle machine, in abou
 	mkdir -p $(SPEED)
 	for name in training peers scale memory blocks gpu; do $(RUN) PYTHONPATH=src python benchmarks/$$name.py \
 	  --out $(SPEED)/$$name.json > $(SPEED)/$$name.md || exit 1; done
+	$(RUN) PYTHONPATH=src python docs/readme.py
+
+reducing: $(READY) ## train a target in several ways and measure leakage against accuracy, for the report (ARGS="-- -S ...")
+	$(RUN) PYTHONPATH=src python benchmarks/reducing.py $(ARGS)
 	$(RUN) PYTHONPATH=src python docs/readme.py
 
 NAME ?= digits
