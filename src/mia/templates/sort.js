@@ -5,12 +5,13 @@ for (const table of document.querySelectorAll("table.sortable")) {
     const button = head.querySelector("button");
     if (!button) return;
     button.addEventListener("click", () => {
-      const rising = head.getAttribute("aria-sort") === "descending";
+      const was = head.getAttribute("aria-sort"); // at first the largest number, or A, comes first
+      const rising = was === "none" ? !head.classList.contains("number") : was === "descending";
       const value = (row) => row.cells[column].dataset.value ?? row.cells[column].textContent;
       const order = (a, b) => {
         const [x, y] = [value(a), value(b)];
         if ((x === "") !== (y === "")) return x === "" ? 1 : -1; // what was not measured stays below
-        const apart = x !== "" && !isNaN(x) && !isNaN(y) ? x - y : x.localeCompare(y);
+        const apart = x !== "" && !isNaN(x) && !isNaN(y) ? x - y : x.localeCompare(y, "en", { numeric: true });
         return rising ? apart : -apart;
       };
       const body = table.tBodies[0];
