@@ -10,7 +10,7 @@ export PYTHONDONTWRITEBYTECODE :=
 
 .DEFAULT_GOAL := help
 .PHONY: help audit test faults fault-results grid experiments cluster share servers share-check share-results check \
-  format verify bench speed results readme requirements clean publish reducing
+  format verify bench speed results readme requirements clean publish reducing browser pages screenshots
 
 help: ## list these commands
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "make %-13s %s\n", $$1, $$2}'
@@ -29,11 +29,15 @@ publish: $(READY) ## the report with the commit and date of its audit, reports/a
 	$(RUN) PYTHONPATH=src python -m mia.publish $(REV)
 
 FAULTS := tests/test_faults.py tests/test_share.py tests/test_cluster.py
+PAGES := tests/test_pages.py
 test: $(READY) ## set up, pass the tests
-	$(RUN) pytest -n $(JOBS) --dist loadfile $(addprefix --ignore=,$(FAULTS))
+	$(RUN) pytest -n $(JOBS) --dist loadfile $(addprefix --ignore=,$(FAULTS) $(PAGES))
 
 faults: $(READY) ## kill, fill, flip and disconnect the real thing; with `make cluster servers` all of it
 	$(RUN) pytest -n $(JOBS) --dist loadfile $(FAULTS)
+
+pages: $(READY) ## look at the report in a real browser; needs `make browser`
+	$(RUN) pytest -n $(JOBS) --dist load $(PAGES)
 
 fault-results: $(READY) ## try every fault and count, for docs/RELIABILITY.md
 	mkdir -p docs/results/faults
@@ -58,6 +62,9 @@ experiments: $(READY) ## the table of experiments, by two numbers of ATTACK (mak
 
 cluster: $(READY) ## install Ray too, to train shadows on a cluster
 	$(VENV)/bin/uv pip install --quiet --python $(VENV)/bin/python --requirement requirements-cluster.txt
+
+browser: $(READY) ## install what drives Chromium, which must be installed: for `make pages screenshots`
+	$(VENV)/bin/uv pip install --quiet --python $(VENV)/bin/python --requirement requirements-browser.txt
 
 share: $(READY) ## install what DVC needs for remotes over SSH and S3
 	$(VENV)/bin/uv pip install --quiet --python $(VENV)/bin/python --requirement requirements-share.txt
@@ -101,6 +108,9 @@ results: $(READY) ## copy metrics and figures of the workspace to docs/results/N
 	cp metrics/*.json plots/*.png plots/comparisons.csv plots/classes.csv plots/roc.csv docs/results/$(NAME)/
 	$(RUN) PYTHONPATH=src python docs/readme.py
 
+screenshots: $(READY) ## pictures of REPORT (reports/audit.html) into docs/results/NAME; BLUR=1 blurs its images
+	$(RUN) PYTHONPATH=src:tests python docs/screenshots.py $(or $(REPORT),reports/audit.html) docs/results/$(NAME) $(if $(BLUR),--blur)
+
 readme: $(READY) ## write the tables and the threat models' figure from the metrics files they name
 	$(RUN) PYTHONPATH=src python docs/readme.py && PYTHONPATH=src python docs/threat_models.py
 
@@ -110,6 +120,8 @@ requirements: $(READY) ## compile requirements*.txt from the ranges in pyproject
 	$(COMPILE) --extra dev --upgrade --output-file requirements.txt pyproject.toml
 	$(COMPILE) --extra dev --extra cluster --upgrade --constraint requirements.txt \
 	  --output-file requirements-cluster.txt pyproject.toml
+	$(COMPILE) --extra dev --extra browser --upgrade --constraint requirements.txt \
+	  --output-file requirements-browser.txt pyproject.toml
 	$(COMPILE) --extra dev --extra ssh --extra s3 --upgrade --constraint requirements.txt \
 	  --output-file requirements-share.txt pyproject.toml
 	$(COMPILE) --extra dev --extra ssh --extra s3 --extra servers --upgrade --constraint requirements-share.txt \
