@@ -5,18 +5,22 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import os
 import re
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import filelock
+import numpy as np
 import pytest
 
 import browsers
+import pipeline
 import reports
 import servers
 import tiny
@@ -394,6 +398,39 @@ def test_the_numbers_of_the_verdict_are_those_of_its_file(browser: Any, real: Pa
     assert [float(number) for number in re.findall(r"\d+(?:\.\d+)?", label)][-3:] == said[:3]
     if found["tpr_low"] > found["fpr"]:
         assert named == [(str(round(found["tpr"] * found["n_member"])), str(found["n_member"]))]
+
+
+@pytest.fixture(scope="module")
+def screenshots() -> ModuleType:
+    spec = importlib.util.spec_from_file_location("screenshots", pipeline.ROOT / "docs" / "screenshots.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_screenshots_are_small_and_blurred_where_asked(
+    browser: Any, written: Callable[[str], Path], screenshots: ModuleType
+) -> None:
+    path = written("a class of one kind")  # its images are noise
+    with browsers.Look(browser, path) as look:
+        image = look.page.locator(".gallery img").first.bounding_box()
+    box = [round(image[key]) for key in ("x", "y", "width", "height")]
+    left, top, wide, high = box[0] + 20, box[1] + 20, box[2] - 40, box[3] - 40  # the edge fades
+    spread = {}
+    for blur in (False, True):
+        pictures = dict(screenshots.taken(browser, path, blur=blur))
+        sizes = {name: picture.size for name, picture in pictures.items()}
+        assert sizes == {
+            "report-wide.png": (1280, 1600),
+            "report-dark.png": (820, 1500),
+            "report-phone.png": (1218, 844),
+        }
+        assert all(1000 < len(screenshots.small(picture)) < screenshots.LARGEST for picture in pictures.values())
+        seen = pictures["report-wide.png"].crop((left, top, left + wide, top + high))
+        spread[blur] = np.asarray(seen, np.float64).std()
+    assert spread[True] < 0.2 * spread[False]
 
 
 # -- the checks see what they are for ---------------------------------------------------------------------------------
