@@ -23,6 +23,7 @@ ROOT = Path(__file__).parent.parent
 PAGES = (
     "README.md",
     "docs/RELIABILITY.md",
+    "docs/REPORT.md",
     "docs/SCALE.md",
     "docs/results/cifake-half/README.md",
     "docs/results/grid/README.md",
