@@ -24,9 +24,9 @@ HOLDS = {  # what the attacker trains its shadows on, by attacker.knowledge
 }
 WHO = {
     "generated": "an attacker without any real image, a lower bound: one with other real images of the kind recognises "
-    "more (attacker.knowledge=disjoint), an auditor most (population)",
+    "more, an auditor most",
     "disjoint": "an attacker with other real images; an auditor, who trains shadows on the audited images, would "
-    "recognise more (attacker.knowledge=population)",
+    "recognise more",
     "population": "an auditor, who holds all images under audit, the worst case; whoever holds less recognises less",
 }
 RECIPE = {"adam": "Adam", "sgd": "SGD"}
@@ -80,12 +80,15 @@ def page(it: Found, active: Numbers, *, gallery: int, estimator: str) -> str:
     return pages.render(
         "audit.html",
         found=it.found,
-        fpr=verdict.percent(it.found["fpr"]) if "fpr" in it.found else None,
+        fpr=verdict.rate(it.found["fpr"]) if "fpr" in it.found else None,
         sentence=verdict.sentence(it.found),
         ranking=verdict.ranking(it.found),
         recognises=verdict.recognises(it.found),
         scale=scale(it.found),
         short=verdict.short(it.found),
+        interval=" to ".join(
+            f"{verdict.percent(it.found[key])} %" for key in ("tpr_low", "tpr_high") if key in it.found
+        ),
         meaning=meaning(it, knowledge),
         facts=facts(it, active),
         knowledge=knowledge,
@@ -165,7 +168,7 @@ def scale(found: Numbers) -> dict[str, Any] | None:
     ticks = [
         {
             "at": place(share),
-            "label": f"{verdict.percent(share)} %",
+            "label": f"{verdict.rate(share)} %",
             "right": f"{100 * verdict.right_when_naming(share, guess):.0f}",
             "anchor": "end" if share == 1 else "middle",
             "minor": share == 0.5,  # no room for it on a phone
@@ -184,7 +187,7 @@ def scale(found: Numbers) -> dict[str, Any] | None:
         if place(found["tpr"]) < place(guess) + 12
         else "middle",
         "sure": verdict.recognises(found),
-        "said": f"A scale from guessing, {verdict.percent(guess)} % of the members recognised, to all. Here: "
+        "said": f"A scale from guessing, {verdict.rate(guess)} % of the members recognised, to all. Here: "
         f"{text} ({verdict.percent(found['tpr_low'])} to {verdict.percent(found['tpr_high'])}).",
     }
 
@@ -198,8 +201,8 @@ def meaning(it: Found, knowledge: str) -> list[str]:
             f"{100 * verdict.right_when_naming(found[name], fpr):.0f}" for name in ("tpr", "tpr_low", "tpr_high")
         )
         said.append(
-            f"It names {round(tpr * found['n_member']):,} of the {found['n_member']:,} members. A name it gives is "
-            f"right {right} times in 100 ({low} to {high}), were members and non-members as many; guessing: 50."
+            f"The attacker names {round(tpr * found['n_member']):,} of the {found['n_member']:,} members. If half of "
+            f"all records were members, {right} of 100 names would be right ({low} to {high}); of guesses, 50."
         )
         said.append(
             f"The other {100 - 100 * tpr:.0f} % are not safe for that: a laxer attacker names more of them, at the "
@@ -234,7 +237,6 @@ def facts(it: Found, active: Numbers) -> list[tuple[str, str]]:
         f"({100 * unseen:.1f} % right on unseen ones)",
         "Attacks": f"{found['attacks']} measured"
         + (f"; {len(it.refused)} cannot be run by this attacker" if it.refused else ""),
-        "Intervals": "95 %; the verdict's allow for the strongest attack's being picked",
     }
     return list(said.items())
 
@@ -348,7 +350,7 @@ def attack_rows(it: Found) -> list[dict[str, Any]]:
                 "tpr_text": documented(one, "tpr", None) if known else "too few non-members",
                 "tpr_bar": bar(one, "tpr", fpr, low=fpr / 10, high=largest, log=True) if known else None,
                 "tpr_sure": known and one["tpr_low"] > fpr,
-                "tpr_axis": f"{verdict.percent(fpr / 10)} to {verdict.percent(largest)} %, log" if known else "",
+                "tpr_axis": f"{verdict.rate(fpr / 10)} to {verdict.percent(largest)} %, log" if known else "",
                 "auc_axis": f"{lowest:.2f} to {highest:.2f}",
                 "auc": one["auc"],
                 "auc_text": documented(one, "auc", 3),
@@ -439,7 +441,7 @@ def better(one: Numbers, name: str, guess: Numbers) -> str:
         if one[f"{name}_low"] > guess[name]
         else "worse"
         if one[f"{name}_high"] < guess[name]
-        else "not to be told"
+        else "no difference shown"
     )
 
 

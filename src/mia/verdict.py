@@ -49,7 +49,8 @@ def sentence(found: Mapping[str, Any]) -> str:
             "as matter."
         )
     who = f"an attacker who may raise one false alarm in {one_in(found['fpr'])}"
-    value, low, high, guess = (percent(found[name]) for name in ("tpr", "tpr_low", "tpr_high", "fpr"))
+    value, low, high = (percent(found[name]) for name in ("tpr", "tpr_low", "tpr_high"))
+    guess = rate(found["fpr"])
     if recognises(found):
         return f"Of the training images, {who} recognises {value} % ({low} to {high}); guessing would give {guess} %."
     return (
@@ -63,9 +64,11 @@ def short(found: Mapping[str, Any]) -> str:
     if recognises(found):
         many = "some" if found["tpr"] < 0.1 else "many" if found["tpr"] < 0.5 else "most"
         return f"The model gives away {many} of its training images to an attacker who makes few mistakes."
-    if ranks(found):
-        return "The model's answers tell training images from others, but not surely at few false alarms."
-    return "No leak is shown."
+    if not ranks(found):
+        return "No leak is shown."
+    if "tpr" not in found:
+        return "The model's answers tell training images from others; at few false alarms, nobody can say on so few."
+    return "The model's answers tell training images from others, but not surely at few false alarms."
 
 
 def ranking(found: Mapping[str, Any]) -> str:
@@ -96,10 +99,15 @@ def one_in(fpr: float) -> str:
 
 
 def percent(share: float) -> str:
-    """A share as percent without the sign, to two digits, or to the whole where those are more: 4.4, 0.12, 37, 100."""
+    """A measured share as percent without the sign, to two digits, or to the whole where that is more: 4.0, 0.12, 37."""
     value = 100 * share
     if value >= 9.95:
         return f"{value:.0f}"
-    if value >= 0.995 or value == 0:
-        return f"{value:.1f}".removesuffix(".0")
+    if value >= 0.995:
+        return f"{value:.1f}"
     return f"{value:.2g}"
+
+
+def rate(fpr: float) -> str:
+    """An FPR, which was chosen and not measured, as percent without the sign: 1, 0.1."""
+    return f"{100 * fpr:g}"

@@ -1,4 +1,5 @@
 // Tables with a button in a column's head sort by that column; numbers stand in data-value.
+document.documentElement.classList.add("script");
 for (const table of document.querySelectorAll("table.sortable")) {
   const heads = [...table.tHead.rows[0].cells];
   heads.forEach((head, column) => {
