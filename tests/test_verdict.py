@@ -77,8 +77,8 @@ def test_the_verdict_stands_at_the_fpr_nearest_to_one_percent_that_can_be_resolv
 
 @pytest.mark.parametrize(
     ("share", "said"),
-    [(0.0, "0"), (0.00002, "0.002"), (0.0044, "0.44"), (0.00996, "1.0"), (0.01, "1.0"), (0.04, "4.0"), (0.0432, "4.3"), (0.0996, "10"),
-     (0.1, "10"), (0.374, "37"), (1.0, "100")],
+    [(0.0, "0"), (0.00002, "0.002"), (0.0044, "0.44"), (0.00996, "1.0"), (0.01, "1.0"), (0.04, "4.0"), (0.0432, "4.3"),
+     (0.0996, "10"), (0.1, "10"), (0.374, "37"), (1.0, "100")],
 )  # fmt: skip
 def test_percent_keeps_two_digits(share: float, said: str) -> None:
     assert verdict.percent(share) == said

@@ -99,7 +99,7 @@ def one_in(fpr: float) -> str:
 
 
 def percent(share: float) -> str:
-    """A measured share as percent without the sign, to two digits, or to the whole where that is more: 4.0, 0.12, 37."""
+    """A measured share as percent without the sign, to two digits, or to the whole: 4.0, 0.12, 37."""
     value = 100 * share
     if value >= 9.95:
         return f"{value:.0f}"
