@@ -177,6 +177,26 @@ def overview(count: int) -> Figure:
     return figures.overview(curves(count), summary(count), fpr=0.01, n_member=N_MEMBER, n_nonmember=N_NONMEMBER)
 
 
+def traded(count: int, at: str = "apart", name: str = "exp") -> pd.DataFrame:
+    """Audits by accuracy and TPR: apart, all at one place, or close together; the last of several has no TPR."""
+    step, rise = {"apart": (0.03, 0.1), "one place": (0.0, 0.0), "close": (0.002, 0.002)}[at]
+    rows = []
+    for one in range(count):
+        accuracy, tpr = 0.6 + step * one, 0.04 + rise * one
+        tprs = (tpr, tpr / 2, min(2 * tpr, 1)) if at != "apart" or one < count - 1 or count == 1 else (np.nan,) * 3
+        rows.append((f"{name}-{one}", accuracy, accuracy - 0.02, accuracy + 0.02, *tprs, 0.01))
+    columns = ["label", "accuracy", "accuracy_low", "accuracy_high", "tpr", "tpr_low", "tpr_high", "fpr"]
+    return pd.DataFrame(rows, columns=columns)
+
+
+def of_revisions(count: int, log: bool = True) -> Figure:
+    parts = []
+    for at, (_, part) in enumerate(curves(count + 1).groupby("attack", sort=False)):
+        for role in ("strongest", "loss"):
+            parts.append(part.assign(revision=f"rev {at}", role=role) if at else part.iloc[:0])
+    return figures.roc_of_revisions(pd.concat(parts, ignore_index=True), n_nonmember=N_NONMEMBER, log=log)
+
+
 OF_ATTACKS: dict[str, Callable[[int], Figure]] = {
     "leak": lambda count: figures.leak(summary(count), fpr=0.01),
     "roc": roc,
@@ -213,6 +233,13 @@ CASES: dict[str, Callable[[], Figure]] = {
     "grid-3-2": lambda: cross(3, 2),
     "grid-1-8": lambda: cross(1, 8, attacks=("loss",)),
     "grid-9-10": lambda: cross(9, 10, name="sorted_posteriors, "),
+    **{
+        f"tradeoff-{at}-{n}": partial(lambda n, at: figures.tradeoff(traded(n, at)), n, at)
+        for n in (1, 2, 7)
+        for at in ("apart", "one place", "close")
+    },
+    "tradeoff-long": lambda: figures.tradeoff(traded(7, "one place", "a-name-of-an-experiment-that-is-as-long")),
+    **{f"revisions-{n}-{log}": partial(of_revisions, n, log) for n in (1, 7) for log in (False, True)},
     "threat-models-1": lambda: figures.threat_models(audits("population", count=1), fpr=0.01),
 }
 
@@ -264,7 +291,8 @@ def test_every_attack_is_named_once(name: str, size: int) -> None:
 
 
 FOR_BYTES = ["overview-7", "leak-4", "roc-4", "roc-24", "scores-1", "confusion-4", "learning-5", "leaderboard-5",
-             "comparison-24", "classes-100", "threat-models-3", "grid-3-2"]  # fmt: skip
+             "comparison-24", "classes-100", "threat-models-3", "grid-3-2", "tradeoff-apart-7",
+             "revisions-7-True"]  # fmt: skip
 
 
 @pytest.mark.parametrize("case", FOR_BYTES)
@@ -578,6 +606,71 @@ def test_series_of_a_grid_differ_in_more_than_colour() -> None:
     lines = [line for line in cross(9, 2).axes[0].lines if line.get_marker() != "None"]
     assert len({(line.get_marker(), str(line.get_color())) for line in lines}) == 9
     assert len({line.get_marker() for line in lines[:7]}) == 7
+
+
+def markers(figure: Figure) -> list[Line2D]:
+    return [line for line in figure.axes[0].lines if str(line.get_marker()) != "None"]
+
+
+def test_privacy_and_accuracy_are_drawn_as_measured_with_colour_and_marker_apart() -> None:
+    given = traded(7)
+    figure = figures.tradeoff(given)
+    drawn = markers(figure)
+    known = given.dropna()
+    assert [points(line)[0] for line in drawn] == [
+        pytest.approx(p) for p in zip(known["accuracy"], known["tpr"], strict=True)
+    ]
+    assert len({str(line.get_color()) for line in drawn}) == len({str(line.get_marker()) for line in drawn}) == 6
+    bars = [points(line) for line in figure.axes[0].lines if len(points(line)) == 2 and line not in drawn]
+    for row in known.to_dict("records"):
+        x, y = row["accuracy"], row["tpr"]
+        assert [(x, row["tpr_low"]), (x, row["tpr_high"])] in [[pytest.approx(p) for p in bar] for bar in bars]
+        assert [(row["accuracy_low"], y), (row["accuracy_high"], y)] in [
+            [pytest.approx(p) for p in bar] for bar in bars
+        ]
+    assert [(0, 0.01), (1, 0.01)] in bars  # guessing
+    assert figure.axes[0].get_yscale() == "log"
+    said = [text.get_text() for text in texts(figure)]
+    assert [said.count(f"exp-{at}") for at in range(7)] == [1] * 6 + [0]
+    assert "exp-6: not drawn, too few non-members" in said
+
+
+@pytest.mark.parametrize("at", ["one place", "close"])
+def test_markers_of_audits_as_accurate_stand_side_by_side(at: str) -> None:
+    figure = figures.tradeoff(traded(7, at))
+    figure.draw_without_rendering()
+    places = sorted(float(line.get_transform().transform(points(line))[0][0]) for line in markers(figure))
+    assert min(np.diff(places)) > 0.07 * figures.DPI
+    assert [points(line)[0][0] for line in markers(figure)] == list(traded(7, at)["accuracy"])  # the number stays
+
+
+def test_a_tpr_below_the_axis_is_at_its_edge_and_written_out() -> None:
+    given = traded(2, "close").assign(tpr=[0.0, 0.04], tpr_low=[0.0, 0.02])
+    figure = figures.tradeoff(given)
+    low, high = figure.axes[0].get_ylim()
+    assert points(markers(figure)[0])[0][1] == pytest.approx(low)
+    assert low > 0
+    assert high < 1
+    assert {"exp-0: 0 %", "exp-1"} <= {text.get_text() for text in texts(figure)}
+
+
+def test_curves_of_revisions_have_a_colour_and_dashes_each_and_loss_is_thin() -> None:
+    figure = of_revisions(7)
+    lines = steps(figure)
+    looks = {(str(line.get_color()), str(line._dash_pattern[1] and len(line._dash_pattern[1]))) for line in lines}  # type: ignore[attr-defined]
+    assert len({colour for colour, _ in looks}) == len(looks) == 7
+    assert {round(line.get_linewidth(), 1) for line in lines} == {0.8, 1.8}
+    assert len(figure.axes[0].collections) == 7  # a band for the strongest of each, none for loss
+    assert {colour for colour, _ in figures.revision_keys([f"rev {at}" for at in range(1, 8)]).values()} == {
+        colour for colour, _ in looks
+    }
+    for at, attack in enumerate(ATTACKS[1:8]):
+        part = curves(8)[lambda frame, attack=attack: frame["attack"] == attack]
+        drawn = [line for line in lines if str(line.get_color()) == figures.COLOURS[at]]
+        for line in drawn:
+            x, y = np.asarray(line.get_data())
+            assert list(x) == pytest.approx(list(np.maximum(part["fpr"], 1 / N_NONMEMBER)))
+            assert list(y) == pytest.approx(list(np.maximum(part["tpr"], 1 / N_NONMEMBER)))
 
 
 @pytest.mark.parametrize("case", CASES)

@@ -33,6 +33,7 @@ from matplotlib.ticker import (
     NullFormatter,
     NullLocator,
 )
+from matplotlib.transforms import ScaledTranslation
 from numpy.typing import NDArray
 
 from mia import atomic, metrics
@@ -328,12 +329,13 @@ def roc_panel(
 def roc_keys(curves: pd.DataFrame, summary: Mapping[str, Mapping[str, float]]) -> dict[str, tuple[str, str]]:
     """Colour (#RRGGBB) and dashes (as in SVG's stroke-dasharray, or "none") of each attack that `roc` has in colour."""
     looks, _ = _roc_looks(curves, summary)
-    keys = {}
-    for attack, look in looks.items():
-        line = look["linestyle"]
-        dashes = "none" if line == "solid" else " ".join(f"{length * look['linewidth']:.3g}" for length in line[1])
-        keys[attack] = look["color"], dashes
-    return keys
+    return {attack: _key_of(look) for attack, look in looks.items()}
+
+
+def _key_of(look: Mapping[str, Any]) -> tuple[str, str]:
+    line = look["linestyle"]
+    dashes = "none" if line == "solid" else " ".join(f"{length * look['linewidth']:.3g}" for length in line[1])
+    return look["color"], dashes
 
 
 def banded(shown: Sequence[str]) -> list[str]:
@@ -363,6 +365,28 @@ def _roc_panel(
     start: float,
 ) -> None:
     """ROC curves on linear axes (start 0), or on log-log axes from `start`; the best is drawn last, on top."""
+    _roc_frame(axes, n_nonmember=n_nonmember, start=start)
+    for attack in [*others, *reversed(list(looks))]:
+        look = {**looks[attack], "zorder": 2} if attack in looks else {**THIN, "zorder": 1.7}
+        _roc_curve(axes, curves[curves["attack"] == attack], start=start, band=attack in banded(list(looks)), look=look)
+
+
+def _roc_curve(axes: Axes, points: pd.DataFrame, *, start: float, band: bool, look: Mapping[str, Any]) -> None:
+    """One curve as steps, no lower than `start`, with or without its limits. points: fpr, tpr, tpr_low, tpr_high."""
+    x, y, low, high = (points[name].to_numpy(np.float64) for name in ("fpr", "tpr", "tpr_low", "tpr_high"))
+    on_axes = np.flatnonzero((x > 0) & (y > 0)).tolist()  # a dot on the edge would be a lie
+    x = np.maximum(x, start)
+    axes.plot(x, np.maximum(y, start), drawstyle="steps-post", markevery=on_axes, **look)
+    if band:
+        last = np.append(x[1:] > x[:-1], True)  # of the points at one FPR the highest: the limits are of that
+        low, high = np.maximum(low, start), np.maximum(high, start)
+        axes.fill_between(
+            x[last], low[last], high[last], step="post", color=look["color"], alpha=0.18, linewidth=0, zorder=1.6
+        )
+
+
+def _roc_frame(axes: Axes, *, n_nonmember: int, start: float) -> None:
+    """Axes for ROC curves with the line of guessing: linear (start 0), or log-log from `start`."""
     floor, log = 1.0 / n_nonmember, start > 0
     axes.set_title("Log-log axes: few false alarms" if log else "Linear axes")
     axes.set_xlabel("FPR: share of non-members called member")
@@ -378,19 +402,191 @@ def _roc_panel(
         axes.set(xlim=(0, 1), ylim=(0, 1), xticks=np.linspace(0, 1, 6), yticks=np.linspace(0, 1, 6))
         place = 0.82, 0.75
     axes.text(*place, "guessing", color=MUTED, rotation=45, ha="center", va="top", rotation_mode="anchor")
-    for attack in [*others, *reversed(list(looks))]:
-        points = curves[curves["attack"] == attack]
-        x, y, low, high = (points[name].to_numpy(np.float64) for name in ("fpr", "tpr", "tpr_low", "tpr_high"))
-        on_axes = np.flatnonzero((x > 0) & (y > 0)).tolist()  # a dot on the edge would be a lie
-        look = {**looks[attack], "zorder": 2} if attack in looks else {**THIN, "zorder": 1.7}
-        x = np.maximum(x, start)
-        axes.plot(x, np.maximum(y, start), drawstyle="steps-post", markevery=on_axes, **look)
-        if attack in banded(list(looks)):
-            last = np.append(x[1:] > x[:-1], True)  # of the points at one FPR the highest: the limits are of that
-            low, high = np.maximum(low, start), np.maximum(high, start)
-            axes.fill_between(
-                x[last], low[last], high[last], step="post", color=look["color"], alpha=0.18, linewidth=0, zorder=1.6
+
+
+def roc_of_revisions(curves: pd.DataFrame, *, n_nonmember: int, log: bool) -> Figure:
+    """ROC curves of up to seven revisions, one panel: a colour and dashes each, which `revision_keys` describes.
+
+    curves: revision, role ("strongest" or "loss"), fpr, tpr, tpr_low, tpr_high; a row a threshold, from strict to lax.
+    The strongest attack of each is thick, with its limits as a band, one FPR at a time; loss is thin. Drawn as `roc`
+    draws. n_nonmember: the most that a revision has, whose smallest FPR is where log axes begin.
+    """
+    with _style():
+        revisions = list(dict.fromkeys(curves["revision"]))
+        assert 1 <= len(revisions) <= MOST, "one colour a revision"
+        figure = _sheet(4.4, 4.2)
+        axes = _axes(figure, 0.66, 0.52, 3.4, 3.4)
+        start = 1.0 / n_nonmember if log else 0.0
+        _roc_frame(axes, n_nonmember=n_nonmember, start=start)
+        for role in ("loss", "strongest"):
+            for place, revision in reversed(list(enumerate(revisions))):
+                points = curves[(curves["revision"] == revision) & (curves["role"] == role)]
+                if points.empty:
+                    continue
+                thick = role == "strongest"
+                look = {**_look(place, few=False), "linewidth": 1.8 if thick else 0.8, "zorder": 2 + 0.2 * thick}
+                _roc_curve(axes, points, start=start, band=thick, look=look)
+        return figure
+
+
+def revision_keys(revisions: Sequence[str]) -> dict[str, tuple[str, str]]:
+    """Colour (#RRGGBB) and dashes (as in SVG's stroke-dasharray, or "none") of each, as `roc_of_revisions` has them."""
+    return {revision: _key_of(_look(place, few=False)) for place, revision in enumerate(revisions)}
+
+
+def tradeoff(found: pd.DataFrame) -> Figure:
+    """What does privacy cost, and accuracy? A marker an audit: its accuracy on non-members, and what is recognised.
+
+    found: label, accuracy, accuracy_low, accuracy_high (shares of the non-members), tpr, tpr_low, tpr_high, fpr; a row
+    an audit, at most seven, all TPRs at the one FPR `fpr`. The better audit lies further right and further down. A TPR
+    below the axis, 0 above all, is drawn on its edge and written out. NaN: nothing is drawn, and a line says of whom.
+    Markers that would hide each other for being as accurate stand side by side.
+    """
+    assert 1 <= len(found) <= MOST, "one colour an audit"
+    with _style():
+        looks = [(COLOURS[at], MARKERS[at]) for at in range(len(found))]
+        rows = list(zip(found.to_dict("records"), looks, strict=True))
+        known = [(row, look) for row, look in rows if np.isfinite(row["tpr"])]
+        unknown = [_short(str(row["label"])) for row, _ in rows if not np.isfinite(row["tpr"])]
+        fpr, left, bottom, width, height = float(found["fpr"].iloc[0]), 0.74, 0.52, 4.3, 3.5
+        figure = _sheet(5.2, bottom + height + 0.5 + 0.17 * len(unknown))
+        axes = _axes(figure, left, bottom, width, height)
+        ends = _finite([*found["accuracy_low"], *found["accuracy_high"]])
+        margin = 0.06 * (ends.max() - ends.min()) or 0.01
+        axes.set_xlim(
+            max(ends.min() - margin, 0.0), min(ends.max() + margin, 1.0) if ends.max() < 1 else 1 + margin / 2
+        )
+        axes.xaxis.set_major_locator(_ticks(6))
+        axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{100 * value:.4g} %" if value <= 1 else ""))
+        # A low limit far below guessing says no more than one that ends at the edge.
+        lows = [row[key] for row, _ in known for key in ("tpr", "tpr_low") if row[key] > 0]
+        floor = max(min([*lows, fpr]), fpr / 10) / 1.3
+        ceiling = min(1.0, 1.5 * max([2 * fpr, *(row["tpr_high"] for row, _ in known)]))
+        _percent_axis(axes, floor, ceiling)
+        axes.set_xlabel("accuracy on non-members: share classified correctly")
+        axes.set_ylabel(f"members recognised at {_share(fpr)} FPR (TPR)")
+        axes.axhline(fpr, color=INK, linewidth=1.0, dashes=(2, 1.5), zorder=1.5)
+        guess = float(axes.transData.transform((0, fpr))[1]) / DPI
+        wide = _width(figure, "guessing", 8.0)
+        _put(figure, left + width, guess + 0.08, "guessing", color=MUTED, fontsize=8, ha="right")
+        taken: list[Box] = [(left + width - wide, guess + 0.02, left + width, guess + 0.16)]
+        per_inch = width / (axes.get_xlim()[1] - axes.get_xlim()[0])
+        dots = []
+        for (row, look), aside in zip(known, _aside([row["accuracy"] * per_inch for row, _ in known]), strict=True):
+            dot, boxes = _audit(axes, row, look, floor, aside)
+            dots.append(dot)
+            taken += boxes
+        for (row, (colour, _)), dot in zip(known, dots, strict=True):
+            below = f": {100 * row['tpr']:.2g} %" if row["tpr"] < floor else ""
+            within = left + 0.03, bottom + 0.03, left + width + 0.12, bottom + height
+            said = _short(str(row["label"])) + below
+            taken.append(_label(figure, said, dot, taken, within, colour))
+        notes = "bars: 95 % intervals; further right: more accurate; further down: leaks less"
+        _put(figure, 0.1, _height(figure) - 0.16, notes, color=MUTED, fontsize=8)
+        for at, name in enumerate(unknown):
+            said = f"{name}: not drawn, too few non-members"
+            _put(figure, 0.1, _height(figure) - 0.33 - 0.17 * at, said, color=MUTED, fontsize=8)
+        return figure
+
+
+Box = tuple[float, float, float, float]  # inches: x0, y0, x1, y1
+
+
+def _audit(
+    axes: Axes, row: Mapping[Any, Any], look: tuple[str, str], floor: float, aside: float
+) -> tuple[tuple[float, float], list[Box]]:
+    """One marker of `tradeoff` with its bars, moved `aside` inches; where it stands, and what it covers."""
+    (colour, marker), figure = look, axes.figure
+    moved = axes.transData + ScaledTranslation(aside, 0, figure.dpi_scale_trans)
+    x, y = row["accuracy"], max(row["tpr"], floor)
+    bars = (
+        ([x, x], [max(row["tpr_low"], floor), max(row["tpr_high"], floor)]),
+        ([row["accuracy_low"], row["accuracy_high"]], [y, y]),
+    )
+    boxes: list[Box] = []
+    for bar in bars:
+        axes.plot(*bar, color=colour, linewidth=1.3, alpha=0.75, zorder=2, transform=moved)
+        (x0, y0), (x1, y1) = moved.transform(np.transpose(bar)) / DPI
+        boxes.append((x0 - 0.02, y0 - 0.02, x1 + 0.02, y1 + 0.02))
+    white: dict[str, Any] = {"markeredgecolor": "white", "markeredgewidth": 0.4}
+    axes.plot([x], [y], marker, color=colour, markersize=8, **white, clip_on=False, zorder=3, transform=moved)
+    across, up = (float(place) / DPI for place in moved.transform((x, y)))
+    return (across, up), [*boxes, (across - 0.08, up - 0.08, across + 0.08, up + 0.08)]
+
+
+def _label(figure: Figure, said: str, dot: tuple[float, float], taken: Sequence[Box], within: Box, colour: str) -> Box:
+    """Write what a marker is called beside it, or where there is room, with a line to it; what the label covers."""
+    wide, high = _width(figure, said, 8.5) + 0.02, 0.15
+    x, y = _free(dot, (wide, high), taken, within)
+    near = float(np.clip(dot[0], x, x + wide)), float(np.clip(dot[1], y, y + high))
+    if np.hypot(near[0] - dot[0], near[1] - dot[1]) > 0.2:
+        ends = np.array([dot, near]) / (figure.get_figwidth(), _height(figure))
+        figure.add_artist(Line2D(*ends.T, color=colour, linewidth=0.8, zorder=1.8))
+    _put(figure, x + 0.01, y + high / 2, said)
+    return x, y, x + wide, y + high
+
+
+def _aside(places: Sequence[float]) -> list[float]:
+    """How far, in inches, markers at these places (inches) are moved so that none stands in another's column."""
+    apart = 0.16
+    order = sorted(range(len(places)), key=lambda at: places[at])
+    groups: list[list[int]] = []
+    for at in order:
+        if groups and places[at] - places[groups[-1][-1]] < apart / 2:
+            groups[-1].append(at)
+        else:
+            groups.append([at])
+    moved = [0.0] * len(places)
+    for group in groups:
+        middle = sum(places[at] for at in group) / len(group)
+        for rank, at in enumerate(sorted(group)):  # in the order given
+            if len(group) > 1:
+                moved[at] = middle + apart * (rank - (len(group) - 1) / 2) - places[at]
+    return moved
+
+
+def _free(
+    dot: tuple[float, float],
+    size: tuple[float, float],
+    taken: Sequence[Box],
+    within: Box,
+) -> tuple[float, float]:
+    """The lower left corner of a label's box near a marker, where nothing is yet; inches.
+
+    Beside the marker first, then on ever wider rings around it; where there is no room at all, the place that covers
+    least.
+    """
+    wide, high = size
+    best: tuple[float, tuple[float, float]] | None = None
+    for away in np.arange(0.12, 5.0, 0.06):
+        for turn in np.linspace(0, 2 * np.pi, 24, endpoint=False):
+            # The point of the box that is nearest to the marker lies on the ring.
+            x = dot[0] + away * float(np.cos(turn)) - wide * (1 - float(np.sign(np.round(np.cos(turn), 6)))) / 2
+            y = dot[1] + away * float(np.sin(turn)) - high * (1 - float(np.sin(turn))) / 2
+            if x < within[0] or y < within[1] or x + wide > within[2] or y + high > within[3]:
+                continue
+            covered = sum(
+                max(0.0, min(x + wide, x1) - max(x, x0)) * max(0.0, min(y + high, y1) - max(y, y0))
+                for x0, y0, x1, y1 in taken
             )
+            if covered == 0:
+                return x, y
+            if best is None or covered < best[0]:
+                best = covered, (x, y)
+    assert best is not None, "a label is no wider than the panel"
+    return best[1]
+
+
+def _percent_axis(axes: Axes, low: float, high: float) -> None:
+    """A logarithmic y axis of shares, ticks at 1, 2 and 5 of each decade, as percent."""
+    axes.set_yscale("log")
+    axes.set_ylim(low, high)
+    ticks = [float(f"{digit}e{power}") for power in range(-9, 1) for digit in (1, 2, 5)]
+    shown = [tick for tick in ticks if low <= tick <= high]
+    axes.yaxis.set_major_locator(FixedLocator(shown))
+    axes.yaxis.set_major_formatter(FixedFormatter([f"{100 * tick:.3g} %" for tick in shown]))
+    axes.yaxis.set_minor_locator(NullLocator())
+    axes.yaxis.set_minor_formatter(NullFormatter())
 
 
 def scores(bins: pd.DataFrame) -> Figure:
