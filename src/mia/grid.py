@@ -21,7 +21,7 @@ import pandas as pd
 import psutil
 from pydantic import BaseModel
 
-from mia import atomic, figures, metrics, params, paths, show
+from mia import atomic, figures, metrics, params, paths, revisions, show
 from mia.errors import InputError
 
 OUT = Path("reports/grid")
@@ -129,16 +129,10 @@ def short(names: Iterable[str]) -> dict[str, str]:
 
 def read(one: Experiment, path: Path) -> Any:
     """A metrics file of an experiment, out of its commit. Raises InputError where it is not there."""
-    said = git("show", f"{one.rev}:./{path.as_posix()}")
+    said = revisions.git("show", f"{one.rev}:./{path.as_posix()}")
     if said is None:
         raise InputError(f"{path}: experiment {one.name} has none; `dvc exp remove {one.name}`, then run it again")
     return json.loads(said)
-
-
-def git(*command: str) -> str | None:
-    """What git says, or None where it refuses."""
-    done = subprocess.run(["git", *command], capture_output=True, text=True)
-    return done.stdout if done.returncode == 0 else None
 
 
 def strongest(measured: Iterable[Mapping[str, Mapping[str, Any]]]) -> list[str]:
