@@ -10,7 +10,7 @@ export PYTHONDONTWRITEBYTECODE :=
 
 .DEFAULT_GOAL := help
 .PHONY: help audit test faults fault-results grid experiments cluster share servers share-check share-results check \
-  format verify bench speed results readme requirements clean publish reducing browser pages screenshots
+  format verify bench speed results readme requirements clean publish reducing browser pages screenshots compare
 
 help: ## list these commands
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "make %-13s %s\n", $$1, $$2}'
@@ -59,6 +59,10 @@ ATTACK ?= stacked
 PARAMS := seed|(data|attacker|target|shadow|query|features|attacks|select|estimators|evaluate)\..*
 experiments: $(READY) ## the table of experiments, by two numbers of ATTACK (make experiments ATTACK='(stacked|loss)')
 	$(RUN) dvc exp show --only-changed --drop '^(?!(Experiment|$(ATTACK)\.(auc|tpr_at_fpr_0_01)|$(PARAMS))$$)' --md
+
+REVS ?= HEAD workspace
+compare: $(READY) ## two audits or more as one page (make compare REVS="HEAD NAME"); else the last commit and the workspace
+	$(RUN) PYTHONPATH=src python -m mia.compare $(REVS)
 
 cluster: $(READY) ## install Ray too, to train shadows on a cluster
 	$(VENV)/bin/uv pip install --quiet --python $(VENV)/bin/python --requirement requirements-cluster.txt
