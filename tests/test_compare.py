@@ -270,7 +270,7 @@ def test_audits_of_the_same_records_are_compared_record_by_record(here: reposito
     member = a["is_member"].to_numpy()
     names = [found(audit, paths.VERDICT)["tpr_attack"] for audit in ("1-generated-4", "1-generated-2")]
     scores = b[f"{names[1]}_score"], a[f"{names[0]}_score"]
-    rng = seeds.generator(0, "compare", 0, 1)
+    rng = seeds.generator(0, "compare")
     tpr = comparison.compare_tpr(*scores, member, fpr=0.01, replicates=compare.REPLICATES, rng=rng)
     by_auc = [found(audit, paths.VERDICT)["auc_attack"] for audit in ("1-generated-4", "1-generated-2")]
     placed = [comparison.placements(t[f"{by}_score"], member) for t, by in ((b, by_auc[1]), (a, by_auc[0]))]
@@ -670,6 +670,14 @@ def test_the_headline_says_what_can_be_told(pair: list[Revision]) -> None:
     assert say(some[:2], apart(2, 0.01), None) == (
         "B leaks least: the strongest attack ranks members above others with an AUC of 0.520 (B) and 0.550 (A); the "
         "difference is more than chance."
+    )
+    five = [replace(some[at % 3], name=str(at)) for at in range(5)]
+    assert say(five, apart(5, 0.2), 0.01) == (
+        f"It cannot be told which leaks least: {who} 2 % (1) to 10 % (2) of the training images; such a difference may "
+        "be chance."
+    )
+    assert compare.ranking(five, apart(5, 0.2, p12=0.01)) == (
+        "Over all thresholds, the best AUC is 0.520 (1) to 0.600 (2): of 10 pairs 1 can be told apart."
     )
     assert compare.ranking(some[:2], apart(2, 0.01)) == (
         "Over all thresholds, the best AUC is 0.520 (B) and 0.550 (A): the two can be told apart."

@@ -32,6 +32,7 @@ OUT = Path("reports/compare.html")
 MOST = figures.MOST
 REPLICATES = 2000
 CHANCE = figures.NOT_APART  # from this p on, a difference may be chance
+LISTED = 4  # revisions that a sentence names; of more the first and the last
 NAMED = 12  # members named in full
 TRAINING = (
     "data",
@@ -104,7 +105,7 @@ def compare(some: Sequence[Revision], fpr: float | None) -> list[Pair]:
     for first, second in combinations(range(len(some)), 2):
         a, b = some[first], some[second]
         why = unlike(a, b)
-        rng = seeds.generator(0, "compare", first, second)
+        rng = seeds.generator(0, "compare")  # the same draws for every pair
         pairs.append(Pair(first, second, why, *(apart(a, b, fpr) if why else alike(a, b, fpr, rng))))
     tprs = comparison.holm([one.tpr.p_value for one in pairs if one.tpr is not None])
     of_tpr = iter(tprs.tolist())
@@ -232,7 +233,8 @@ def headline(some: Sequence[Revision], pairs: Sequence[Pair], fpr: float | None)
     sure = [some[at].name for at in others if p_of[frozenset((least, at))] < CHANCE and values[at] > values[least]]
     unsure = [some[at].name for at in others if some[at].name not in sure]
     name = some[least].name
-    what = f"{who} {listing([f'{said[at]} ({some[at].name})' for at in (least, *others)])}"
+    parts = [f"{said[at]} ({some[at].name})" for at in (least, *others)]
+    what = f"{who} {listing(parts) if len(parts) <= LISTED else f'{parts[0]} to {parts[-1]}'}"
     what += f" {of}" if of else ""
     if one_model(some):
         told = (
@@ -254,10 +256,13 @@ def headline(some: Sequence[Revision], pairs: Sequence[Pair], fpr: float | None)
 def ranking(some: Sequence[Revision], pairs: Sequence[Pair]) -> str:
     """The same over all thresholds: each one's best AUC, and which can be told apart."""
     order = sorted(some, key=lambda one: one.verdict.auc)
-    said = listing([f"{one.verdict.auc:.3f} ({one.name})" for one in order])
+    parts = [f"{one.verdict.auc:.3f} ({one.name})" for one in order]
+    said = listing(parts) if len(parts) <= LISTED else f"{parts[0]} to {parts[-1]}"
     sure = [f"{some[one.first].name} from {some[one.second].name}" for one in pairs if one.auc_p < CHANCE]
     if len(some) == 2:
         told = "the two can be told apart" if sure else "the two cannot be told apart"
+    elif len(some) > LISTED:
+        told = f"of {len(pairs)} pairs {len(sure)} can be told apart"
     else:
         told = f"told apart are {listing(sure)}" if sure else "none can be told from another"
     return f"Over all thresholds, the best AUC is {said}: {told}."

@@ -469,7 +469,8 @@ def tradeoff(found: pd.DataFrame) -> Figure:
         guess = float(axes.transData.transform((0, fpr))[1]) / DPI
         wide = _width(figure, "guessing", 8.0)
         _put(figure, left + width, guess + 0.08, "guessing", color=MUTED, fontsize=8, ha="right")
-        taken: list[Box] = [(left + width - wide, guess + 0.02, left + width, guess + 0.16)]
+        taken: list[Box] = [(left + width - wide, guess, left + width, guess + 0.16)]
+        taken.append((left, guess - 0.02, left + width, guess + 0.02))
         per_inch = width / (axes.get_xlim()[1] - axes.get_xlim()[0])
         dots = []
         for (row, look), aside in zip(known, _aside([row["accuracy"] * per_inch for row, _ in known]), strict=True):
