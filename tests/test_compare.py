@@ -285,6 +285,7 @@ def test_audits_of_the_same_records_are_compared_record_by_record(here: reposito
     assert row[4] == compare.p_text(auc.p_value)
     difference = 100 * (lost[1] - lost[0]) / (~member).sum()
     assert row[5].startswith(f"−{abs(difference):.1f} (−")
+    assert row[5] == compare.signed(compare.paired(right[0], right[1]), 100, 1)
     assert row[6] == compare.p_text(binomtest(lost[0], sum(lost)).pvalue)
     assert "Compared record by record" in text_of(page)
     assert "as independent estimates" not in text_of(page)
@@ -555,6 +556,18 @@ def test_the_workspace_is_compared_as_it_lies(here: repository.Repository, tmp_p
     assert f"workspace not committed, on commit {head} of " in text_of(page)
     assert "0.432 (0.400 to " in table_of(page, "Results")[6][2]
     assert "Compared record by record" in text_of(page)
+
+
+def test_two_names_that_look_alike_are_told_apart(here: repository.Repository, tmp_path: Path) -> None:
+    fewer = experiment(here, "fewer")
+    here.git("update-ref", f"refs/heads/{fewer[:7]}", "HEAD")  # a branch with the look of the other's hash
+    page = made(fewer, f"refs/heads/{fewer[:7]}", out=tmp_path / "page.html")
+    assert table_of(page, "Costs")[0] == ["what", fewer[:7], f"refs/heads/{fewer[:7]}"]
+    here.git("update-ref", "-d", f"refs/heads/{fewer[:7]}")
+    worst = altered(here, experiment(here, "worst"), {"note": "x"}, "refs/heads/" + fewer[:7])
+    page = made(fewer, fewer[:7], out=tmp_path / "page.html")
+    assert table_of(page, "Costs")[0] == ["what", f"{fewer[:7]} ({fewer[:10]})", f"{fewer[:7]} ({worst[:10]})"]
+    here.git("update-ref", "-d", f"refs/heads/{fewer[:7]}")
 
 
 def test_an_experiment_of_two_commits_is_the_one_of_this_commit_or_has_to_be_named(here: repository.Repository) -> None:

@@ -12,7 +12,7 @@ import math
 import os
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import combinations
 from pathlib import Path
 from typing import Any, get_args
@@ -618,7 +618,11 @@ def report(names: Sequence[str], out: Path) -> None:
             f"expected two to seven audits to compare, got {len(names)}: experiments by name ({revisions.LIST}), git "
             "revisions, or workspace"
         )
-    some = [revisions.read(name, commit) for name, commit in zip(names, revisions.resolve(names), strict=True)]
+    read = [revisions.read(name, commit) for name, commit in zip(names, revisions.resolve(names), strict=True)]
+    called = [one.name for one in read]
+    some = [
+        one if called.count(one.name) == 1 else replace(one, name=f"{one.name} ({one.commit[:10]})") for one in read
+    ]
     fpr = revisions.fpr_of(some)
     pairs = compare(some, fpr)
     made = page(some, pairs, fpr)

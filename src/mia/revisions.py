@@ -238,7 +238,7 @@ def read(name: str, commit: str) -> Revision:
     values = files.yaml(paths.PARAMS)
     date = (git("show", "--no-patch", "--format=%cI", commit) or b"").decode().strip()
     return Revision(
-        name=name[:7] if _HASH.match(name) else shown(" ".join(name.split())),
+        name=name[:7] if _HASH.fullmatch(name) else shown(" ".join(name.split())),
         commit=commit,
         date=date[:16].replace("T", " "),
         changed=name == WORKSPACE and changed(),
