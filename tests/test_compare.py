@@ -307,7 +307,7 @@ def test_the_page_has_the_numbers_of_the_files(here: repository.Repository, tmp_
     verdicts = [found(audit, paths.VERDICT) for audit in audits]
     assert results["by the attack"] == [one["tpr_attack"] for one in verdicts]
     assert results["best AUC"] == [f"{v['auc']:.3f} ({v['auc_low']:.3f} to {v['auc_high']:.3f})" for v in verdicts]
-    rows = {row[0]: row[1:] for row in table_of(page, "Attacks")}
+    rows = {row[0]: row[1:] for row in table_of(page, "Attacks, side by side")}
     assert set(rows) == {"attack", *ATTACKS}
     for at, audit in enumerate(audits):
         for entry in found(audit, paths.ATTACK_METRICS):
@@ -323,7 +323,7 @@ def test_the_page_has_the_numbers_of_the_files(here: repository.Repository, tmp_
 
 def test_costs_are_counted(here: repository.Repository, tmp_path: Path) -> None:
     page = made("HEAD", "fewer", "worst", out=tmp_path / "page.html")
-    rows = {row[0]: row[1:] for row in table_of(page, "Costs")}
+    rows = {row[0]: row[1:] for row in table_of(page, "Costs, counted")}
     assert rows.pop("what") == ["HEAD", "fewer", "worst"]
     assert rows == {
         "images through training, target: epochs × members": ["480", "240", "480"],
@@ -384,6 +384,34 @@ def test_of_other_members_estimates_are_independent_and_no_member_is_named(
     assert "compared record by record" not in text_of(page)
 
 
+def test_records_are_the_same_only_by_name_and_class_and_membership(pair: list[Revision]) -> None:
+    one, other = pair
+    assert isinstance(other.exposure, pd.DataFrame)
+    assert compare.unlike(one, other) is None
+    table = other.exposure
+    for changed, why in (
+        (table.assign(name=table["name"].replace("digit 5", "digit 1000")), "they audited different records"),
+        (table.assign(**{"class": table["class"].replace("one", "eins")}), "they audited different records"),
+        (table.iloc[:-1], "they audited different records"),
+        (
+            table.assign(is_member=table["is_member"] ^ (table.index < 3)),
+            "of the same records, 3 are members of one target and not of the other",
+        ),
+        ("gone", "whether both audited the same records is not known (fewer: gone)"),
+    ):
+        assert compare.unlike(one, replace(other, exposure=changed)) == why
+
+
+def test_p_values_of_many_pairs_are_adjusted(here: repository.Repository) -> None:
+    pairs = compare.compare(read("HEAD", "fewer", "worst", "drawn"), 0.01)
+    assert [(one.first, one.second) for one in pairs] == [(0, 1), (0, 2), (0, 3), (1, 2), (1, 3), (2, 3)]
+    assert [one.unlike is None for one in pairs] == [True, True, False, True, False, False]
+    tprs = [one.tpr.p_value for one in pairs if one.tpr is not None]
+    assert [one.tpr_p for one in pairs] == list(comparison.holm(tprs)) != tprs
+    aucs = [one.auc.p_value for one in pairs]
+    assert [one.auc_p for one in pairs] == list(comparison.holm(aucs)) != aucs
+
+
 def test_without_exposures_the_rest_of_the_page_is_made(
     here: repository.Repository, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -400,10 +428,10 @@ def test_without_exposures_the_rest_of_the_page_is_made(
     )
     assert str(tmp_path) not in page
     assert f"since {why[1]}" in text_of(page)
-    assert len(table_of(page, "Attacks")) == 4
+    assert len(table_of(page, "Attacks, side by side")) == 4
     no_lock = altered(here, "HEAD", {"dvc.lock": None})
     page = made("fewer", no_lock, out=tmp_path / "page.html")
-    assert table_of(page, "Costs")[-1] == ["stored models, in bytes", "371", "–"]
+    assert table_of(page, "Costs, counted")[-1] == ["stored models, in bytes", "371", "–"]
 
 
 def test_the_same_commits_give_the_same_bytes(here: repository.Repository, tmp_path: Path) -> None:
@@ -562,11 +590,11 @@ def test_two_names_that_look_alike_are_told_apart(here: repository.Repository, t
     fewer = experiment(here, "fewer")
     here.git("update-ref", f"refs/heads/{fewer[:7]}", "HEAD")  # a branch with the look of the other's hash
     page = made(fewer, f"refs/heads/{fewer[:7]}", out=tmp_path / "page.html")
-    assert table_of(page, "Costs")[0] == ["what", fewer[:7], f"refs/heads/{fewer[:7]}"]
+    assert table_of(page, "Costs, counted")[0] == ["what", fewer[:7], f"refs/heads/{fewer[:7]}"]
     here.git("update-ref", "-d", f"refs/heads/{fewer[:7]}")
     worst = altered(here, experiment(here, "worst"), {"note": "x"}, "refs/heads/" + fewer[:7])
     page = made(fewer, fewer[:7], out=tmp_path / "page.html")
-    assert table_of(page, "Costs")[0] == ["what", f"{fewer[:7]} ({fewer[:10]})", f"{fewer[:7]} ({worst[:10]})"]
+    assert table_of(page, "Costs, counted")[0] == ["what", f"{fewer[:7]} ({fewer[:10]})", f"{fewer[:7]} ({worst[:10]})"]
     here.git("update-ref", "-d", f"refs/heads/{fewer[:7]}")
 
 
@@ -720,7 +748,7 @@ def test_audits_are_compared_at_an_fpr_that_all_measured(pair: list[Revision]) -
     few = [replace(none, name="one"), replace(none, name="other")]
     page = compare.page(few, compare.compare(few, None), None)
     assert "Not drawn: there is no share of false alarms" in text_of(page)
-    assert [len(row) for row in table_of(page, "Attacks")] == [3] * 4
+    assert [len(row) for row in table_of(page, "Attacks, side by side")] == [3] * 4
 
 
 def test_parameters_of_other_data_sets_are_left_out_and_those_of_two_data_sets_stand_side_by_side(
