@@ -408,6 +408,8 @@ def test_p_values_of_many_pairs_are_adjusted(here: repository.Repository) -> Non
     assert [one.unlike is None for one in pairs] == [True, True, False, True, False, False]
     tprs = [one.tpr.p_value for one in pairs if one.tpr is not None]
     assert [one.tpr_p for one in pairs] == list(comparison.holm(tprs)) != tprs
+    right = [one.accuracy.p_value for one in pairs]
+    assert [one.accuracy_p for one in pairs] == list(comparison.holm(right)) != right
     aucs = [one.auc.p_value for one in pairs]
     assert [one.auc_p for one in pairs] == list(comparison.holm(aucs)) != aucs
 
@@ -687,7 +689,7 @@ def as_verdict(one: Revision, name: str, **changes: Any) -> Revision:
 
 def apart(count: int, p: float, **ps: float) -> list[compare.Pair]:
     none = comparison.Comparison(0, 0, 0, 1)
-    return [compare.Pair(a, b, None, none, none, none, ps.get(f"p{a}{b}", p), ps.get(f"p{a}{b}", p))
+    return [compare.Pair(a, b, None, none, none, none, *[ps.get(f"p{a}{b}", p)] * 3)
             for a in range(count) for b in range(a + 1, count)]  # fmt: skip
 
 
@@ -722,6 +724,16 @@ def test_the_headline_says_what_can_be_told(pair: list[Revision]) -> None:
     )
     assert compare.ranking(some[:2], apart(2, 0.01)) == (
         "Over all thresholds, the best AUC is 0.520 (B) and 0.550 (A): the two can be told apart."
+    )
+    right = [
+        replace(one, target=one.target.model_copy(update={"test_accuracy": at}))
+        for one, at in zip(some, (0.9, 0.5, 0.7), strict=True)
+    ]
+    assert compare.rightness(right[:2], apart(2, 0.05)) == (
+        "On non-members the targets are right in 50.0 % (B) and 90.0 % (A): the two cannot be told apart."
+    )
+    assert compare.rightness(right, apart(3, 0.2)) == (
+        "On non-members the targets are right in 50.0 % (B), 70.0 % (C) and 90.0 % (A): none can be told from another."
     )
     assert compare.ranking(some, apart(3, 0.2, p12=0.01)).endswith(": told apart are B from C.")
 

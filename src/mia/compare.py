@@ -50,7 +50,7 @@ class Pair:
 
     unlike: why the records are not the same ones, None where they are. tpr: at the common FPR, of each one's strongest
     attack; None where either has none. auc: likewise. accuracy: of the targets, on non-members.
-    tpr_p, auc_p: adjusted after Holm for all pairs.
+    tpr_p, auc_p, accuracy_p: adjusted after Holm for all pairs.
     """
 
     first: int
@@ -61,6 +61,7 @@ class Pair:
     accuracy: Comparison
     tpr_p: float = math.nan
     auc_p: float = math.nan
+    accuracy_p: float = math.nan
 
 
 def strongest(one: Revision, fpr: float) -> tuple[str, Estimate] | None:
@@ -107,16 +108,12 @@ def compare(some: Sequence[Revision], fpr: float | None) -> list[Pair]:
         why = unlike(a, b)
         rng = seeds.generator(0, "compare")  # the same draws for every pair
         pairs.append(Pair(first, second, why, *(apart(a, b, fpr) if why else alike(a, b, fpr, rng))))
-    tprs = comparison.holm([one.tpr.p_value for one in pairs if one.tpr is not None])
-    of_tpr = iter(tprs.tolist())
-    of_auc = comparison.holm([one.auc.p_value for one in pairs]).tolist()
+    by_tpr = iter(comparison.holm([one.tpr.p_value for one in pairs if one.tpr is not None]).tolist())
+    by_auc = comparison.holm([one.auc.p_value for one in pairs]).tolist()
+    by_accuracy = comparison.holm([one.accuracy.p_value for one in pairs]).tolist()
     return [
-        Pair(
-            *(one.first, one.second, one.unlike, one.tpr, one.auc, one.accuracy),
-            next(of_tpr) if one.tpr is not None else math.nan,
-            auc_p,
-        )
-        for one, auc_p in zip(pairs, of_auc, strict=True)
+        replace(one, tpr_p=math.nan if one.tpr is None else next(by_tpr), auc_p=auc_p, accuracy_p=accuracy_p)
+        for one, auc_p, accuracy_p in zip(pairs, by_auc, by_accuracy, strict=True)
     ]
 
 
@@ -234,7 +231,7 @@ def headline(some: Sequence[Revision], pairs: Sequence[Pair], fpr: float | None)
     unsure = [some[at].name for at in others if some[at].name not in sure]
     name = some[least].name
     parts = [f"{said[at]} ({some[at].name})" for at in (least, *others)]
-    what = f"{who} {listing(parts) if len(parts) <= LISTED else f'{parts[0]} to {parts[-1]}'}"
+    what = f"{who} {shortened(parts)}"
     what += f" {of}" if of else ""
     if one_model(some):
         told = (
@@ -254,18 +251,34 @@ def headline(some: Sequence[Revision], pairs: Sequence[Pair], fpr: float | None)
 
 
 def ranking(some: Sequence[Revision], pairs: Sequence[Pair]) -> str:
-    """The same over all thresholds: each one's best AUC, and which can be told apart."""
+    """Leakage over all thresholds: each one's best AUC, and which can be told apart."""
     order = sorted(some, key=lambda one: one.verdict.auc)
-    parts = [f"{one.verdict.auc:.3f} ({one.name})" for one in order]
-    said = listing(parts) if len(parts) <= LISTED else f"{parts[0]} to {parts[-1]}"
-    sure = [f"{some[one.first].name} from {some[one.second].name}" for one in pairs if one.auc_p < CHANCE]
+    said = shortened([f"{one.verdict.auc:.3f} ({one.name})" for one in order])
+    return f"Over all thresholds, the best AUC is {said}: {told(some, pairs, [one.auc_p for one in pairs])}."
+
+
+def rightness(some: Sequence[Revision], pairs: Sequence[Pair]) -> str:
+    """What the targets are worth: their accuracy on non-members, and which can be told apart."""
+    order = sorted(some, key=lambda one: one.target.test_accuracy)
+    said = shortened([f"{100 * one.target.test_accuracy:.1f} % ({one.name})" for one in order])
+    return f"On non-members the targets are right in {said}: {told(some, pairs, [one.accuracy_p for one in pairs])}."
+
+
+def told(some: Sequence[Revision], pairs: Sequence[Pair], ps: Sequence[float]) -> str:
+    """Which pairs can be told apart, by their p-values."""
+    sure = [
+        f"{some[one.first].name} from {some[one.second].name}" for one, p in zip(pairs, ps, strict=True) if p < CHANCE
+    ]
     if len(some) == 2:
-        told = "the two can be told apart" if sure else "the two cannot be told apart"
-    elif len(some) > LISTED:
-        told = f"of {len(pairs)} pairs {len(sure)} can be told apart"
-    else:
-        told = f"told apart are {listing(sure)}" if sure else "none can be told from another"
-    return f"Over all thresholds, the best AUC is {said}: {told}."
+        return "the two can be told apart" if sure else "the two cannot be told apart"
+    if len(some) > LISTED:
+        return f"of {len(pairs)} pairs {len(sure)} can be told apart"
+    return f"told apart are {listing(sure)}" if sure else "none can be told from another"
+
+
+def shortened(parts: Sequence[str]) -> str:
+    """A listing, of many the first and the last."""
+    return listing(parts) if len(parts) <= LISTED else f"{parts[0]} to {parts[-1]}"
 
 
 def listing(parts: Sequence[str]) -> str:
@@ -422,7 +435,7 @@ def page(some: Sequence[Revision], pairs: Sequence[Pair], fpr: float | None) -> 
     return pages.render(
         "compare.html",
         headline=headline(some, pairs, fpr),
-        ranking=ranking(some, pairs),
+        beside=[ranking(some, pairs), rightness(some, pairs)],
         cautions=cautions(some, fpr),
         fpr=None if fpr is None else verdict.percent(fpr),
         chance=CHANCE,
@@ -564,8 +577,8 @@ def pair_row(some: Sequence[Revision], one: Pair) -> dict[str, Any]:
         "auc_p": p_text(one.auc_p),
         "auc_sure": one.auc_p < CHANCE,
         "accuracy": signed(one.accuracy, 100, 1),
-        "accuracy_p": p_text(one.accuracy.p_value),
-        "accuracy_sure": one.accuracy.p_value < CHANCE,
+        "accuracy_p": p_text(one.accuracy_p),
+        "accuracy_sure": one.accuracy_p < CHANCE,
         "why": one.unlike,
     }
 
