@@ -735,7 +735,7 @@ def test_the_headline_says_what_can_be_told(pair: list[Revision]) -> None:
     assert compare.rightness(right, apart(3, 0.2)) == (
         "On non-members the targets are right in 50.0 % (B), 70.0 % (C) and 90.0 % (A): none can be told from another."
     )
-    assert compare.ranking(some, apart(3, 0.2, p12=0.01)).endswith(": told apart are B from C.")
+    assert compare.ranking(some, apart(3, 0.2, p12=0.01)).endswith(": B can be told from C.")
 
 
 def test_audits_are_compared_at_an_fpr_that_all_measured(pair: list[Revision]) -> None:

@@ -267,13 +267,15 @@ def rightness(some: Sequence[Revision], pairs: Sequence[Pair]) -> str:
 def told(some: Sequence[Revision], pairs: Sequence[Pair], ps: Sequence[float]) -> str:
     """Which pairs can be told apart, by their p-values."""
     sure = [
-        f"{some[one.first].name} from {some[one.second].name}" for one, p in zip(pairs, ps, strict=True) if p < CHANCE
+        f"{some[one.first].name} can be told from {some[one.second].name}"
+        for one, p in zip(pairs, ps, strict=True)
+        if p < CHANCE
     ]
     if len(some) == 2:
         return "the two can be told apart" if sure else "the two cannot be told apart"
     if len(some) > LISTED:
         return f"of {len(pairs)} pairs {len(sure)} can be told apart"
-    return f"told apart are {listing(sure)}" if sure else "none can be told from another"
+    return listing(sure) if sure else "none can be told from another"
 
 
 def shortened(parts: Sequence[str]) -> str:
