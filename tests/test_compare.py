@@ -432,6 +432,15 @@ def test_without_exposures_the_rest_of_the_page_is_made(
     assert str(tmp_path) not in page
     assert f"since {why[1]}" in text_of(page)
     assert len(table_of(page, "Attacks, side by side")) == 4
+    spoiled = here.root / ".dvc/cache/files/md5/aa" / ("a" * 30)
+    spoiled.parent.mkdir(exist_ok=True)
+    spoiled.write_bytes(b"PAR1 no more")
+    spoiled.chmod(0o444)  # DVC does not look at what nobody may write
+    lock = re.sub(r"(path: data/exposure.parquet\n.*\n.*md5: ).*", r"\g<1>" + "a" * 32, lost)
+    bad = altered(here, "HEAD", {"dvc.lock": lock})
+    first, second = (made("HEAD", bad, out=tmp_path / "page.html") for _ in range(2))
+    assert "data/exposure.parquet: not a whole Parquet file (" in text_of(first)
+    assert first == second  # no name of a temporary file
     no_lock = altered(here, "HEAD", {"dvc.lock": None})
     page = made("fewer", no_lock, out=tmp_path / "page.html")
     assert table_of(page, "Costs, counted")[-1] == ["stored models, in bytes", "371", "–"]
