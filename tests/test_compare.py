@@ -708,8 +708,8 @@ def apart(count: int, p: float, **ps: float) -> list[compare.Pair]:
 def test_the_headline_says_what_can_be_told(pair: list[Revision]) -> None:
     some = [as_verdict(pair[0], name, tpr=tpr, auc=tpr + 0.5) for name, tpr in (("A", 0.05), ("B", 0.02), ("C", 0.1))]
     who = "an attacker who may raise one false alarm in a hundred recognises"
-    two = f"{who} 2 % (B) and 5 % (A) of the training images"
-    three = f"{who} 2 % (B), 5 % (A) and 10 % (C) of the training images"
+    two = f"{who} 2.0 % (B) and 5.0 % (A) of the training images"
+    three = f"{who} 2.0 % (B), 5.0 % (A) and 10 % (C) of the training images"
     say = compare.headline
     assert say(some[:2], apart(2, 0.01), 0.01) == f"B leaks least: {two}; the difference is more than chance."
     assert say(some[:2], apart(2, 0.05), 0.01) == (
@@ -728,8 +728,8 @@ def test_the_headline_says_what_can_be_told(pair: list[Revision]) -> None:
     )
     five = [replace(some[at % 3], name=str(at)) for at in range(5)]
     assert say(five, apart(5, 0.2), 0.01) == (
-        f"It cannot be told which leaks least: {who} 2 % (1) to 10 % (2) of the training images; such a difference may "
-        "be chance."
+        f"It cannot be told which leaks least: {who} 2.0 % (1) to 10 % (2) of the training images; such a "
+        "difference may be chance."
     )
     assert compare.ranking(five, apart(5, 0.2, p12=0.01)) == (
         "Over all thresholds, the best AUC is 0.520 (1) to 0.600 (2): of 10 pairs 1 can be told apart."

@@ -680,22 +680,34 @@ def test_no_figure_is_wider_than_a_readme_or_too_tall_to_look_at(case: str) -> N
     assert height <= 13
 
 
+LACKS = (
+    "no 'attack', 'verdict', 'auc', 'auc_low', 'auc_high', 'balanced_accuracy', 'epsilon_lower', 'accuracy', "
+    "'recall', 'f1', 'tp', 'fp', 'n_member', 'n_nonmember'"
+)
+TARGET = {"train_accuracy": 1.0, "test_accuracy": 0.5, "gap": 0.5}
 DAMAGED: dict[str, tuple[Path, Any, str]] = {
     "an entry lacks keys": (
         paths.ATTACK_METRICS,
         [{"attack": "loss", "auc": 0.6, "auc_low": 0.5, "auc_high": 0.7}],
-        "no 'n_member', 'n_nonmember'",
+        LACKS.replace("'attack', ", "").replace("'auc', 'auc_low', 'auc_high', ", ""),
     ),
+    "a number that is none": (paths.TARGET_METRICS, TARGET | {"gap": "wide"}, "'gap' is 'wide'"),
+    "a yes where a number stands": (paths.TARGET_METRICS, TARGET | {"gap": True}, "'gap' is True"),
+    "an attack that is no name": (paths.SELECTION, {"best": 3}, "'best' is 3"),
+    "a list of metrics": (paths.NOT_APPLICABLE, [], "no names with values"),
     "no list": (paths.ATTACK_METRICS, {}, "no list of attacks"),
     "an empty list": (paths.ATTACK_METRICS, [], "no list of attacks"),
     "no entries": (
         paths.ATTACK_METRICS,
         [3],
-        "no 'attack', 'auc', 'auc_low', 'auc_high', 'n_member', 'n_nonmember'",
+        LACKS,
     ),
     "an entry lacks the limits of a TPR that its records resolve": (
         paths.ATTACK_METRICS,
-        [dict.fromkeys(report.WANTED[paths.ATTACK_METRICS], 100) | {"tpr_at_fpr_0_01": 0.5}],
+        [
+            dict.fromkeys(report.WANTED[paths.ATTACK_METRICS], 100)
+            | {"attack": "a", "verdict": "b", "tpr_at_fpr_0_01": 0.5}
+        ],
         "no 'tpr_at_fpr_0_01_low', 'tpr_at_fpr_0_01_high'",
     ),
     "a CSV lacks columns": (
@@ -705,12 +717,12 @@ DAMAGED: dict[str, tuple[Path, Any, str]] = {
     ),
     "a CSV lacks an attack": (
         paths.ROC_CURVES,
-        "attack,fpr,tpr\nentropy,0,1\n",
+        "attack,fpr,tpr,tpr_low,tpr_high\nentropy,0,1,1,1\n",
         "no attack 'loss', which metrics/attacks.json has",
     ),
     "a CSV has an attack too much": (
         paths.ROC_CURVES,
-        "attack,fpr,tpr\nloss,0,0\nentropy,0,1\n",
+        "attack,fpr,tpr,tpr_low,tpr_high\nloss,0,0,0,0\nentropy,0,1,1,1\n",
         "no attack 'entropy', which plots/roc.csv has",
     ),
 }
@@ -726,12 +738,19 @@ def test_a_file_damaged_by_hand_is_named_with_what_it_lacks(
     path.write_text(content if isinstance(content, str) else json.dumps(content))
     file = paths.ATTACK_METRICS if "too much" in case else path
     said = f"{file}: damaged: {lacks}; delete it, then `dvc repro` makes it anew"
+    read: Callable[[], Any] = partial(report.metrics_of, path)
+    if path.suffix == ".csv":
+        read = partial(report.table, path, ["loss"])
+    elif path == paths.ATTACK_METRICS:
+        read = partial(report.read_measured, 0.01)
     with pytest.raises(InputError, match=f"^{re.escape(said)}$"):
-        report.table(path, ["loss"]) if path.suffix == ".csv" else report.read_measured(0.01)
+        read()
 
 
 def test_every_file_that_the_report_reads_is_checked() -> None:
-    read = re.findall(r"(?:table|complete|read_json|read_csv)\(paths\.(\w+)", Path(report.__file__).read_text())
+    read = re.findall(
+        r"(?:table|complete|read_json|read_csv|metrics_of)\(paths\.(\w+)", Path(report.__file__).read_text()
+    )
     assert {getattr(paths, name) for name in read} == set(report.WANTED)
 
 

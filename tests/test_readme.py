@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import json
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -52,11 +53,27 @@ def test_a_dead_reference_is_seen(readme: ModuleType, text: str, fault: str) -> 
 
 
 def test_a_stale_table_is_seen(readme: ModuleType) -> None:
-    table = readme.TABLE.search(TEXT)
-    assert table is not None
-    stale = TEXT.replace(table[0], table[0].replace("| loss |", "| lost |"))
-    assert stale != TEXT
-    assert readme.filled(stale) == TEXT
+    for was, now in (("| loss |", "| lost |"), ("guessing would give 1 %.**", "guessing would give 2 %.**")):
+        stale = TEXT.replace(was, now, 1)
+        assert stale != TEXT
+        assert readme.filled(stale) == TEXT
+
+
+def test_a_stale_figure_is_seen(readme: ModuleType, tmp_path: Path) -> None:
+    drawn = pipeline.ROOT / readme.FIRST_SCREEN / "overview.png"
+    fresh = tmp_path / "fresh.png"
+    readme.overview(drawn.parent, fresh)
+    assert not readme.differs(drawn, fresh)
+    measured = json.loads((drawn.parent / "attacks.json").read_text())
+    for one in measured:
+        if one["attack"] == "quantile":
+            one["tpr_at_fpr_0_01"] += 0.01
+    for name in ("verdict.json", "roc.csv"):
+        shutil.copy(drawn.parent / name, tmp_path)
+    (tmp_path / "attacks.json").write_text(json.dumps(measured))
+    readme.overview(tmp_path, tmp_path / "other.png")
+    assert readme.differs(drawn, tmp_path / "other.png")
+    assert readme.differs(tmp_path / "nowhere.png", fresh)
 
 
 def test_the_table_shows_what_always_answering_member_gets(tmp_path: Path) -> None:

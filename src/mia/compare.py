@@ -313,7 +313,7 @@ def cautions(some: Sequence[Revision], fpr: float | None) -> list[str]:
     if own and fpr is not None:
         said.append(
             f"The verdict of {listing(own)} is at another share of false alarms. Compared is at "
-            f"{verdict.percent(fpr)} %, which all have measured; there, its limits do not allow for the strongest "
+            f"{verdict.rate(fpr)} %, which all have measured; there, its limits do not allow for the strongest "
             "attack’s having been picked."
         )
     said.append(
@@ -439,7 +439,7 @@ def page(some: Sequence[Revision], pairs: Sequence[Pair], fpr: float | None) -> 
         headline=headline(some, pairs, fpr),
         beside=[ranking(some, pairs), rightness(some, pairs)],
         cautions=cautions(some, fpr),
-        fpr=None if fpr is None else verdict.percent(fpr),
+        fpr=None if fpr is None else verdict.rate(fpr),
         chance=CHANCE,
         keys=keys,
         revisions=[
@@ -532,7 +532,7 @@ def results(some: Sequence[Revision], fpr: float | None) -> list[tuple[str, list
         auc = one.found
         recognised = {}
         if fpr is not None:
-            recognised[f"recognised at {verdict.percent(fpr)} % false alarms (TPR)"] = (
+            recognised[f"recognised at {verdict.rate(fpr)} % false alarms (TPR)"] = (
                 estimated(best[1], percent) if best else "–"
             )
             recognised["by the attack"] = pages.words(best[0]) if best else "–"

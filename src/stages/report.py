@@ -20,6 +20,7 @@ from mia.errors import InputError
 from mia.params import Params
 from stages import run
 
+WORDS = ("attack", "verdict", "auc_attack", "tpr_attack", "best")  # what is text; all else are numbers
 ACCURACIES = ("train_accuracy", "test_accuracy")
 WANTED: dict[Path, tuple[str, ...]] = {  # what is taken from each file
     paths.VERDICT: verdict.KEYS,
@@ -27,6 +28,7 @@ WANTED: dict[Path, tuple[str, ...]] = {  # what is taken from each file
         *("attack", "verdict", "auc", "auc_low", "auc_high", "balanced_accuracy", "epsilon_lower"),
         *("accuracy", "recall", "f1", "tp", "fp", "n_member", "n_nonmember"),
     ),
+    paths.NOT_APPLICABLE: (),
     paths.DATA_METRICS: ("classes",),
     paths.TARGET_METRICS: (*ACCURACIES, "gap"),
     paths.SHADOW_METRICS: (*ACCURACIES, "models"),
@@ -90,7 +92,7 @@ def read() -> audit.Found:
     return audit.Found(
         found=found,
         attacks=list(measured.values()),
-        refused=documents.read_json(paths.NOT_APPLICABLE),
+        refused=metrics_of(paths.NOT_APPLICABLE),
         data=metrics_of(paths.DATA_METRICS),
         target=metrics_of(paths.TARGET_METRICS),
         shadows=metrics_of(paths.SHADOW_METRICS),
@@ -141,7 +143,10 @@ def read_measured(fpr: float | None) -> dict[str, dict[str, Any]]:
 
 def metrics_of(path: Path) -> dict[str, Any]:
     """Read the JSON at `path`, which has what is wanted of it."""
-    values: dict[str, Any] = complete(path, documents.read_json(path))
+    values = documents.read_json(path)
+    if not isinstance(values, dict):
+        raise damaged(path, "no names with values")
+    complete(path, values)
     return values
 
 
@@ -165,6 +170,11 @@ def complete(path: Path, has: Any, wanted: Iterable[str] | None = None) -> Any:
     missing = [name for name in (WANTED[path] if wanted is None else wanted) if name not in present]
     if missing:
         raise damaged(path, f"no {', '.join(map(repr, missing))}")
+    if isinstance(has, dict):
+        for name in WANTED[path] if wanted is None else wanted:
+            kind = str if name in WORDS else int | float
+            if not isinstance(has[name], kind) or isinstance(has[name], bool):
+                raise damaged(path, f"{name!r} is {has[name]!r}")
     return has
 
 
