@@ -27,6 +27,7 @@ PAGES = (
     "docs/SCALE.md",
     "docs/results/cifake-half/README.md",
     "docs/results/grid/README.md",
+    "docs/results/reducing/README.md",
     "docs/results/share/README.md",
 )
 FIRST_SCREEN = "docs/results/cifake"  # the audit that README shows first

@@ -302,7 +302,7 @@ def advice(it: Found, active: Numbers) -> list[tuple[str, str | None]]:
         said.append((what, f"dvc exp run -S target.{dataset}.epochs={enough['epoch']:.0f}"))
     if not active["target"]["augmentation"]:
         moves = "flip,shift" if it.records.images.shape[1] > 8 else "shift"  # a mirrored digit is none
-        what = "Augment, so that no image is seen twice in the same way; mostly it helps on unseen images too."
+        what = "Augment, so that no image is seen twice in the same way; where it was measured (below) it helped most."
         said.append((what, f"dvc exp run -S 'target.{dataset}.augmentation=[{moves}]'"))
     label_only = next((one for one in it.attacks if one["attack"] == "correctness"), None)
     if label_only is not None:
