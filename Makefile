@@ -31,7 +31,7 @@ publish: $(READY) ## the report with the commit and date of its audit, reports/a
 FAULTS := tests/test_faults.py tests/test_share.py tests/test_cluster.py
 PAGES := tests/test_pages.py
 test: $(READY) ## set up, pass the tests
-	$(RUN) pytest -n $(JOBS) --dist loadfile $(addprefix --ignore=,$(FAULTS) $(PAGES))
+	$(RUN) pytest -n $(JOBS) --dist loadfile --no-loadscope-reorder $(addprefix --ignore=,$(FAULTS) $(PAGES))
 
 faults: $(READY) ## kill, fill, flip and disconnect the real thing; with `make cluster servers` all of it
 	$(RUN) pytest -n $(JOBS) --dist loadfile $(FAULTS)
