@@ -82,7 +82,6 @@ def page(it: Found, active: Numbers, *, gallery: int, estimator: str) -> str:
         found=it.found,
         fpr=verdict.rate(it.found["fpr"]) if "fpr" in it.found else None,
         sentence=verdict.sentence(it.found),
-        ranking=verdict.ranking(it.found),
         recognises=verdict.recognises(it.found),
         scale=scale(it.found),
         short=verdict.short(it.found),

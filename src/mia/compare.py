@@ -34,11 +34,7 @@ REPLICATES = 2000
 CHANCE = figures.NOT_APART  # from this p on, a difference may be chance
 LISTED = 4  # revisions that a sentence names; of more the first and the last
 NAMED = 12  # members named in full
-TRAINING = (
-    "data",
-    "seed",
-    "target",
-)  # sections of params.yaml that make the target; of the others these make the attack
+# Sections of params.yaml that make the attack; data, seed and target make the target.
 ATTACKING = ("attacker", "shadow", "query", "features", "attacks", "select", "estimators")
 
 Bools = NDArray[np.bool_]
