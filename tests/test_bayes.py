@@ -198,7 +198,8 @@ def test_a_strong_prior_is_lira_with_pooled_variance(evidence: Evidence) -> None
     for side, variance in pooled(evidence):
         mean, found = bayes.normal_predictive(side, bayes.fit_prior(side, alpha=1e12))
         np.testing.assert_array_equal(mean, side.mean)
-        np.testing.assert_allclose(found, np.broadcast_to(variance, found.shape), rtol=1e-9)
+        floor = 2 * bayes.FLOOR / 1e12  # where all references agree
+        np.testing.assert_allclose(found, np.broadcast_to(variance, found.shape), rtol=1e-9, atol=floor)
 
 
 @settings(deadline=None, max_examples=30)
