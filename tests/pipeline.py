@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import ast
+import importlib.util
 import re
 from collections.abc import Iterable
 from functools import cache
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 from ruamel.yaml import YAML
@@ -37,6 +39,16 @@ def stages() -> dict[str, dict[str, Any]]:
 def names(entries: list[Any]) -> list[str]:
     """Paths of `outs`, `metrics` or `plots` entries, whether or not they carry settings."""
     return [next(iter(entry)) if isinstance(entry, dict) else entry for entry in entries]
+
+
+def script(path: str) -> ModuleType:
+    """A file of the repository that lies in no package, as a module."""
+    spec = importlib.util.spec_from_file_location(Path(path).stem, ROOT / path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
 
 
 @cache

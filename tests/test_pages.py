@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import os
 import re
@@ -402,12 +401,7 @@ def test_the_numbers_of_the_verdict_are_those_of_its_file(browser: Any, real: Pa
 
 @pytest.fixture(scope="module")
 def screenshots() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("screenshots", pipeline.ROOT / "docs" / "screenshots.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return pipeline.script("docs/screenshots.py")
 
 
 def test_screenshots_are_small_and_blurred_where_asked(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import re
 import shutil
@@ -21,12 +20,7 @@ TEXT = (pipeline.ROOT / "README.md").read_text(encoding="utf-8")
 
 @pytest.fixture(scope="module")
 def readme() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("readme", pipeline.ROOT / "docs" / "readme.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return pipeline.script("docs/readme.py")
 
 
 def test_every_table_is_what_its_file_says(readme: ModuleType) -> None:

@@ -77,6 +77,7 @@ def page(it: Found, active: Numbers, *, gallery: int, estimator: str) -> str:
     measured = {one["attack"]: one for one in it.attacks}
     shown = exposing(it)
     knowledge = active["attacker"]["knowledge"]
+    keys = figures.roc_keys(it.curves, measured)
     return pages.render(
         "audit.html",
         found=it.found,
@@ -112,8 +113,8 @@ def page(it: Found, active: Numbers, *, gallery: int, estimator: str) -> str:
             )
             for log in (False, True)
         ],
-        keys=figures.roc_keys(it.curves, measured),
-        banded=figures.banded(list(figures.roc_keys(it.curves, measured))),
+        keys=keys,
+        banded=figures.banded(list(keys)),
         scores=[
             (
                 attack,
@@ -123,7 +124,7 @@ def page(it: Found, active: Numbers, *, gallery: int, estimator: str) -> str:
                     f"Histogram of the scores of {pages.words(attack)}, members and non-members.",
                 ),
             )
-            for attack in figures.roc_keys(it.curves, measured)
+            for attack in keys
         ],
         pairs=pages.figure(
             figures.comparison(it.pairs),
@@ -145,7 +146,7 @@ def page(it: Found, active: Numbers, *, gallery: int, estimator: str) -> str:
         ],
         board=board_rows(it.board, estimator),
         original=original(it),
-        parameters=dict(sorted(flat(active))),
+        parameters={name: json.dumps(value) for name, value in sorted(flat(active), key=lambda one: one[0])},
         fingerprint=it.fingerprint,
     )
 
@@ -466,10 +467,9 @@ def documented(one: Numbers, name: str, digits: int | None) -> str:
     return f"{value} ({low} to {high})"
 
 
-def flat(values: Numbers, above: str = "") -> list[tuple[str, str]]:
-    """Nested sections as (dotted name, value as JSON)."""
-    found: list[tuple[str, str]] = []
+def flat(values: Numbers, above: str = "") -> list[tuple[str, Any]]:
+    """Nested sections as (dotted name, value)."""
+    found: list[tuple[str, Any]] = []
     for name, value in values.items():
-        dotted = f"{above}{name}"
-        found += flat(value, f"{dotted}.") if isinstance(value, Mapping) else [(dotted, json.dumps(value))]
+        found += flat(value, f"{above}{name}.") if isinstance(value, Mapping) else [(f"{above}{name}", value)]
     return found

@@ -21,7 +21,7 @@ import pandas as pd
 import psutil
 from pydantic import BaseModel
 
-from mia import atomic, figures, metrics, params, paths, revisions, show
+from mia import atomic, audit, figures, metrics, params, paths, revisions, show
 from mia.errors import InputError
 
 OUT = Path("reports/grid")
@@ -57,7 +57,7 @@ def experiments(shown: Iterable[Mapping[str, Any]], wanted: Sequence[str] = ()) 
             name=last["name"] or last["rev"][:7],
             state=state_of(group["executor"] or {}),
             rev=last["rev"],
-            values=dict(flat(declared)),
+            values=dict(audit.flat(declared)),
             time=data.get("timestamp") or "",
         )
         if wanted and not any(fnmatch(one.name, pattern) for pattern in wanted):
@@ -78,15 +78,6 @@ def state_of(executor: Mapping[str, Any]) -> str:
 def rank(one: Experiment) -> tuple[bool, str]:
     """What ran over what did not, then the newer."""
     return one.state == "success", one.time
-
-
-def flat(values: Mapping[str, Any], above: str = "") -> Iterable[tuple[str, Any]]:
-    """Nested sections as (dotted name, value)."""
-    for name, value in values.items():
-        if isinstance(value, Mapping):
-            yield from flat(value, f"{above}{name}.")
-        else:
-            yield above + name, value
 
 
 def axes(some: Sequence[Experiment]) -> dict[str, list[Any]]:

@@ -16,7 +16,7 @@ import dvc.api
 from dvc.exceptions import DvcException
 from markupsafe import escape
 
-from mia import atomic, paths
+from mia import atomic, paths, revisions
 from mia.errors import InputError, shown
 
 PLACE = re.compile(r"<!-- provenance -->.*?<!-- end -->", re.DOTALL)
@@ -33,9 +33,12 @@ def published(page: str, commit: str, date: str) -> str:
 
 def publish(revision: str) -> Path:
     """Write the page of a revision. Raises InputError where there is no such revision, or no page of it to be had."""
-    commit, _, date = git(
-        "show", "--no-patch", "--format=%H %cI", "--end-of-options", f"{revision}^{{commit}}", of=revision
-    ).partition(" ")
+    named = revisions.git("show", "--no-patch", "--format=%H %cI", "--end-of-options", f"{revision}^{{commit}}")
+    if named is None:
+        raise InputError(
+            f"{revision}: no commit or experiment of this repository; `git log` and `dvc exp list` name them"
+        )
+    commit, _, date = named.decode().strip().partition(" ")
     try:
         page = dvc.api.read(str(paths.AUDIT_PAGE), rev=commit, encoding="utf-8")
     except (DvcException, OSError) as error:
@@ -48,14 +51,6 @@ def publish(revision: str) -> Path:
     with atomic.file(out) as temporary:
         temporary.write_text(made, encoding="utf-8")
     return out
-
-
-def git(*arguments: str, of: str) -> str:
-    """What git says. Raises InputError where it refuses."""
-    done = subprocess.run(["git", *arguments], capture_output=True, text=True)
-    if done.returncode:
-        raise InputError(f"{of}: no commit or experiment of this repository; `git log` and `dvc exp list` name them")
-    return done.stdout.strip()
 
 
 def main() -> int:

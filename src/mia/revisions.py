@@ -23,7 +23,7 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError,
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
-from mia import documents, paths, tables
+from mia import audit, documents, paths, tables
 from mia.errors import InputError, shown
 
 WORKSPACE = "workspace"
@@ -249,7 +249,7 @@ def read(name: str, commit: str) -> Revision:
         shadows=files.json(paths.SHADOW_METRICS, Shadows),
         data=files.json(paths.DATA_METRICS, Data),
         used=files.checked(paths.PARAMS, Used, used(values)),
-        parameters=dict(flat(values)),
+        parameters=dict(audit.flat(values)),
         outs=files.outs(),
         curves=files.curves(list(attacks)),
         exposure=files.exposure(verdict, list(attacks)),
@@ -275,14 +275,6 @@ def used(values: Any) -> dict[str, Any]:
         "per_block": at("shadow", dataset, "per_block"),
         "train_size": at("shadow", dataset, "train_size"),
     }
-
-
-def flat(values: Any, above: str = "") -> list[tuple[str, Any]]:
-    """Nested sections as (dotted name, value)."""
-    found: list[tuple[str, Any]] = []
-    for name, value in values.items():
-        found += flat(value, f"{above}{name}.") if isinstance(value, Mapping) else [(f"{above}{name}", value)]
-    return found
 
 
 @dataclass(frozen=True)
