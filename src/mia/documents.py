@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import json
 from collections.abc import Mapping
 from pathlib import Path
@@ -59,6 +60,10 @@ def _no_number(name: str) -> None:
     raise ValueError(f"{name} is no number")
 
 
+# Columns of our CSV files that hold text, and that is what they stay: a class called 001, nan or None is no number.
+TEXT = frozenset(("actual", "attack", "attack_a", "attack_b", "class", "estimator", "fold_aucs", "model", "predicted"))
+
+
 def write_csv(path: Path, frame: pd.DataFrame) -> None:
     """Write CSV with six significant digits, whole or not at all."""
     with atomic.file(path) as temporary:
@@ -66,10 +71,22 @@ def write_csv(path: Path, frame: pd.DataFrame) -> None:
 
 
 def read_csv(path: Path) -> pd.DataFrame:
-    """Read CSV. Raises InputError where the file is missing or is none."""
+    """Read CSV as `write_csv` wrote it. Raises InputError where the file is missing or is none."""
     try:
-        return pd.read_csv(path)
+        return parse_csv(path.read_bytes().decode("utf-8"))
     except FileNotFoundError:
         raise InputError(f"{path}: no such file; `dvc repro` makes it") from None
-    except (ValueError, UnicodeDecodeError) as error:
+    except ValueError as error:
         raise InputError(f"{path}: not CSV ({error}); delete it, then `dvc repro` makes it anew") from None
+
+
+def parse_csv(text: str) -> pd.DataFrame:
+    """The table: the columns of `TEXT` as they stand, all others as numbers, NaN where a field is empty.
+
+    Raises ValueError for whatever is no table of that kind.
+    """
+    frame = pd.read_csv(io.StringIO(text, newline=""), dtype=str, na_filter=False, lineterminator="\n")
+    for name in frame.columns:
+        if name not in TEXT:
+            frame[name] = pd.to_numeric(frame[name])
+    return frame

@@ -23,6 +23,7 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
+from matplotlib.font_manager import findfont, get_font
 from matplotlib.lines import Line2D
 from matplotlib.patches import Rectangle
 from matplotlib.ticker import (
@@ -805,7 +806,7 @@ def classes(frame: pd.DataFrame, attacks: Mapping[str, Mapping[str, float]]) -> 
         drawn = [(best, BLUE, "o")]
         if best != "loss" and (frame["attack"] == "loss").any():
             drawn.append(("loss", MUTED, "D"))
-        names = [_short(str(name)) for name in ranked["class"]]
+        names = [_short(_drawable(str(name))) for name in ranked["class"]]
         gap = 1 if left_out > 0 else 0  # a row for what is left out
         places = [at + (gap if left_out > 0 and at >= FEW_CLASSES else 0) for at in range(len(names))]
         count, pitch, bottom, top = len(names) + gap, 0.22 if len(names) > 12 else 0.27, 0.55, 0.86
@@ -857,7 +858,7 @@ def classes(frame: pd.DataFrame, attacks: Mapping[str, Mapping[str, float]]) -> 
             y = bottom + pitch * (count - at - 0.5)
             known = np.isfinite(row["auc"])
             said = _interval(row["auc"], row["auc_low"], row["auc_high"], 3) if known else "one kind only"
-            _put(figure, left - 0.1, y, _short(str(row["class"])), ha="right")
+            _put(figure, left - 0.1, y, _short(_drawable(str(row["class"]))), ha="right")
             _put(figure, float(ends[1]), y, said, ha="right", fontsize=8, color=INK if known else MUTED)
             for end, key in zip(ends[2:], ("n_member", "n_nonmember"), strict=True):
                 _put(figure, float(end), y, f"{row[key]:,}", ha="right", fontsize=8)
@@ -1085,10 +1086,10 @@ def leaderboard(board: pd.DataFrame, *, chosen: str | None = None) -> Figure:
     """Cross-validated AUC of every attack model tried on the shadow models, best first.
 
     board: estimator, auc_mean, auc_std, fold_aucs (a list a row). An estimator whose name starts with "dummy"
-    becomes the line it is there to draw. `chosen` is marked, wherever it ranks.
+    becomes the line it is there to draw, but where it is alone. `chosen` is marked, wherever it ranks.
     """
     with _style():
-        dummy = board["estimator"].str.lower().str.startswith("dummy")
+        dummy = board["estimator"].str.lower().str.startswith("dummy") & (len(board) > 1)
         ranked = board[~dummy].sort_values(["auc_mean", "estimator"], ascending=[False, True])
         base = float(board.loc[dummy, "auc_mean"].iloc[0]) if dummy.any() else 0.5
         names = list(ranked["estimator"])
@@ -1146,6 +1147,7 @@ def grid(found: pd.DataFrame, *, x: str, joined: bool, fpr: float) -> Figure:
     (the experiment failed; too few non-members) has no dot.
     """
     with _style():
+        found = found.assign(**{name: found[name].map(_drawable) for name in ("series", "at")})
         attacks, series, places = (list(dict.fromkeys(found[name])) for name in ("attack", "series", "at"))
         looks = {one: (COLOURS[at % MOST], MARKERS[(at + at // MOST) % MOST]) for at, one in enumerate(series)}
         named = [one for one in series if one]
@@ -1298,6 +1300,12 @@ def _height(figure: Figure) -> float:
 
 def _short(name: str) -> str:
     return name if len(name) <= LONGEST else f"{name[: LONGEST - 1]}…"
+
+
+def _drawable(text: str) -> str:
+    """The text with [U+732B] for each character that the font lacks, which would be drawn as the same empty box."""
+    glyphs = get_font(findfont(STYLE["font.family"][0])).get_charmap()
+    return "".join(letter if ord(letter) in glyphs else f"[U+{ord(letter):04X}]" for letter in text)
 
 
 def _width(figure: Figure, text: str, size: float, weight: str = "normal") -> float:
