@@ -9,10 +9,13 @@ blocks.
 
 from __future__ import annotations
 
+import os
+import sys
+
 import numpy as np
 import pandas as pd
 
-from mia import checkpoints, datasets, paths, seeds, snapshots, splits, tables, training, workers
+from mia import checkpoints, datasets, paths, precision, seeds, snapshots, splits, tables, training, workers
 from mia.params import Params
 from stages import run_block
 
@@ -22,6 +25,9 @@ def main(params: Params, block: int) -> None:
     recipe = training.Recipe(**dict(params.target.of(params.data.dataset)))
     size = params.shadow.of(params.data.dataset)
     attacker = datasets.load(paths.ATTACKER)
+    said = precision.warning(recipe, attacker.images.shape[1:], len(attacker.classes), params.data.dataset)
+    if said and "MIA_RAY_ADDRESS" not in os.environ:  # the cluster's processors are others
+        print(said, file=sys.stderr)
     source = "population" if params.attacker.knowledge == "population" else "attacker"
 
     memberships = [

@@ -6,7 +6,9 @@ Writes: models/target/, data/learning/target.parquet (one row an epoch).
 
 from __future__ import annotations
 
-from mia import checkpoints, datasets, paths, snapshots, tables, training, workers
+import sys
+
+from mia import checkpoints, datasets, paths, precision, snapshots, tables, training, workers
 from mia.params import Params
 from stages import run
 
@@ -18,6 +20,8 @@ def main(params: Params) -> None:
     lesson = training.lesson(params.seed, tables.read(paths.TARGET_MEMBERSHIP, tables.MEMBERSHIP))
     workers.settle()
     data = population.images, population.labels, len(population.classes)
+    if said := precision.warning(recipe, population.images.shape[1:], len(population.classes), params.data.dataset):
+        print(said, file=sys.stderr)
     (trained,) = training.train(*data, recipe, workers.kept(), [lesson])
     checkpoints.save(paths.TARGET_MODEL, [(trained.description, trained.weights)])
     tables.write(paths.TARGET_LEARNING, trained.learning, tables.LEARNING)
