@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from mia import paths, publish
+from mia import paths, publish, revisions
 from mia.errors import InputError
 
 PAGE = "<html><dd><!-- provenance -->not in this copy<!-- end --></dd></html>\n"
@@ -54,14 +54,36 @@ def commit_of(revision: str) -> str:
     return subprocess.run(["git", "rev-parse", revision], check=True, capture_output=True, text=True).stdout.strip()
 
 
+@pytest.mark.parametrize("name", ["HEAD", "main", "v1", "kinder", "workspace"])
+@pytest.mark.parametrize("short", [False, True], ids=["as it is", "its short hash"])
+def test_every_name_that_make_compare_takes_is_published(repository: Path, name: str, short: bool) -> None:
+    subprocess.run(["git", "branch", "-M", "main"], check=True)
+    subprocess.run(["git", "tag", "v1"], check=True)
+    commit_ = commit_of("HEAD")
+    if name == "kinder":  # as DVC keeps an experiment
+        (repository / "params.yaml").write_text("seed: 1")
+        experiment = commit("an experiment")
+        subprocess.run(["git", "update-ref", f"refs/exps/{commit_[:2]}/{commit_[2:]}/kinder", experiment], check=True)
+        subprocess.run(["git", "reset", "-q", "--hard", commit_], check=True)
+        commit_ = experiment
+    assert publish.publish(commit_[:7] if short else name) == Path(f"reports/audit-{commit_[:7]}.html")
+
+
+def test_a_workspace_that_no_commit_holds_is_not_published(repository: Path) -> None:
+    paths.PARAMS.write_text("seed: 2")
+    with pytest.raises(InputError) as error:
+        publish.publish("workspace")
+    assert str(error.value) == (
+        "workspace: its audit is not that of the last commit, so that there is no commit to name; commit it first"
+    )
+
+
 @pytest.mark.usefixtures("repository")
 @pytest.mark.parametrize("revision", ["nowhere", "--output=x", ""])
 def test_an_unknown_revision_is_refused(revision: str) -> None:
     with pytest.raises(InputError) as error:
         publish.publish(revision)
-    assert str(error.value) == (
-        f"{revision}: no commit or experiment of this repository; `git log` and `dvc exp list` name them"
-    )
+    assert str(error.value) == f"{revision}: no experiment and no git revision of that name; {revisions.LIST}"
     assert [path.name for path in Path("reports").glob("*.html")] == ["audit.html"]
 
 

@@ -21,8 +21,9 @@ import pandas as pd
 import psutil
 from pydantic import BaseModel
 
-from mia import atomic, audit, figures, metrics, params, paths, revisions, show
+from mia import atomic, audit, figures, metrics, params, paths, show
 from mia.errors import InputError
+from mia.repository import git
 
 OUT = Path("reports/grid")
 FPR = 0.01
@@ -120,7 +121,7 @@ def short(names: Iterable[str]) -> dict[str, str]:
 
 def read(one: Experiment, path: Path) -> Any:
     """A metrics file of an experiment, out of its commit. Raises InputError where it is not there."""
-    said = revisions.git("show", f"{one.rev}:./{path.as_posix()}")
+    said = git("show", f"{one.rev}:./{path.as_posix()}")
     if said is None:
         raise InputError(f"{path}: experiment {one.name} has none; `dvc exp remove {one.name}`, then run it again")
     return json.loads(said)

@@ -18,6 +18,7 @@ from markupsafe import escape
 
 from mia import atomic, paths, revisions
 from mia.errors import InputError, shown
+from mia.repository import git
 
 PLACE = re.compile(r"<!-- provenance -->.*?<!-- end -->", re.DOTALL)
 
@@ -33,12 +34,12 @@ def published(page: str, commit: str, date: str) -> str:
 
 def publish(revision: str) -> Path:
     """Write the page of a revision. Raises InputError where there is no such revision, or no page of it to be had."""
-    named = revisions.git("show", "--no-patch", "--format=%H %cI", "--end-of-options", f"{revision}^{{commit}}")
-    if named is None:
+    (commit,) = revisions.resolve([revision])
+    if revision == revisions.WORKSPACE and revisions.changed():
         raise InputError(
-            f"{revision}: no commit or experiment of this repository; `git log` and `dvc exp list` name them"
+            f"{revision}: its audit is not that of the last commit, so that there is no commit to name; commit it first"
         )
-    commit, _, date = named.decode().strip().partition(" ")
+    date = (git("show", "--no-patch", "--format=%cI", commit) or b"").decode().strip()
     try:
         page = dvc.api.read(str(paths.AUDIT_PAGE), rev=commit, encoding="utf-8")
     except (DvcException, OSError) as error:

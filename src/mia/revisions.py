@@ -5,12 +5,10 @@ The files are somebody's: each is checked before a number of it is used, and tex
 
 from __future__ import annotations
 
-import io
 import json
 import math
 import os
 import re
-import subprocess
 import tempfile
 import textwrap
 from collections.abc import Mapping, Sequence
@@ -25,6 +23,7 @@ from ruamel.yaml.error import YAMLError
 
 from mia import audit, documents, paths, tables
 from mia.errors import InputError, shown
+from mia.repository import git
 
 WORKSPACE = "workspace"
 LIST = "`dvc exp list --all-commits` lists the experiments"
@@ -45,7 +44,10 @@ class _File(BaseModel):
 
 
 class Verdict(_File):
-    """metrics/verdict.json; the last five are None where the non-members resolve no FPR that was asked for."""
+    """metrics/verdict.json; fpr and tpr... are None where the non-members are too few for any FPR that was asked for.
+
+    auc_p, tpr_p: by the exact test; None in audits that were made before there was one.
+    """
 
     attacks: Count
     n_member: Annotated[int, Field(ge=1)]
@@ -54,11 +56,13 @@ class Verdict(_File):
     auc: Share
     auc_low: Share
     auc_high: Share
+    auc_p: Share | None = None
     fpr: Annotated[float, Field(gt=0, le=1)] | None = None
     tpr_attack: Name | None = None
     tpr: Share | None = None
     tpr_low: Share | None = None
     tpr_high: Share | None = None
+    tpr_p: Share | None = None
 
     @model_validator(mode="after")
     def _all_or_none(self) -> Verdict:
@@ -154,12 +158,6 @@ class Revision:
     def found(self) -> dict[str, Any]:
         """The verdict as `mia.verdict` takes it."""
         return self.verdict.model_dump(exclude_none=True)
-
-
-def git(*command: str) -> bytes | None:
-    """What git says, or None where it refuses."""
-    done = subprocess.run(["git", *command], capture_output=True)
-    return done.stdout if done.returncode == 0 else None
 
 
 def resolve(names: Sequence[str]) -> list[str]:
@@ -367,7 +365,7 @@ class Files:
         """plots/roc.csv: attack, fpr, tpr, tpr_low, tpr_high, of each attack at least one row."""
         columns = ["fpr", "tpr", "tpr_low", "tpr_high"]
         try:
-            frame = pd.read_csv(io.StringIO(self.text(paths.ROC_CURVES)))
+            frame = documents.parse_csv(self.text(paths.ROC_CURVES))
             rates = frame[columns].astype("float64")
             inside = bool(((rates >= 0) & (rates <= 1)).all(axis=None))
             lacks = sorted(set(attacks) - set(frame["attack"]))
@@ -378,7 +376,7 @@ class Files:
         if lacks or not inside:
             found = f"no curve of {lacks[0]!r}" if lacks else "rates that are none"
             raise self.damaged(paths.ROC_CURVES, found)
-        return pd.concat([frame["attack"].astype(str), rates], axis=1)
+        return pd.concat([frame["attack"], rates], axis=1)
 
     def exposure(self, verdict: Verdict, attacks: list[str]) -> pd.DataFrame | str:
         """data/exposure.parquet by sample_id, from the workspace, DVC's cache or remote; or why it cannot be had."""
