@@ -126,14 +126,22 @@ def test_a_search_tries_the_settings_of_params_first_and_no_more_than_there_are(
     assert len(estimators.random_settings("k_neighbors", {}, 500, 0)) == 11
 
 
-def test_more_neighbours_than_records_are_refused_but_only_lose_a_search() -> None:
+def test_more_neighbours_than_records_are_left_out_with_the_reason_and_an_error_for_who_asks_for_them() -> None:
     X, _, is_member, shadow = evidence(2.0, 100)
     too_many = ("k_neighbors", {"n_neighbors": 500})
+    reason, aucs = estimators.compare([too_many, ("lda", {})], X, is_member, shadow, 0, "test")
+    assert isinstance(reason, str)
+    assert reason.startswith("KNeighborsClassifier: Expected n_neighbors <= n_samples_fit")
+    assert not isinstance(aucs, str)
+    assert np.mean(aucs) > 0.7
     with pytest.raises(InputError, match="estimators: KNeighborsClassifier: Expected n_neighbors <= n_samples_fit"):
-        estimators.compare([too_many], X, is_member, shadow, 0, "test")
-    aucs = estimators.compare([too_many, ("lda", {})], X, is_member, shadow, 0, "test", searching=True)
-    assert np.isnan(np.mean(aucs[0]))
-    assert np.mean(aucs[1]) > 0.7
+        estimators.fold_aucs(*too_many, X, is_member, shadow, 0)
+
+
+def test_a_setting_that_is_none_is_an_error_whichever_classifier_has_it() -> None:
+    X, _, is_member, shadow = evidence(2.0, 100)
+    with pytest.raises(InputError, match="estimators.qda.reg_parm: no setting of Quadratic.*did you mean 'reg_param'"):
+        estimators.compare([("lda", {}), ("qda", {"reg_parm": 0.1})], X, is_member, shadow, 0, "test")
 
 
 # -- stored attack models --------------------------------------------------------------------------------------------

@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 from sklearn.datasets import load_digits
 from sklearn.neighbors import KernelDensity
 
+from mia.errors import InputError
 from mia.images import ImageSet
 
 LEVELS = 16  # the digits' own grey levels run from 0 to 16
@@ -33,9 +34,16 @@ def generate(seen: ImageSet, count: int, bandwidth: float, rng: np.random.Genera
     bandwidth: the kernel's standard deviation in grey levels of 0 to 16. The draw is clipped to that range and
     rounded as an image file would be. It stands for a generative model that the attacker has trained: what it knows
     of the population it knows from images of the same kind, never from a member.
+    Raises InputError where a class has no image to be fitted on.
     """
-    pixels = seen.images.reshape(len(seen), -1) * (LEVELS / 255)
     n_classes = len(seen.classes)
+    lacking = sorted(set(range(n_classes)) - set(seen.labels.tolist()))
+    if lacking:
+        raise InputError(
+            "params.yaml: data.digits.population_size: generated images are drawn from the digits outside the "
+            f"population, of which there are {len(seen)}, none of class {lacking[0]}; lower it"
+        )
+    pixels = seen.images.reshape(len(seen), -1) * (LEVELS / 255)
     labels = np.sort(np.arange(count) % n_classes)
     drawn = np.empty((count, pixels.shape[1]))
     for label in range(n_classes):

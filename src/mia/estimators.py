@@ -121,7 +121,10 @@ def fit(estimator: Pipeline, features: Floats, is_member: Bools, seed: int) -> P
     members, nonmembers = np.flatnonzero(is_member), np.flatnonzero(~is_member)
     size = min(len(members), len(nonmembers))
     if size == 0:
-        raise InputError(f"attack: expected members and non-members to learn from, got {len(members)} and 0")
+        raise InputError(
+            f"attack: expected members and non-members to learn from, got {len(members)} and {len(nonmembers)}; raise "
+            "features.max_records or the sizes of shadow"
+        )
     rng = np.random.default_rng(seed)
     rows = np.sort(np.r_[rng.permutation(members)[:size], rng.permutation(nonmembers)[:size]])
     try:
@@ -143,7 +146,10 @@ def probability(estimator: Pipeline, features: Floats) -> Floats:
 
 
 def _refusal(estimator: Pipeline, error: Exception) -> str:
-    return f"params.yaml: estimators: {type(estimator[-1]).__name__}: {' '.join(str(error).split())}"
+    return f"{_REFUSED}{type(estimator[-1]).__name__}: {' '.join(str(error).split())}"
+
+
+_REFUSED = "params.yaml: estimators: "
 
 
 def folds(shadow: NDArray[np.int64]) -> list[tuple[NDArray[np.int64], NDArray[np.int64]]]:
@@ -166,6 +172,8 @@ def fold_aucs(
     """The AUC on each fold's unseen shadows."""
     aucs = []
     for known, asked in folds(shadow):
+        if len(np.unique(is_member[asked])) < 2:
+            raise InputError("the records of a fold's shadows are all members, or all non-members")
         fitted = fit(build(family, settings, seed), features[known], is_member[known], seed)
         aucs.append(float(roc_auc_score(is_member[asked], probability(fitted, features[asked]))))
     return aucs
@@ -178,21 +186,20 @@ def compare(
     shadow: NDArray[np.int64],
     seed: int,
     description: str,
-    *,
-    searching: bool = False,
-) -> list[list[float]]:
-    """`fold_aucs` of each candidate (family, settings), on all cores.
+) -> list[list[float] | str]:
+    """`fold_aucs` of each candidate (family, settings), on all cores; or scikit-learn's reason why it cannot be fitted.
 
-    Raises InputError for a setting that scikit-learn refuses; while searching, NaN stands in its place.
+    Raises InputError for a setting that scikit-learn's class does not have, and below two shadows.
     """
-    work = (
-        delayed(_quiet_fold_aucs)(searching, *candidate, features, is_member, shadow, seed) for candidate in candidates
-    )
+    folds(shadow)
+    for candidate in candidates:
+        build(*candidate, seed)
+    work = (delayed(_aucs_or_reason)(*candidate, features, is_member, shadow, seed) for candidate in candidates)
     results = Parallel(n_jobs=os.cpu_count(), return_as="generator")(work)
     return list(progress.bar(results, description, total=len(candidates), unit="model"))
 
 
-def _quiet_fold_aucs(searching: bool, *arguments: Any) -> list[float]:
+def _aucs_or_reason(*arguments: Any) -> list[float] | str:
     import warnings
 
     from sklearn.exceptions import ConvergenceWarning
@@ -202,10 +209,8 @@ def _quiet_fold_aucs(searching: bool, *arguments: Any) -> list[float]:
         warnings.filterwarnings("ignore", message="The covariance matrix of class|Variables are collinear")
         try:
             return fold_aucs(*arguments)
-        except InputError:
-            if searching:
-                return [float("nan")]
-            raise
+        except InputError as error:
+            return str(error).removeprefix(_REFUSED)
 
 
 def random_settings(family: str, base: Settings, count: int, seed: int) -> list[dict[str, Any]]:

@@ -47,7 +47,7 @@ class Population(Section):
     """
 
     split: Literal["published", "half"]
-    population_size: Annotated[int, Field(ge=2)] | None
+    population_size: Annotated[int, Field(ge=4)] | None
     attacker_size: Count | None
 
 
@@ -55,7 +55,7 @@ class DigitsData(Section):
     """scikit-learn's digits and images drawn from a kernel density per class."""
 
     split: Literal["half"]
-    population_size: Annotated[int, Field(ge=2)]
+    population_size: Annotated[int, Field(ge=4)]
     generated: Count
     bandwidth: Positive
 
@@ -306,8 +306,8 @@ class Evaluate(Section):
     """What is measured."""
 
     fprs: Annotated[list[Fraction], Field(min_length=1)]
-    bootstrap_replicates: Annotated[int, Field(ge=100)]
-    histogram_bins: Annotated[int, Field(ge=2)]
+    bootstrap_replicates: Annotated[int, Field(ge=100, le=1_000_000)]
+    histogram_bins: Annotated[int, Field(ge=2, le=10_000)]
 
 
 class Report(Section):

@@ -41,7 +41,13 @@ def main(params: Params) -> None:
     }
     blocks = sorted(params.shadow.blocks)
     memberships = [tables.read(path, tables.MEMBERSHIP) for path in collect(paths.ALL_SHADOW_MEMBERSHIP, blocks)]
-    quota = params.features.max_records // sum(of_block["model_id"].nunique() for of_block in memberships)
+    models = sum(of_block["model_id"].nunique() for of_block in memberships)
+    if params.features.max_records < 2 * models:
+        raise InputError(
+            f"params.yaml: features.max_records: expected at least {2 * models}, two records of each of the {models} "
+            f"shadows, got {params.features.max_records}"
+        )
+    quota = params.features.max_records // models
     shadows, qualities = [], []
     with tables.writer(paths.MARGINS, tables.MARGINS) as add:
         for path, of_block in zip(collect(paths.ALL_SHADOW_SIGNALS, blocks), memberships, strict=True):

@@ -1,15 +1,19 @@
 """Compare scikit-learn classifiers as attack models, each asked only about shadows it was not fitted on.
 
 Reads: data/features/shadows.parquet.
-Writes: metrics/selection.json (the best family, its searched settings, the leaderboard), plots/leaderboard.csv.
+Writes: metrics/selection.json (the best family, its searched settings, the leaderboard, and which classifiers these
+records are too few for), plots/leaderboard.csv.
 """
 
 from __future__ import annotations
+
+import sys
 
 import numpy as np
 import pandas as pd
 
 from mia import documents, estimators, features, paths, seeds, tables
+from mia.errors import InputError
 from mia.params import Params
 from stages import run
 
@@ -23,19 +27,41 @@ def main(params: Params) -> None:
     seed = seeds.integer(params.seed, "attack model")
 
     families = dict(params.estimators)
-    aucs = estimators.compare(list(families.items()), X, is_member, shadow, seed, "attack models")
-    board = pd.DataFrame(
-        {"estimator": list(families), "auc_mean": np.mean(aucs, axis=1), "auc_std": np.std(aucs, axis=1)}
+    outcomes = dict(
+        zip(
+            families,
+            estimators.compare(list(families.items()), X, is_member, shadow, seed, "attack models"),
+            strict=True,
+        )
     )
-    board["fold_aucs"] = [" ".join(f"{auc:.4f}" for auc in of_folds) for of_folds in aucs]
+    left_out = {family: outcome for family, outcome in outcomes.items() if isinstance(outcome, str)}
+    for family, reason in left_out.items():
+        print(f"select_attack: {family} is left out: {reason}", file=sys.stderr)
+    aucs = {family: outcome for family, outcome in outcomes.items() if not isinstance(outcome, str)}
+    if not aucs:
+        raise InputError(
+            "params.yaml: estimators: none can be fitted on so few records of the shadows; raise "
+            "select.records_per_model, features.max_records or the sizes of shadow"
+        )
+    board = pd.DataFrame(
+        {
+            "estimator": list(aucs),
+            "auc_mean": [np.mean(of_folds) for of_folds in aucs.values()],
+            "auc_std": [np.std(of_folds) for of_folds in aucs.values()],
+        }
+    )
+    board["fold_aucs"] = [" ".join(f"{auc:.4f}" for auc in of_folds) for of_folds in aucs.values()]
     board = board.sort_values(["auc_mean", "estimator"], ascending=[False, True])
     best = board["estimator"].iloc[0]
 
     search_seed = seeds.integer(params.seed, "selection search")
     tried = estimators.random_settings(best, families[best], params.select.search_iterations, search_seed)
     candidates = [(best, settings) for settings in tried]
-    searched = estimators.compare(candidates, X, is_member, shadow, seed, f"{best} settings", searching=True)
-    winner = int(np.nanargmax([np.mean(of_folds) for of_folds in searched]))
+    searched = [
+        -np.inf if isinstance(outcome, str) else float(np.mean(outcome))
+        for outcome in estimators.compare(candidates, X, is_member, shadow, seed, f"{best} settings")
+    ]
+    winner = int(np.argmax(searched))
 
     documents.write_csv(paths.LEADERBOARD, board)
     documents.write_json(
@@ -44,8 +70,9 @@ def main(params: Params) -> None:
             "best": best,
             "settings": tried[winner],
             "settings_tried": len(tried),
-            "searched_auc": round(float(np.mean(searched[winner])), 4),
+            "searched_auc": round(searched[winner], 4),
             "leaderboard": board.round(4).to_dict("records"),  # a list, which `dvc metrics` leaves out of its tables
+            **({"left_out": left_out} if left_out else {}),
         },
     )
 

@@ -12,6 +12,7 @@ from __future__ import annotations
 import numpy as np
 
 from mia import datasets, paths, seeds, splits, tables
+from mia.errors import InputError
 from mia.params import Params
 from stages import run
 
@@ -23,6 +24,11 @@ def main(params: Params) -> None:
         is_member = records["published_train"].to_numpy(bool)
     else:
         is_member = splits.draw_half(records["group"].to_numpy(), seeds.generator(params.seed, "target membership"))
+    if min(is_member.sum(), (~is_member).sum()) < 2:
+        raise InputError(
+            f"data: an audit needs at least 2 members and 2 non-members, got {int(is_member.sum())} and "
+            f"{int((~is_member).sum())}; give the population more records"
+        )
     membership = splits.table(0, "population", np.flatnonzero(is_member), np.flatnonzero(~is_member))
     tables.write(paths.TARGET_MEMBERSHIP, membership, tables.MEMBERSHIP)
 
