@@ -9,17 +9,22 @@ JOBS ?= $(shell nproc 2>/dev/null || echo 2)
 export PYTHONDONTWRITEBYTECODE :=
 
 .DEFAULT_GOAL := help
-.PHONY: help audit test faults fault-results grid experiments cluster share servers share-check share-results check \
+.PHONY: repository unshallow help audit test faults fault-results grid experiments cluster share servers share-check share-results check \
   format verify bench speed results readme requirements clean publish reducing browser pages screenshots compare
 
 help: ## list these commands
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "make %-13s %s\n", $$1, $$2}'
 
-$(READY): requirements.txt
+$(READY): requirements.txt | repository
 	$(PYTHON) -m venv $(VENV)
 	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check uv
 	$(VENV)/bin/uv pip install --quiet --python $(VENV)/bin/python --requirement requirements.txt
 	@touch $@
+
+# DVC needs git, and says so only after everything is installed. git's own reason may be another: an owner it distrusts.
+repository:
+	@why=$$(git rev-parse --git-dir 2>&1 > /dev/null) || { echo "error: DVC needs a git repository here ($$why): clone" \
+	  "this project with git, or in a downloaded copy run \`git init && git add --all && git commit --message start\`" >&2; exit 1; }
 
 audit: $(READY) ## set up, run whatever changed of the audit, print what was found
 	$(RUN) dvc repro && PYTHONPATH=src python -m mia.show
@@ -50,7 +55,11 @@ GRID ?= -S attacker.knowledge=generated,disjoint,population -S target.digits.epo
 WORKERS ?= 1
 # Workers that each take all cores are slower than one.
 SHARE = MIA_PROCESSES=$${MIA_PROCESSES:-$$((($(JOBS) + $(WORKERS) - 1) / $(WORKERS)))}
-grid: $(READY) ## run a grid of experiments, WORKERS at once, as a table and a figure (make grid GRID="-S seed=1,2,3")
+unshallow: repository
+	@test "$$(git rev-parse --is-shallow-repository)" != true || { echo "error: this clone is shallow, and DVC loses the" \
+	  "experiments that it queues in one: \`git fetch --unshallow\`, then again" >&2; exit 1; }
+
+grid: unshallow $(READY) ## run a grid of experiments, WORKERS at once, as a table and a figure (make grid GRID="-S seed=1,2,3")
 	$(RUN) dvc exp run --queue $(GRID) && $(if $(filter-out 1,$(WORKERS)),$(SHARE)) dvc exp run --run-all --jobs $(WORKERS) && PYTHONPATH=src python -m mia.grid
 
 # The table of `dvc exp show` has a column for every dependency, metric and parameter, 360 of them: kept are two numbers of

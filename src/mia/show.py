@@ -11,6 +11,7 @@ from typing import Any
 
 from mia import documents, paths, verdict
 from mia.errors import InputError, shown
+from mia.repository import git
 
 COLUMNS = (
     "attack",
@@ -22,6 +23,10 @@ COLUMNS = (
     "F1",
     "epsilon at least",
 )
+MAKING = (paths.PARAMS.as_posix(), "dvc.yaml", "src", "requirements.txt")  # what makes the numbers, beside the machine
+NAMES = {"auc": "AUC", "tpr_at_fpr_0_1": "TPR at 10 % FPR", "tpr_at_fpr_0_01": "TPR at 1 % FPR"}
+SHOWN = {"auc": 3, "tpr_at_fpr_0_1": 4, "tpr_at_fpr_0_01": 4}  # decimals in the table
+MOST_MOVED = 4  # numbers that the note names
 FINDS = "finds members"  # what mia.power.verdict says of an attack that works
 FLAT = ("tpr_at_fpr_0_01", "tpr_at_fpr_0_001", "balanced_accuracy")
 
@@ -81,6 +86,34 @@ def remarks(measured: Sequence[dict[str, Any]], refused: dict[str, str]) -> list
     return lines + [f"{attack.replace('_', ' ')}: not applicable: {reason}" for attack, reason in refused.items()]
 
 
+def moved(measured: Sequence[dict[str, Any]]) -> str | None:
+    """Which numbers are not those that git holds, by more than rounding; None where none is.
+
+    Asked only where the last commit has the same parameters and code: the machine is then what differs.
+    """
+    held = git("show", f"HEAD:./{paths.ATTACK_METRICS.as_posix()}")
+    if held is None or git("diff", "--quiet", "HEAD", "--", *MAKING) is None:
+        return None
+    before = {one["attack"]: one for one in documents.parse(held.decode())}
+    parts, attacks = [], set()
+    for one in measured:
+        for key, decimals in SHOWN.items():
+            there, here = before.get(one["attack"], {}).get(key), one.get(key)
+            if there is not None and here is not None and abs(there - here) > 1.5 * 10**-decimals:
+                attacks.add(one["attack"])
+                texts = (f"{value:.{decimals}f}".removeprefix("0") for value in (there, here))
+                parts.append("{} {} {} there, {} here".format(one["attack"].replace("_", " "), NAMES[key], *texts))
+    if not parts:
+        return None
+    left = len(parts) - MOST_MOVED
+    more = f"; and {left} number{'s' if left > 1 else ''} more" if left > 0 else ""
+    return (
+        f"note: {len(attacks)} of {len(measured)} attacks differ{'s' if len(attacks) == 1 else ''} from the numbers in "
+        "git by more than rounding, as another processor trains other last bits: "
+        f"{'; '.join(parts[:MOST_MOVED])}{more}"
+    )
+
+
 def main() -> int:
     """Print the table of the file named, or of the workspace, and last the verdict and where the report lies."""
     path = Path(sys.argv[1]) if len(sys.argv) > 1 else paths.ATTACK_METRICS
@@ -110,6 +143,8 @@ def main() -> int:
     print(shown("\n".join(lines)))  # the file may be anybody's
     if path == paths.ATTACK_METRICS and paths.AUDIT_PAGE.exists():
         print(f"The report: {paths.AUDIT_PAGE}")
+        if note := moved(measured):
+            print(shown(f"\n{note}"))
     return 0
 
 

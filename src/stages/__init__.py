@@ -62,6 +62,10 @@ from mia.errors import InputError  # noqa: E402
 # machine, twice as fast on a busy one (docs/LOG.md). It must be set before torch is imported.
 os.environ.setdefault("GOMP_SPINCOUNT", "2000")
 
+# Matplotlib keeps its list of fonts below the home, and where it cannot it makes the list anew and says so, each stage.
+if not (os.path.isdir(os.path.expanduser("~")) and os.access(os.path.expanduser("~"), os.W_OK)):
+    os.environ.setdefault("MPLCONFIGDIR", os.path.abspath(".dvc/tmp/matplotlib"))
+
 
 def run(main: Callable[[params.Params], None]) -> None:
     """Run a stage as a command: one line on stderr for what a user can mend, never a traceback for it."""
