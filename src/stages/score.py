@@ -66,7 +66,8 @@ def main(params: Params) -> None:
         for attack, reason in refused.items():
             print(f"score: {attack}: not applicable: {reason}", file=sys.stderr)
         if len(refused) == len(chosen):
-            raise InputError("params.yaml: attacks.run: none of the attacks is applicable; see above, or set it to all")
+            reasons = "; ".join(f"{attack} {reason}" for attack, reason in refused.items())
+            raise InputError(f"params.yaml: attacks.run: no attack can run: {reasons}; add others, or set it to all")
     names = [attack for attack in chosen if attack not in refused]
     tables.write(paths.EXPOSURE, exposed, tables.exposure(names))
     documents.write_json(paths.NOT_APPLICABLE, refused)
