@@ -22,6 +22,7 @@ from mia.errors import InputError
 ROOT = Path(__file__).parent.parent
 PAGES = (
     "README.md",
+    "docs/CLAIMS.md",
     "docs/RELIABILITY.md",
     "docs/REPORT.md",
     "docs/SCALE.md",

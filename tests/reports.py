@@ -84,10 +84,11 @@ def made(
     best = max(entries, key=lambda one: float(one["auc"]))
     strict = max(entries, key=lambda one: float(np.nan_to_num(one["tpr"])))
     found = {"attacks": len(entries), "n_member": n_member, "n_nonmember": n_nonmember, "auc_attack": best["attack"]}
-    found |= {name: best[name] for name in ("auc", "auc_low", "auc_high")}
+    found |= {name: best[name] for name in ("auc", "auc_low", "auc_high")} | {"auc_p": 0.001 if leak else 0.5}
     if fpr is not None:
         found |= {"fpr": fpr, "tpr_attack": strict["attack"]}
         found |= {name: round(float(strict[name]), 5) for name in ("tpr", "tpr_low", "tpr_high")}
+        found["tpr_p"] = 0.001 if strict["tpr_low"] > fpr else 0.5
     images = rng.integers(0, 256, (min(count, 2000), *shape), dtype=np.uint8)
     return audit.Found(
         found=found,

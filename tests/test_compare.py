@@ -22,7 +22,7 @@ from scipy.stats import binomtest, norm
 
 import pipeline
 import repository
-from mia import compare, comparison, documents, metrics, paths, revisions, roc, seeds, tables, verdict
+from mia import compare, comparison, documents, metrics, paths, revisions, roc, seeds, strongest, tables, verdict
 from mia.errors import InputError, shown
 from mia.metrics import Estimate
 from mia.revisions import Revision
@@ -98,11 +98,21 @@ def write(root: Path, *, seed: int, leak: float, right: float, model: bytes) -> 
         curve = roc.curve(score, member)
         rates = {"fpr": curve.fpr, "tpr": curve.tpr, "tpr_low": curve.tpr * 0.9, "tpr_high": curve.tpr}
         curves.append(pd.DataFrame({"attack": attack, **rates}))
-    best, tpr = comparison.strongest_tpr(scores, member, fpr=0.01, replicates=60, rng=np.random.default_rng(0))
-    by_auc, auc = comparison.strongest_auc(scores, member)
-    found = {"attacks": 3, "n_member": N // 2, "n_nonmember": N // 2, "fpr": 0.01, "auc_attack": by_auc}
-    found |= {"auc": auc.value, "auc_low": auc.low, "auc_high": auc.high}
-    found |= {"tpr_attack": best, "tpr": tpr.value, "tpr_low": tpr.low, "tpr_high": tpr.high}
+    by_tpr = strongest.strongest_tpr(scores, member, fpr=0.01, p_value=0.001)
+    by_auc = strongest.strongest_auc(scores, member, p_value=0.001)
+    found: dict[str, Any] = {
+        "attacks": 3,
+        "n_member": N // 2,
+        "n_nonmember": N // 2,
+        "fpr": 0.01,
+        "auc_attack": by_auc.attack,
+    }
+    found |= {
+        "auc_attack": by_auc.attack,
+        "tpr_attack": by_tpr.attack,
+        **by_auc.rounded("auc", 6),
+        **by_tpr.rounded("tpr", 6),
+    }
     documents.write_json(root / paths.VERDICT, found)
     documents.write_json(root / paths.ATTACK_METRICS, entries)
     inside = {"train_accuracy": 1.0, "test_accuracy": round(float(good[~member].mean()), 4)}

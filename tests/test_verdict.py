@@ -46,15 +46,35 @@ def test_how_many_in_a_word(tpr: float, many: str) -> None:
     assert f"gives away {many} of its" in verdict.short(FOUND | {"tpr": tpr, "tpr_low": 0.04, "tpr_high": 1.0})
 
 
+def test_one_false_alarm_in_ten_is_not_called_few_mistakes() -> None:
+    assert (
+        verdict.short(FOUND)
+        == "The model gives away many of its training images to an attacker who makes few mistakes."
+    )
+    assert verdict.short(FOUND | {"fpr": 0.1}).endswith("to an attacker who may raise one false alarm in ten.")
+
+
 def test_a_limit_at_guessing_is_no_leak() -> None:
     assert not verdict.recognises(FOUND | {"tpr_low": 0.01})
     assert verdict.recognises(FOUND | {"tpr_low": 0.0101})
     assert not verdict.ranks(FOUND | {"auc_low": 0.5})
 
 
+def test_the_exact_test_decides_where_there_is_one() -> None:
+    """In audits of before there was one, the limits do."""
+    assert verdict.recognises(FOUND | {"tpr_low": 0.01, "tpr_p": 0.05})
+    assert not verdict.recognises(FOUND | {"tpr_p": 0.0505})
+    assert verdict.ranks(FOUND | {"auc_low": 0.5, "auc_p": 0.05})
+    assert not verdict.ranks(FOUND | {"auc_p": 0.0505})
+    assert not verdict.ranks(FOUND | {"auc": 0.4, "auc_p": 0.001})  # the other way round
+
+
 def test_too_few_non_members_are_said_to_be() -> None:
-    few = {key: FOUND[key] for key in verdict.KEYS} | {"n_nonmember": 7}
-    assert verdict.sentence(few).startswith("7 non-members are too few to say what an attacker recognises")
+    few = {key: value for key, value in FOUND.items() if "tpr" not in key and key != "fpr"} | {"n_nonmember": 7}
+    assert verdict.sentence(few) == (
+        "7 non-members are too few to say what an attacker recognises at few false alarms: one in ten needs 100 "
+        "non-members, one in a hundred 1,000."
+    )
     assert not verdict.recognises(few)
     assert audit.scale(few) is None
 
@@ -63,13 +83,14 @@ def test_too_few_non_members_are_said_to_be() -> None:
     ("fprs", "n_nonmember", "fpr"),
     [
         ([0.1, 0.01, 0.001], 10_000, 0.01),
-        ([0.1, 0.01, 0.001], 99, 0.1),
-        ([0.1, 0.01], 100, 0.01),
+        ([0.1, 0.01, 0.001], 999, 0.1),
+        ([0.1, 0.01], 1000, 0.01),
         ([0.5, 0.002], 10_000, 0.002),
-        ([0.1], 9, None),
+        ([0.1], 100, 0.1),
+        ([0.1], 99, None),
     ],
 )
-def test_the_verdict_stands_at_the_fpr_nearest_to_one_percent_that_can_be_resolved(
+def test_the_verdict_stands_at_the_fpr_nearest_to_one_percent_that_is_worth_ten_non_members(
     fprs: list[float], n_nonmember: int, fpr: float | None
 ) -> None:
     assert verdict.headline_fpr(fprs, n_nonmember) == fpr

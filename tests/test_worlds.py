@@ -164,10 +164,9 @@ def test_a_target_that_leaks_less_than_its_shadows_is_not_said_to_leak_as_they_d
     changes: dict[str, Any] = {"attacks.run": ["loss"]}
     leaking = world(leak=2.0, seed=5, knowledge="population", **changes)["loss"]
     rng = np.random.default_rng(0)
-    scores = tables.read(paths.SCORES, tables.SCORES)
-    target = scores["model_id"] == 0
-    scores.loc[target, "is_member"] = rng.permutation(scores.loc[target, "is_member"].to_numpy())
-    tables.write(paths.SCORES, scores, tables.SCORES)
+    exposed = tables.read(paths.EXPOSURE, tables.exposure(["loss"]))
+    exposed["is_member"] = rng.permutation(exposed["is_member"].to_numpy())
+    tables.write(paths.EXPOSURE, exposed, tables.exposure(["loss"]))
     tiny.run("evaluate", changes={**CHANGES, "attacker.knowledge": "population", **changes})
     measured = {one["attack"]: one for one in json.loads(paths.ATTACK_METRICS.read_text())}["loss"]
     assert measured["threshold"] == leaking["threshold"]

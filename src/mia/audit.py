@@ -145,6 +145,7 @@ def page(it: Found, active: Numbers, *, gallery: int, estimator: str) -> str:
             for what in ("accuracy", "loss")
         ],
         board=board_rows(it.board, estimator),
+        left_out=it.selection.get("left_out", {}),
         original=original(it),
         parameters={name: json.dumps(value) for name, value in sorted(flat(active), key=lambda one: one[0])},
         fingerprint=it.fingerprint,

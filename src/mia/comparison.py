@@ -185,7 +185,7 @@ def replicate_tprs(
     members, nonmembers = values[:, member], values[:, ~member]
     member_order = np.argsort(-members, axis=1)
     nonmember_order = np.argsort(-nonmembers, axis=1)
-    above = np.stack([_members_above(*sides) for sides in zip(members, nonmembers, strict=True)])
+    above = np.stack([members_above(*sides) for sides in zip(members, nonmembers, strict=True)])
     tprs = np.empty((values.shape[0], len(allowed), replicates))
     found = np.zeros(M + 1, dtype=np.int64)  # found[i]: drawn members among the i with the highest scores
     for r in range(replicates):
@@ -210,7 +210,7 @@ def _checked(scores: ArrayLike, is_member: ArrayLike, replicates: int) -> tuple[
     return values, member
 
 
-def _members_above(members: Floats, nonmembers: Floats) -> NDArray[np.int64]:
+def members_above(members: Floats, nonmembers: Floats) -> NDArray[np.int64]:
     """(N + 1,): members with a score strictly above the j-th highest non-member; all of them at j = N."""
     highest_first = np.sort(nonmembers)[::-1]
     not_above = np.searchsorted(np.sort(members), highest_first, side="right")
@@ -303,60 +303,7 @@ def holm(p_values: ArrayLike) -> Floats:
     return adjusted
 
 
-def strongest_tpr(
-    scores: Mapping[str, ArrayLike],
-    is_member: ArrayLike,
-    *,
-    fpr: float,
-    replicates: int,
-    rng: np.random.Generator,
-    level: float = 0.95,
-) -> tuple[str, Estimate]:
-    """Return which attack has the highest TPR at an FPR, that TPR, and limits that allow for its having been picked.
-
-    scores: name -> (samples,), all of the same records; the first of equals. The best of many is partly luck, and its
-    own interval does not know. So the limits of all attacks are made to hold at once: the same central share of the
-    replicates of each (`replicate_tprs`), as large as `level` of the replicates need to lie within all of them (Beran,
-    JASA 83, 1988), widened where need be to Clopper-Pearson's at that share. The TPR of whichever attack is the
-    strongest then lies between the highest lower and the highest upper limit. One attack: an interval as
-    `metrics.bootstrap` has. Many attacks need many replicates: of 24 that said nothing, 449 records a side, the lower
-    limit lay above guessing in 4 to 5 % of 300 worlds with 1,000 replicates, in 12 % of 60 with 300 (the own interval
-    of the best: in 21 to 26 %).
-    InputError: as `table` and `replicate_tprs`.
-    """
-    tail = enough_replicates(replicates, level)
-    names, values, member = _stacked(scores, is_member)
-    n_member = int(member.sum())
-    tprs = replicate_tprs(values, member, fprs=[fpr], replicates=replicates, rng=rng)[:, 0]
-    at_most = rankdata(tprs, method="max", axis=1) / replicates
-    at_least = 1 - (rankdata(tprs, method="min", axis=1) - 1) / replicates
-    outermost = np.minimum(at_most, at_least).min(axis=0)  # of the attacks, how far out in its own replicates
-    tail = min(tail, float(np.sort(outermost)[math.ceil(round((1 - level) * replicates, 6)) - 1]))
-    found = np.array([int(_found(row, member, fpr).sum()) for row in values])
-    fixed_lows, fixed_highs = clopper_pearson(found, n_member, 1 - 2 * tail)
-    lows, highs = np.quantile(tprs, [tail, 1 - tail], axis=1)
-    best = int(np.argmax(found))
-    limits = float(np.minimum(lows, fixed_lows).max()), float(np.maximum(highs, fixed_highs).max())
-    return names[best], Estimate(int(found[best]) / n_member, *limits)
-
-
-def strongest_auc(
-    scores: Mapping[str, ArrayLike], is_member: ArrayLike, *, level: float = 0.95
-) -> tuple[str, Estimate]:
-    """Return which attack has the highest AUC, that AUC, and limits that allow for its having been picked.
-
-    scores: name -> (samples,), all of the same records; the first of equals. Limits as in `strongest_tpr`, made to hold
-    for all attacks at once by Bonferroni's rule: `auc_interval` at 1 - (1 - level) / attacks.
-    InputError: as `table`.
-    """
-    names, values, member = _stacked(scores, is_member)
-    of_attack = [auc_interval(placements(row, member), level=1 - (1 - level) / len(names)) for row in values]
-    best = int(np.argmax([one.value for one in of_attack]))
-    limits = max(one.low for one in of_attack), max(one.high for one in of_attack)
-    return names[best], Estimate(of_attack[best].value, *limits)
-
-
-def _stacked(scores: Mapping[str, ArrayLike], is_member: ArrayLike) -> tuple[list[str], Floats, Bools]:
+def stacked_scores(scores: Mapping[str, ArrayLike], is_member: ArrayLike) -> tuple[list[str], Floats, Bools]:
     """Names, (attacks, samples) scores and membership. Raises InputError for no attack, or one of other records."""
     member = np.asarray(is_member)
     if not scores:
@@ -387,7 +334,7 @@ def table(
     InputError: no attack, an attack of other records, else as `compare_auc` and `compare_tpr`.
     """
     tail = enough_replicates(replicates, level)
-    given, values, member = _stacked(scores, is_member)
+    given, values, member = stacked_scores(scores, is_member)
     areas = [auc(curve(row, member)) for row in values]
     order = sorted(range(len(given)), key=lambda at: -areas[at])
     names, values = [given[at] for at in order], values[order]

@@ -30,16 +30,18 @@ def detectable_auc(n_member: int, n_nonmember: int, *, level: float = 0.95, powe
     return smallest if smallest < 1 else math.nan
 
 
-def verdict(auc: float, low: float, high: float, n_member: int, n_nonmember: int) -> str:
-    """Return one plain line on an AUC and its 95 % limits, for who asks whether 0.5 is a bug.
+def verdict(auc: float, low: float, high: float, n_member: int, n_nonmember: int, *, attacks: int = 1) -> str:
+    """Return one plain line on an AUC and its 95 % limits, for readers who wonder whether an AUC of 0.5 is a bug.
 
-    "finds members" when low > 0.5; "ranks non-members first: ..." when high < 0.5; else "no better than chance; ...",
-    with `detectable_auc` at its defaults, to 3 decimals, or that the records are too few to say.
+    low, high: as `permutation.limited` leaves them, so that of many attacks that know nothing none is said to find
+    members. attacks: how many were tried. "finds members" when low > 0.5; "ranks non-members first: ..." when
+    high < 0.5; else "no better than chance; ...", with `detectable_auc` at 1 - 0.05 / attacks (Bonferroni's rule: what
+    shows by it shows by the exact test too, or nearly so), to 3 decimals, or that the records are too few to say.
     InputError: auc, low or high not in [0, 1], or low > high; else as `detectable_auc`.
     """
     if not (0 <= auc <= 1 and 0 <= low <= high <= 1):
         raise InputError(f"auc, low, high: expected numbers in [0, 1] with low <= high, got {auc}, {low} and {high}")
-    smallest = detectable_auc(n_member, n_nonmember)
+    smallest = detectable_auc(n_member, n_nonmember, level=1 - 0.05 / attacks)
     if low > 0.5:
         return "finds members"
     if high < 0.5:

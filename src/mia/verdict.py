@@ -10,43 +10,47 @@ import math
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from mia import roc
+from mia import permutation, roc
 
 ASKED_FPR = 0.01  # one false alarm in a hundred, or what the non-members can resolve that is nearest to it
-KEYS = ("attacks", "n_member", "n_nonmember", "auc_attack", "auc", "auc_low", "auc_high")
-TPR_KEYS = (
-    "fpr",
-    "tpr_attack",
-    "tpr",
-    "tpr_low",
-    "tpr_high",
-)  # left out where the non-members resolve no FPR asked for
+LEAST_FALSE_ALARMS = 10  # non-members that an FPR must be worth: on fewer, a threshold hangs on chance
+KEYS = ("attacks", "n_member", "n_nonmember", "auc_attack", "auc", "auc_low", "auc_high", "auc_p")
+TPR_KEYS = ("fpr", "tpr_attack", "tpr", "tpr_low", "tpr_high", "tpr_p")  # left out where the non-members are too few
 
 _NUMBERS = {10: "ten", 100: "a hundred", 1000: "a thousand", 10_000: "ten thousand"}
 
 
 def headline_fpr(fprs: Iterable[float], n_nonmember: int) -> float | None:
-    """The FPR the verdict is given at: of those that the non-members can resolve the nearest to 1 %, by their ratio."""
-    known = [fpr for fpr in fprs if roc.resolvable(fpr, n_nonmember)]
+    """The FPR the verdict is given at: of those worth `LEAST_FALSE_ALARMS` non-members the nearest to 1 %, by their
+    ratio; None where there is none.
+    """
+    known = [fpr for fpr in fprs if roc.false_positives_allowed(fpr, n_nonmember) >= LEAST_FALSE_ALARMS]
     return min(known, key=lambda fpr: abs(math.log(fpr / ASKED_FPR)), default=None)
 
 
 def recognises(found: Mapping[str, Any]) -> bool:
-    """Whether the strongest attack surely recognises more members than guessing does."""
-    return "tpr" in found and bool(found["tpr_low"] > found["fpr"])
+    """Whether the strongest attack recognises more members than guessing does, by the exact test."""
+    return "tpr" in found and _more_than_chance(found, "tpr", found["fpr"])
 
 
 def ranks(found: Mapping[str, Any]) -> bool:
-    """Whether some attack surely ranks members above non-members."""
-    return bool(found["auc_low"] > 0.5)
+    """Whether some attack ranks members above non-members, by the exact test."""
+    return found["auc"] > 0.5 and _more_than_chance(found, "auc", 0.5)
+
+
+def _more_than_chance(found: Mapping[str, Any], name: str, guess: float) -> bool:
+    """By the exact test; by the lower limit where an audit was made before there was one."""
+    if f"{name}_p" in found:
+        return permutation.excludes_chance(found[f"{name}_p"])
+    return bool(found[f"{name}_low"] > guess)
 
 
 def sentence(found: Mapping[str, Any]) -> str:
     """The verdict: what share of the training images is recognised at one low FPR, where guessing gets that FPR."""
     if "tpr" not in found:
         return (
-            f"{found['n_nonmember']} non-members are too few to say what an attacker recognises at so few false alarms "
-            "as matter."
+            f"{found['n_nonmember']:,} non-members are too few to say what an attacker recognises at few false alarms: "
+            f"one in ten needs {10 * LEAST_FALSE_ALARMS} non-members, one in a hundred {100 * LEAST_FALSE_ALARMS:,}."
         )
     who = f"an attacker who may raise one false alarm in {one_in(found['fpr'])}"
     value, low, high = (percent(found[name]) for name in ("tpr", "tpr_low", "tpr_high"))
@@ -63,7 +67,9 @@ def short(found: Mapping[str, Any]) -> str:
     """The verdict without a number."""
     if recognises(found):
         many = "some" if found["tpr"] < 0.1 else "many" if found["tpr"] < 0.5 else "most"
-        return f"The model gives away {many} of its training images to an attacker who makes few mistakes."
+        few = found["fpr"] <= ASKED_FPR
+        who = "who makes few mistakes" if few else f"who may raise one false alarm in {one_in(found['fpr'])}"
+        return f"The model gives away {many} of its training images to an attacker {who}."
     if not ranks(found):
         return "No leak is shown."
     if "tpr" not in found:

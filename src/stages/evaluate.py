@@ -1,6 +1,7 @@
 """Measure every attack on the target, at thresholds chosen on the shadows.
 
-Reads: data/scores.parquet, data/exposure.parquet (for the names of classes), metrics/not_applicable.json.
+Reads: data/scores.parquet (of shadows, for thresholds), data/exposure.parquet (scores of the audited records),
+metrics/not_applicable.json.
 Writes: metrics/attacks.json (one entry an attack, every number with its interval and counts, and a verdict in words),
 metrics/summary.json (the few that `dvc metrics diff` compares), plots/roc.csv, plots/scores.csv, plots/confusion.csv,
 plots/comparisons.csv (every pair of attacks, which is better, and the p-value), plots/classes.csv (every attack, class
@@ -11,7 +12,7 @@ from __future__ import annotations
 
 import itertools
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -20,7 +21,20 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from mia import classes, comparison, documents, metrics, paths, power, progress, roc, seeds, tables, verdict
+from mia import (
+    classes,
+    comparison,
+    documents,
+    metrics,
+    paths,
+    permutation,
+    power,
+    progress,
+    roc,
+    seeds,
+    strongest,
+    tables,
+)
 from mia.params import Params, wanted
 from stages import run
 
@@ -32,92 +46,88 @@ def main(params: Params) -> None:
     refused = documents.read_json(paths.NOT_APPLICABLE)
     scored = [attack for attack in wanted(params.attacks.run) if attack not in refused]
     exposed = tables.read(paths.EXPOSURE, tables.exposure(scored))
-    names = exposed.set_index("sample_id")["class"]
+    is_member, class_names = exposed["is_member"].to_numpy(bool), exposed["class"].to_numpy(str)
+    sizes = int(is_member.sum()), int((~is_member).sum())
+    on_target = {attack: exposed[f"{attack}_score"].to_numpy() for attack in scored}
+    fprs = [fpr for fpr in params.evaluate.fprs if roc.resolvable(fpr, sizes[1])]
+    chance = permutation.p_values(
+        np.stack(list(on_target.values())), is_member, fprs=fprs, rng=seeds.generator(params.seed, "permutations")
+    )
     measured, curves, histograms, tallies, classwise = [], [], [], [], []
-    on_target: dict[str, NDArray[np.float64]] = {}
-    for attack, rows in progress.bar(by_attack(), "evaluate", total=len(scored), unit="attack"):
-        target, shadows = rows[rows["model_id"] == 0], rows[rows["model_id"] != 0]
-        score, is_member = target["score"].to_numpy(), target["is_member"].to_numpy(bool)
+    for at, (attack, shadows) in enumerate(progress.bar(by_attack(), "evaluate", total=len(scored), unit="attack")):
+        score = on_target[attack]
         on_shadows = shadows["score"].to_numpy(), shadows["is_member"].to_numpy(bool)
-        sizes = int(is_member.sum()), int((~is_member).sum())
         curve = roc.thin(roc.curve(score, is_member))
         one, band = metrics.attack_metrics(
             score,
             is_member,
             threshold=roc.best_threshold(*on_shadows),
             epsilon_threshold=metrics.epsilon_threshold(*on_shadows, n_member=sizes[0], n_nonmember=sizes[1]),
-            fprs=params.evaluate.fprs,
+            fprs=fprs,
             replicates=params.evaluate.bootstrap_replicates,
             rng=seeds.generator(params.seed, f"bootstrap {attack}"),
             band_fps=curve.fp,
         )
-        said = power.verdict(one["auc"], one["auc_low"], one["auc_high"], *sizes)
+        one |= beside_chance(one, fprs, chance, at)
+        said = power.verdict(one["auc"], one["auc_low"], one["auc_high"], *sizes, attacks=len(scored))
         if one["balanced_accuracy_low"] <= 0.5 < one["auc_low"]:
             said += ", but at the threshold chosen on shadows decides no better than chance"
-        alike = metrics.json_ready({"classes_alike_p": classes.alike(score, is_member, target["label"])})
+        alike = metrics.json_ready({"classes_alike_p": classes.alike(score, is_member, exposed["label"])})
         measured.append({"attack": attack, "verdict": said, **one, **always_member(*sizes), **alike})
         columns = {"fpr": curve.fpr, "tpr": curve.tpr, "threshold": curve.thresholds}
         curves.append(pd.DataFrame({"attack": attack, **columns, "tpr_low": band.low, "tpr_high": band.high}))
         histograms.append(histogram(attack, score, is_member, params.evaluate.histogram_bins))
         tallies.append(tally(attack, one))
-        of_class = pd.DataFrame(classes.by_class(score, is_member, names[target["sample_id"]].to_numpy(str)))
+        of_class = pd.DataFrame(classes.by_class(score, is_member, class_names, p_value=float(chance.auc[at])))
         of_class.insert(0, "attack", attack)
         classwise.append(of_class.rename(columns={"label": "class"}))
-        on_target[attack] = score
 
-    report_unresolved(params.evaluate.fprs, int(measured[0]["n_nonmember"]))
+    report_unresolved(params.evaluate.fprs, sizes[1])
     documents.write_json(paths.ATTACK_METRICS, measured)
     documents.write_json(paths.SUMMARY, summary(measured))
     documents.write_csv(paths.ROC_CURVES, pd.concat(curves))
     documents.write_csv(paths.SCORE_HISTOGRAM, pd.concat(histograms))
     documents.write_csv(paths.CONFUSION, pd.concat(tallies))
-    of_classes = pd.concat(classwise).reindex(
-        columns=["attack", "class", "n_member", "n_nonmember", "auc", "auc_low", "auc_high"]
+    documents.write_csv(
+        paths.CLASSES,
+        pd.concat(classwise).reindex(
+            columns=["attack", "class", "n_member", "n_nonmember", "auc", "auc_low", "auc_high", "auc_p"]
+        ),
     )
-    documents.write_csv(paths.CLASSES, of_classes)
     pairs = comparison.table(
         on_target,
-        exposed["is_member"].to_numpy(bool),
+        is_member,
         fprs=params.evaluate.fprs,
         replicates=params.evaluate.bootstrap_replicates,
         rng=seeds.generator(params.seed, "comparisons"),
     )
     documents.write_csv(paths.COMPARISONS, pairs)
-    documents.write_json(paths.VERDICT, strongest(on_target, exposed["is_member"].to_numpy(bool), params))
+    documents.write_json(paths.VERDICT, strongest.found(on_target, is_member, fprs, chance))
 
 
-def strongest(
-    scores: Mapping[str, NDArray[np.float64]], is_member: NDArray[np.bool_], params: Params
-) -> dict[str, Any]:
-    """What the strongest attack gets, with limits that allow for its having been picked; in words: `mia.verdict`."""
-    sizes = int(is_member.sum()), int((~is_member).sum())
-    attack, estimate = comparison.strongest_auc(scores, is_member)
-    numbers: dict[str, Any] = {"auc": estimate.value, "auc_low": estimate.low, "auc_high": estimate.high}
-    found = {"attacks": len(scores), "n_member": sizes[0], "n_nonmember": sizes[1], "auc_attack": attack}
-    found |= metrics.json_ready(numbers)
-    fpr = verdict.headline_fpr(params.evaluate.fprs, sizes[1])
-    if fpr is None:
-        return found
-    attack, estimate = comparison.strongest_tpr(
-        scores,
-        is_member,
-        fpr=fpr,
-        replicates=params.evaluate.bootstrap_replicates,
-        rng=seeds.generator(params.seed, "strongest"),
-    )
-    limits = zip(("tpr", "tpr_low", "tpr_high"), (estimate.value, estimate.low, estimate.high), strict=True)
-    return found | {"fpr": fpr, "tpr_attack": attack, **{name: round(float(value), 5) for name, value in limits}}
+def beside_chance(
+    one: Mapping[str, float | int], fprs: Sequence[float], chance: permutation.PValues, at: int
+) -> dict[str, float | int]:
+    """An attack's p-values by the exact test, and its limits where they must hold guessing."""
+    low, high = permutation.limited(one["auc_low"], one["auc_high"], 0.5, chance.auc[at])
+    adjusted = {"auc_low": low, "auc_high": high, "auc_p": round(float(chance.auc[at]), 4)}
+    for fpr, p_value in zip(fprs, chance.tpr[at], strict=True):
+        key = metrics.fpr_key(fpr)
+        low, _ = permutation.limited(one[f"{key}_low"], one[f"{key}_high"], fpr, p_value)
+        adjusted |= {f"{key}_low": low, f"{key}_p": round(float(p_value), 4)}
+    return adjusted
 
 
 def by_attack() -> Iterator[tuple[str, pd.DataFrame]]:
-    """Each attack's rows of the scores' table, in turn: the parts that `score` wrote for it, the target's first."""
+    """Each attack's scores of shadows' records, in turn: the parts that `score` wrote for it."""
     parts = (
         (attack, part.filter(pc.equal(part.column("attack"), attack)))
         for part in tables.read_parts(paths.SCORES, tables.SCORES)
         for attack in part.column("attack").unique().to_pylist()
     )
     for attack, rows in itertools.groupby(parts, key=lambda one: one[0]):
-        yield attack, pa.concat_tables([table for _, table in rows]).to_pandas()
+        frame = pa.concat_tables([table for _, table in rows]).to_pandas()
+        yield attack, frame[frame["model_id"] != 0]
 
 
 def always_member(n_member: int, n_nonmember: int) -> dict[str, float]:
