@@ -9,16 +9,17 @@ JOBS ?= $(shell nproc 2>/dev/null || echo 2)
 export PYTHONDONTWRITEBYTECODE :=
 
 .DEFAULT_GOAL := help
-.PHONY: repository unshallow help audit test faults fault-results grid experiments cluster share servers share-check share-results check \
+.PHONY: repository unshallow help audit test test-long test-all faults fault-results grid experiments cluster share servers share-check share-results check deps \
   format verify bench speed results readme requirements clean publish reducing browser pages screenshots compare
 
 help: ## list these commands
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "make %-13s %s\n", $$1, $$2}'
 
-$(READY): requirements.txt | repository
+$(READY): requirements.txt pyproject.toml | repository
 	$(PYTHON) -m venv $(VENV)
 	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check uv
 	$(VENV)/bin/uv pip install --quiet --python $(VENV)/bin/python --requirement requirements.txt
+	$(VENV)/bin/uv pip install --quiet --python $(VENV)/bin/python --no-deps --editable .
 	@touch $@
 
 # DVC needs git, and says so only after everything is installed. git's own reason may be another: an owner it distrusts.
@@ -27,16 +28,25 @@ repository:
 	  "this project with git, or in a downloaded copy run \`git init && git add --all && git commit --message start\`" >&2; exit 1; }
 
 audit: $(READY) ## set up, run whatever changed of the audit, print what was found
-	$(RUN) dvc repro && PYTHONPATH=src python -m mia.show
+	$(RUN) dvc repro && mia show
 
 REV ?= HEAD
 publish: $(READY) ## the report with the commit and date of its audit, reports/audit-COMMIT.html (make publish REV=name)
-	$(RUN) PYTHONPATH=src python -m mia.publish $(REV)
+	$(RUN) mia publish $(REV)
 
 FAULTS := tests/test_faults.py tests/test_share.py tests/test_cluster.py
 PAGES := tests/test_pages.py
-test: $(READY) ## set up, pass the tests
-	$(RUN) pytest -n $(JOBS) --dist loadfile --no-loadscope-reorder $(addprefix --ignore=,$(FAULTS) $(PAGES))
+# What runs the real `dvc`, trains, or simulates hundreds of worlds.
+LONG := $(addprefix tests/test_,bad_input.py compare.py dvc.py grid.py metrics.py comparison.py permutation.py quantile.py \
+  security.py sizes.py snapshots.py stages.py workers.py worlds.py)
+PYTEST := pytest -n $(JOBS) --dist loadfile --no-loadscope-reorder
+test: $(READY) ## set up, pass the tests that one runs before a commit: units, and one tiny experiment
+	$(RUN) $(PYTEST) $(addprefix --ignore=,$(FAULTS) $(PAGES) $(LONG))
+
+test-long: $(READY) ## pass the tests that run the real `dvc`, train, or simulate hundreds of worlds
+	$(RUN) $(PYTEST) $(LONG)
+
+test-all: test test-long ## both
 
 faults: $(READY) ## kill, fill, flip and disconnect the real thing; with `make cluster servers` all of it
 	$(RUN) pytest -n $(JOBS) --dist loadfile $(FAULTS)
@@ -47,9 +57,9 @@ pages: $(READY) ## look at the report in a real browser; needs `make browser`
 fault-results: $(READY) ## try every fault and count, for docs/RELIABILITY.md
 	mkdir -p docs/results/faults
 	$(RUN) MIA_TESTS_MUST_NOT_SKIP=1 pytest -n $(JOBS) --dist loadfile -m fault --faults-out docs/results/faults/faults.md
-	$(RUN) GOMP_SPINCOUNT=2000 PYTHONPATH=src python benchmarks/snapshots.py --out docs/results/faults/snapshots.json \
+	$(RUN) GOMP_SPINCOUNT=2000 python benchmarks/snapshots.py --out docs/results/faults/snapshots.json \
 	  > docs/results/faults/snapshots.md
-	$(RUN) PYTHONPATH=src python docs/readme.py
+	$(RUN) python docs/readme.py
 
 GRID ?= -S attacker.knowledge=generated,disjoint,population -S target.digits.epochs=10,40
 WORKERS ?= 1
@@ -60,7 +70,7 @@ unshallow: repository
 	  "experiments that it queues in one: \`git fetch --unshallow\`, then again" >&2; exit 1; }
 
 grid: unshallow $(READY) ## run a grid of experiments, WORKERS at once, as a table and a figure (make grid GRID="-S seed=1,2,3")
-	$(RUN) dvc exp run --queue $(GRID) && $(if $(filter-out 1,$(WORKERS)),$(SHARE)) dvc exp run --run-all --jobs $(WORKERS) && PYTHONPATH=src python -m mia.grid
+	$(RUN) dvc exp run --queue $(GRID) && $(if $(filter-out 1,$(WORKERS)),$(SHARE)) dvc exp run --run-all --jobs $(WORKERS) && mia grid
 
 # The table of `dvc exp show` has a column for every dependency, metric and parameter, 360 of them: kept are two numbers of
 # ATTACK and the parameters, and of these what differs.
@@ -71,7 +81,7 @@ experiments: $(READY) ## the table of experiments, by two numbers of ATTACK (mak
 
 REVS ?= HEAD workspace
 compare: $(READY) ## two audits or more as one page (make compare REVS="HEAD NAME"); else the last commit and the workspace
-	$(RUN) PYTHONPATH=src python -m mia.compare $(REVS)
+	$(RUN) mia compare $(REVS)
 
 cluster: $(READY) ## install Ray too, to train shadows on a cluster
 	$(VENV)/bin/uv pip install --quiet --python $(VENV)/bin/python --requirement requirements-cluster.txt
@@ -89,55 +99,58 @@ share-check: $(READY) ## show that who clones and pulls trains nothing (REMOTE=n
 	$(RUN) python benchmarks/share.py $(if $(REMOTE),--remote '$(REMOTE)') $(foreach one,$(OPTIONS),--set '$(one)')
 
 share-results: $(READY) ## the same over a folder, SSH and S3, on servers of its own, into docs/results/share
-	$(RUN) PYTHONPATH=src:tests python benchmarks/remotes.py
-	$(RUN) PYTHONPATH=src python docs/readme.py
+	$(RUN) PYTHONPATH=tests python benchmarks/remotes.py
+	$(RUN) python docs/readme.py
+
+deps: $(READY) ## write the files that each stage computes with into dvc.yaml
+	$(RUN) python tests/pipeline.py
 
 check: $(READY) ## lint, types, and that README says what the files say
-	$(RUN) ruff check . && ruff format --check . && mypy && PYTHONPATH=src python docs/readme.py --check
+	$(RUN) ruff check . && ruff format --check . && mypy && python docs/readme.py --check
 
 format: $(READY) ## let ruff mend what it can
 	$(RUN) ruff check --fix . && ruff format .
 
 verify: $(READY) ## check every object in DVC's cache, remove what is damaged
-	$(RUN) PYTHONPATH=src python -m mia.verify
+	$(RUN) mia verify
 
 bench: $(READY) ## time the parts of the audit on this machine
-	$(RUN) PYTHONPATH=src python benchmarks/stages.py
+	$(RUN) python benchmarks/stages.py
 
 SPEED := docs/results/speed
 speed: $(READY) ## measure what docs/SCALE.md shows, on an idle machine, in about an hour
 	mkdir -p $(SPEED)
-	for name in training peers scale memory blocks gpu; do $(RUN) PYTHONPATH=src python benchmarks/$$name.py \
+	for name in training peers scale memory blocks gpu; do $(RUN) python benchmarks/$$name.py \
 	  --out $(SPEED)/$$name.json > $(SPEED)/$$name.md || exit 1; done
-	$(RUN) PYTHONPATH=src python docs/readme.py
+	$(RUN) python docs/readme.py
 
 reducing: $(READY) ## train a target in several ways and measure leakage against accuracy, for the report (ARGS="-- -S ...")
-	$(RUN) PYTHONPATH=src python benchmarks/reducing.py $(ARGS)
-	$(RUN) PYTHONPATH=src python docs/readme.py
+	$(RUN) python benchmarks/reducing.py $(ARGS)
+	$(RUN) python docs/readme.py
 
 NAME ?= digits
 results: $(READY) ## copy metrics and figures of the workspace to docs/results/NAME (make results NAME=cifake)
 	mkdir -p docs/results/$(NAME)
 	cp metrics/*.json plots/*.png plots/comparisons.csv plots/classes.csv plots/roc.csv docs/results/$(NAME)/
-	$(RUN) PYTHONPATH=src python docs/readme.py
+	$(RUN) python docs/readme.py
 
 screenshots: $(READY) ## pictures of REPORT (reports/audit.html) into docs/results/NAME; BLUR=1 blurs its images
-	$(RUN) PYTHONPATH=src:tests python docs/screenshots.py $(or $(REPORT),reports/audit.html) docs/results/$(NAME) $(if $(BLUR),--blur)
+	$(RUN) PYTHONPATH=tests python docs/screenshots.py $(or $(REPORT),reports/audit.html) docs/results/$(NAME) $(if $(BLUR),--blur)
 
 readme: $(READY) ## write the tables and the threat models' figure from the metrics files they name
-	$(RUN) PYTHONPATH=src python docs/readme.py && PYTHONPATH=src python docs/threat_models.py
+	$(RUN) python docs/readme.py && python docs/threat_models.py
 
 COMPILE = $(VENV)/bin/uv pip compile --quiet --universal --python-version 3.11 --no-emit-index-url \
   --custom-compile-command "make requirements"
 requirements: $(READY) ## compile requirements*.txt from the ranges in pyproject.toml
-	$(COMPILE) --extra dev --upgrade --output-file requirements.txt pyproject.toml
-	$(COMPILE) --extra dev --extra cluster --upgrade --constraint requirements.txt \
+	$(COMPILE) --extra dev --extra train --upgrade --output-file requirements.txt pyproject.toml
+	$(COMPILE) --extra dev --extra train --extra cluster --upgrade --constraint requirements.txt \
 	  --output-file requirements-cluster.txt pyproject.toml
-	$(COMPILE) --extra dev --extra browser --upgrade --constraint requirements.txt \
+	$(COMPILE) --extra dev --extra train --extra browser --upgrade --constraint requirements.txt \
 	  --output-file requirements-browser.txt pyproject.toml
-	$(COMPILE) --extra dev --extra ssh --extra s3 --upgrade --constraint requirements.txt \
+	$(COMPILE) --extra dev --extra train --extra ssh --extra s3 --upgrade --constraint requirements.txt \
 	  --output-file requirements-share.txt pyproject.toml
-	$(COMPILE) --extra dev --extra ssh --extra s3 --extra servers --upgrade --constraint requirements-share.txt \
+	$(COMPILE) --extra dev --extra train --extra ssh --extra s3 --extra servers --upgrade --constraint requirements-share.txt \
 	  --output-file requirements-servers.txt pyproject.toml
 
 clean: ## remove the virtual environment; data, models and cache stay

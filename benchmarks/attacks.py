@@ -1,6 +1,6 @@
 """Time and memory of scoring 256 shadows x 60,000 records, attack by attack, on made-up margins.
 
-PYTHONPATH=src python benchmarks/attacks.py [--models 256] [--records 60000] [--views 1]
+python benchmarks/attacks.py [--models 256] [--records 60000] [--views 1]
 
 Each attack runs in a process of its own, forked from one that holds the evidence; statistics over references that
 attacks share (Evidence.inside, .outside) are computed anew in each. "peak" is that process's largest resident memory,
@@ -19,10 +19,11 @@ from pathlib import Path
 
 import numpy as np
 
-from mia import attacks, evidence, params, rmia, seeds, signals, stacked
+from mia import params, seeds
+from mia.attacks import catalogue, evidence, rmia, signals, stacked
 
 N_CLASSES = 10
-OPTIONS = attacks.Options(lira_variance="auto", rmia_gamma=2.0, rmia_a=0.3, base_scale=0.7)
+OPTIONS = catalogue.Options(lira_variance="auto", rmia_gamma=2.0, rmia_a=0.3, base_scale=0.7)
 
 
 def made_up(
@@ -104,8 +105,8 @@ def main() -> None:
     print(f"{given.models} shadows x {given.records} records x {given.views} views")
     print(f"evidence held: {memory('VmRSS'):.0f} MiB with Python and its libraries\n")
     work: dict[str, Callable[[], object]] = {
-        "all threshold attacks": lambda: attacks.threshold_scores(signals.all_signals(logits, asked.labels)),
-        **{name: (lambda score=score: score(asked, OPTIONS)) for name, score in attacks.REFERENCE.items()},  # type: ignore[misc]
+        "all threshold attacks": lambda: catalogue.threshold_scores(signals.all_signals(logits, asked.labels)),
+        **{name: (lambda score=score: score(asked, OPTIONS)) for name, score in catalogue.REFERENCE.items()},  # type: ignore[misc]
         "rmia_offline: a chosen": lambda: choose(known),
         "stacked: fit and score": lambda: stack(known),
     }

@@ -1,6 +1,6 @@
 """What each choice of the original experiment costs its attack: classes permuted, trees grown to single records.
 
-    PYTHONPATH=src python benchmarks/faults.py [docs/results/cifake/faults.json]
+    python benchmarks/faults.py [docs/results/cifake/faults.json]
 
 Works on the features of the workspace (after `dvc exp run -S data.dataset=cifake`); trains no network. In the original,
 shadows had their classes from folder names sorted as text ('1', '10', '2', ...): output k of a shadow was another class
@@ -17,7 +17,11 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from mia import documents, estimators, features, metrics, params, paths, roc, seeds, tables
+from mia import params, paths, seeds
+from mia.attacks import estimators, features, schemas
+from mia.data.membership import MEMBERSHIP
+from mia.evaluation import metrics, roc
+from mia.store import metrics_files, parquet
 
 Floats = NDArray[np.float64]
 
@@ -35,9 +39,9 @@ class Case:
 def main() -> None:
     """Fit Extra Trees in each way, print and write what it achieves on the target."""
     seed = seeds.integer(params.load(paths.PARAMS).seed, "attack model")
-    shadows = tables.read_features(paths.SHADOW_FEATURES, with_membership=True)
-    target = tables.read_features(paths.TARGET_FEATURES, with_membership=False)
-    membership = tables.read(paths.TARGET_MEMBERSHIP, tables.MEMBERSHIP)
+    shadows = schemas.read_features(paths.SHADOW_FEATURES, with_membership=True)
+    target = schemas.read_features(paths.TARGET_FEATURES, with_membership=False)
+    membership = parquet.read(paths.TARGET_MEMBERSHIP, MEMBERSHIP)
     on = ["model_id", "source", "sample_id"]
     is_member = target.merge(membership, on=on, validate="one_to_one")["is_member"].to_numpy(bool)
     known = shadows["is_member"].to_numpy()
@@ -76,7 +80,7 @@ def main() -> None:
         }
         print(f"{name:42}", *(f"{key} {value:.4f}" for key, value in found[name].items()))
     if len(sys.argv) > 1:
-        documents.write_json(Path(sys.argv[1]), found)
+        metrics_files.write_json(Path(sys.argv[1]), found)
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 """What one GPU does: wall time of three audits' training, images a second, share of the GPU's own product speed.
 
-    PYTHONPATH=src python benchmarks/gpu.py --out docs/results/speed/gpu.json
+    python benchmarks/gpu.py --out docs/results/speed/gpu.json
 
 1. original: the target (50,000 images x 20 epochs) and five shadows (10,000 x 20) of the original experiment.
 2. hundreds: 256 shadows of the same CNN on 30,000 images x 20 epochs, `--together` in the same steps.
@@ -27,8 +27,10 @@ import torch
 from numpy.typing import NDArray
 from torch.utils.flop_counter import FlopCounterMode
 
-from mia import datasets, models, training, workers
-from mia.training import Lesson, Recipe, Trained
+from mia.compute import devices, workers
+from mia.models import building, training
+from mia.models.training import Lesson, Recipe, Trained
+from mia.store import stored_records
 
 CNN = Recipe("shokri_cnn", 20, 256, "adam", 0.001, "constant", 0.9, 0.0, 0.0, [], "float32")
 WIDE = Recipe("wrn28_2", 100, 256, "sgd", 0.1, "cosine", 0.9, 0.0005, 0.0, ["flip", "shift", "cutout"], "bfloat16")
@@ -64,7 +66,7 @@ def main() -> None:
 def measured(given: argparse.Namespace) -> dict[str, object]:
     """The three parts on this device."""
     workers.settle()
-    models.deterministic()
+    devices.deterministic()
     name = torch.cuda.get_device_name() if given.device.startswith("cuda") else "cpu"
     limits = {dtype: product_speed(dtype) for dtype in (torch.float32, torch.bfloat16)}
     speeds = ", ".join(f"{limit / 1e12:.1f} TFLOP/s {str(dtype)[6:]}" for dtype, limit in limits.items())
@@ -75,7 +77,7 @@ def measured(given: argparse.Namespace) -> dict[str, object]:
     noise = some_images(70_000 // given.shrink)
     real = noise
     if given.population:
-        records = datasets.load(given.population)
+        records = stored_records.load(given.population)
         real = records.images, records.labels
     changes = {"epochs": given.epochs} if given.epochs else {}
     changes |= {"precision": given.precision} if given.precision else {}
@@ -135,13 +137,13 @@ def train(
     images: tuple[NDArray[np.uint8], NDArray[np.int64]], recipe: Recipe, wanted: Sequence[Lesson], together: int
 ) -> list[Trained]:
     """All of them, group by group; returns when the device is done."""
-    groups = training.together(wanted, recipe, together)
+    groups = training.together(wanted, recipe, together, compares=False)
     return [one for group in groups for one in training.train(*images, 10, recipe, None, group)]
 
 
 def operations(architecture: str) -> int:
     """Floating-point operations of an image's training step, forward and backward, as torch counts them."""
-    model = models.create(architecture, (32, 32, 3), 10, seed=0)
+    model = building.create(architecture, (32, 32, 3), 10, seed=0)
     with FlopCounterMode(display=False) as counter:
         model(torch.zeros(2, 3, 32, 32)).sum().backward()
     return int(counter.get_total_flops()) // 2
@@ -149,7 +151,7 @@ def operations(architecture: str) -> int:
 
 def product_speed(dtype: torch.dtype) -> float:
     """Operations a second of the device's own matrix products."""
-    device = models.device()
+    device = devices.chosen()
     side = 8192 if device.type == "cuda" else 1024
     a = torch.randn(side, side, device=device, dtype=dtype)
     for _ in range(3):

@@ -1,7 +1,7 @@
 """Peak memory of what holds most: a block of 32 shadows of 60,000 CIFAR-sized images, and an audit of 256 of them.
 
-    PYTHONPATH=src python benchmarks/memory.py [--parts block together audit] [--out FILE.json]
-    PYTHONPATH=src python benchmarks/memory.py --models 16 --per-block 4 --records 6000        # a trial of minutes
+    python benchmarks/memory.py [--parts block together audit] [--out FILE.json]
+    python benchmarks/memory.py --models 16 --per-block 4 --records 6000        # a trial of minutes
 
 block: train_shadows and query_shadows, each model by itself; together: train_shadows with all models of the block in
 the same steps. One epoch of the CNN on made-up images. audit: build_features and what follows up to evaluate, on
@@ -42,7 +42,14 @@ import pyarrow as pa
 from numpy.typing import NDArray
 from ruamel.yaml import YAML
 
-from mia import datasets, images, params, paths, seeds, splits, tables
+from mia import params, paths, seeds
+from mia.attacks.chosen import wanted
+from mia.data import splits
+from mia.data.membership import MEMBERSHIP, membership_table
+from mia.models import networks
+from mia.models.learning import LEARNING
+from mia.models.logits import SIGNALS
+from mia.store import images, parquet, stored_records
 
 ROOT = Path(__file__).parent.parent
 PARTS = ("block", "together", "audit")
@@ -137,7 +144,7 @@ def refuse_without_disk(given: argparse.Namespace, folder: Path) -> None:
     data = 2 * given.records * (SIDE * SIDE * 3 + 100)
     block = given.per_block * (MODEL + answered * SIGNAL)
     features = project_params()["features"]["max_records"] * 8 * (CLASSES + 10)
-    scores = len(params.wanted("all")) * (given.records + 160_000) * SCORE
+    scores = len(wanted("all")) * (given.records + 160_000) * SCORE
     audit = given.models * answered * (SIGNAL + MARGIN) + given.records * 400 + features + 2 * scores
     needed = 1.2 * (data + max(block, audit if "audit" in given.parts else 0))
     free = shutil.disk_usage(folder).free
@@ -198,8 +205,10 @@ def make_images(records: int) -> None:
     pixels += rng.integers(0, 128, pixels.shape, np.uint8)
     names = np.array([f"train/{row}.png" for row in range(records)])
     classes = tuple(f"class {label}" for label in range(CLASSES))
-    datasets.save(paths.POPULATION, images.ImageSet(pixels, labels, classes, None, names))
+    stored_records.save(paths.POPULATION, images.ImageSet(pixels, labels, classes, None, names))
     shutil.copytree(paths.POPULATION, paths.ATTACKER)
+    given = params.load(paths.PARAMS)
+    networks.declare(paths.NETWORK, given.target.of(given.data.dataset).architecture)
 
 
 def make_answers() -> None:
@@ -208,7 +217,7 @@ def make_answers() -> None:
     Records differ in difficulty, and a model is surer of its members.
     """
     given = params.load(paths.PARAMS)
-    known = datasets.load_records(paths.POPULATION)
+    known = stored_records.load_records(paths.POPULATION)
     labels, group = known["label"].to_numpy(np.int64), known["group"].to_numpy()
     rng = np.random.default_rng(1)
     difficulty = rng.normal(1, 3, len(labels))
@@ -220,33 +229,33 @@ def make_answers() -> None:
             logits[np.arange(len(labels)), labels] += difficulty + 1.5 * is_member
             keys = {"model_id": model_id, "source": "population", "sample_id": np.arange(len(labels)), "view": view}
             rows = pa.Table.from_pandas(pd.DataFrame(keys).assign(label=labels), preserve_index=False)
-            of_views.append(rows.append_column("logits", tables.list_column(logits)))
+            of_views.append(rows.append_column("logits", parquet.list_column(logits)))
         return pa.concat_tables(of_views)
 
     def membership(model_id: int, is_member: NDArray[np.bool_]) -> pd.DataFrame:
-        return splits.table(model_id, "population", np.flatnonzero(is_member), np.flatnonzero(~is_member))
+        return membership_table(model_id, "population", np.flatnonzero(is_member), np.flatnonzero(~is_member))
 
     def learning(*model_ids: int) -> pd.DataFrame:
         curve = {"epoch": 1, "train_loss": 1.0, "train_accuracy": 0.6, "test_accuracy": 0.5}
         return pd.DataFrame({"model_id": list(model_ids), **curve})
 
     trained = splits.draw_half(group, seeds.generator(given.seed, "target membership"))
-    tables.write(paths.TARGET_MEMBERSHIP, membership(0, trained), tables.MEMBERSHIP)
-    tables.write(paths.TARGET_SIGNALS, said(0, trained), tables.SIGNALS)
-    tables.write(paths.TARGET_LEARNING, learning(0), tables.LEARNING)
+    parquet.write(paths.TARGET_MEMBERSHIP, membership(0, trained), MEMBERSHIP)
+    parquet.write(paths.TARGET_SIGNALS, said(0, trained), SIGNALS)
+    parquet.write(paths.TARGET_LEARNING, learning(0), LEARNING)
     per_block = given.shadow.of("cifar10").per_block
     for block in given.shadow.blocks:
         ids = range(block * per_block + 1, (block + 1) * per_block + 1)
         memberships = []
-        with tables.writer(paths.shadow_signals(block), tables.SIGNALS) as add:
+        with parquet.writer(paths.shadow_signals(block), SIGNALS) as add:
             for model_id in ids:
                 trained = splits.draw_shadow_half(
                     group, index=model_id - 1, rng_of=lambda pair: seeds.generator(given.seed, "shadow records", pair)
                 )
                 memberships.append(membership(model_id, trained))
                 add(said(model_id, trained))
-        tables.write(paths.shadow_membership(block), pd.concat(memberships, ignore_index=True), tables.MEMBERSHIP)
-        tables.write(paths.shadow_learning(block), learning(*ids), tables.LEARNING)
+        parquet.write(paths.shadow_membership(block), pd.concat(memberships, ignore_index=True), MEMBERSHIP)
+        parquet.write(paths.shadow_learning(block), learning(*ids), LEARNING)
 
 
 # -- measuring -------------------------------------------------------------------------------------------------------

@@ -1,6 +1,6 @@
 """How often does an audit find a leak where there is none, and how large must one be to be found?
 
-    PYTHONPATH=src python benchmarks/null_worlds.py [--worlds 400] [--out FOLDER]
+    python benchmarks/null_worlds.py [--worlds 400] [--out FOLDER]
 
 A world is a target's members and non-members and the scores of attacks that are correlated by .7. In half of the worlds
 they know nothing; in the others every attack's score of a member is higher by a shift. Of each world what the audit
@@ -20,7 +20,9 @@ import numpy as np
 from joblib import Parallel, delayed
 from numpy.typing import NDArray
 
-from mia import atomic, classes, comparison, metrics, permutation, progress, roc, strongest, verdict
+from mia import progress
+from mia.evaluation import by_class, differences, metrics, permutation, roc, strongest, verdict
+from mia.store import atomic
 
 CORRELATION = 0.7
 FPRS = (0.1, 0.01, 0.001, 0.0001)  # of params.yaml
@@ -89,19 +91,19 @@ def claims(seed: list[int], size: Size, shift: float) -> dict[str, bool]:
     )
     best = by_name[found["auc_attack"]]
     labels, p_value = rng.integers(CLASSES, size=is_member.size), float(chance.auc[names.index(found["auc_attack"])])
-    rows = classes.by_class(best, is_member, labels, p_value=p_value)
+    rows = by_class.by_class(best, is_member, labels, p_value=p_value)
     said["a class leaks"] = any(row.get("auc_low", 0) > 0.5 for row in rows)
-    said["classes differ"] = classes.alike(best, is_member, labels) < CHANCE
+    said["classes differ"] = by_class.alike(best, is_member, labels) < CHANCE
     said["epsilon above 0"] = any(bounded(rng, size, row, is_member) for row in scores)
     others, _ = world(rng, size, shift)
     other = dict(zip(names, others, strict=True))
     second = strongest.strongest_auc(other, is_member, p_value=1.0)
-    placed = [comparison.placements(row, is_member) for row in (best, other[second.attack])]
-    said["two audits differ, AUC"] = comparison.compare_auc(placed[0], placed[1]).p_value < CHANCE
+    placed = [differences.placements(row, is_member) for row in (best, other[second.attack])]
+    said["two audits differ, AUC"] = differences.compare_auc(placed[0], placed[1]).p_value < CHANCE
     if "fpr" in found:
         second = strongest.strongest_tpr(other, is_member, fpr=found["fpr"], p_value=1.0)
         pair = by_name[found["tpr_attack"]], other[second.attack]
-        told = comparison.compare_tpr(*pair, is_member, fpr=found["fpr"], replicates=500, rng=rng)
+        told = differences.compare_tpr(*pair, is_member, fpr=found["fpr"], replicates=500, rng=rng)
         said["two audits differ, TPR"] = told.p_value < CHANCE
     return said
 

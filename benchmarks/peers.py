@@ -1,6 +1,6 @@
 """Shadow training beside a peer's: the Adversarial Robustness Toolbox (ART), the same models, records and epochs.
 
-PYTHONPATH=src python benchmarks/peers.py [--models 4] [--records 4000] [--epochs 10] [--batch-size 128] [--rounds 2]
+python benchmarks/peers.py [--models 4] [--records 4000] [--epochs 10] [--batch-size 128] [--rounds 2]
                                           [--env .venv-peers] [--out FILE.json]
 
 ART runs in a virtual environment of its own, which is made where `--env` says (5 GB with torch; ignored by git) with
@@ -35,6 +35,12 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
+
+import mia.models.building
+import mia.models.checkpoints
+import mia.models.training
+from mia.compute import workers
+from mia.models import query
 
 ART = "1.20.1"
 BESIDE = ["packaging"]  # ART imports it and does not say so
@@ -147,9 +153,8 @@ assert all(m.version(name).partition("+")[0] == version for name, version in {wa
 
 def ours(images: NDArray[np.uint8], labels: NDArray[np.int64], given: argparse.Namespace) -> Measured:
     """Our shadows, trained on as many records as ART's and asked about as many."""
-    from mia import checkpoints, models, training, workers
 
-    recipe = training.Recipe(
+    recipe = mia.models.training.Recipe(
         architecture="shokri_cnn",
         epochs=given.epochs,
         batch_size=given.batch_size,
@@ -166,15 +171,15 @@ def ours(images: NDArray[np.uint8], labels: NDArray[np.int64], given: argparse.N
     lessons = []
     for k in range(1, given.models + 1):
         rows = rng.permutation(len(images) - 1)  # ART never draws the last record
-        lessons.append(training.Lesson(k, rows[: len(images) // 2], rows[len(images) // 2 :], k, k, k))
+        lessons.append(mia.models.training.Lesson(k, rows[: len(images) // 2], rows[len(images) // 2 :], k, k, k))
 
     start = time.perf_counter()
-    groups = training.together(lessons, recipe, 1)
+    groups = mia.models.training.together(lessons, recipe, 1, compares=False)
     shared = (images, labels, N_CLASSES, recipe, None)
     answers = []
-    for (one,) in workers.spread(training.train, shared, groups, name="ours", unit="model"):
-        stored = checkpoints.Stored(Path(), one.description, one.weights)
-        answers.append(models.logits(checkpoints.build(stored), images[:-1]))
+    for (one,) in workers.spread(mia.models.training.train, shared, groups, name="ours", unit="model"):
+        stored = mia.models.checkpoints.Stored(Path(), one.description, one.weights)
+        answers.append(query.logits(mia.models.checkpoints.build(stored), images[:-1]))
     seconds = time.perf_counter() - start
 
     right = [logits.argmax(1) == labels[:-1] for logits in answers]

@@ -1,11 +1,11 @@
 """What reduces leakage, and what it costs in accuracy: one target trained in several ways, audited by the worst case.
 
-    PYTHONPATH=src python benchmarks/reducing.py            # run what has not run here, then collect
-    PYTHONPATH=src python benchmarks/reducing.py --collect  # only collect
+    python benchmarks/reducing.py            # run what has not run here, then collect
+    python benchmarks/reducing.py --collect  # only collect
 
 The CNN of Shokri et al. on 5,000 of 10,000 CIFAR-10 images (CIFAKE's REAL half), eight shadows trained in the same way
 on halves of the population. Arguments that follow `--` go to every `dvc exp run`, such as `-S
-data.cifake.path=ARCHIVE`. Writes src/mia/reducing.json, which the report shows, and docs/results/reducing/.
+data.cifake.path=ARCHIVE`. Writes src/mia/report/reducing.json, which the report shows, and docs/results/reducing/.
 """
 
 from __future__ import annotations
@@ -19,7 +19,9 @@ from typing import Any
 
 import pandas as pd
 
-from mia import atomic, audit, documents, figures, metrics, verdict
+from mia.evaluation import metrics, verdict
+from mia.report import audit_page, figures
+from mia.store import atomic, metrics_files
 
 DOCS = Path(__file__).parent.parent / "docs" / "results" / "reducing"
 COMMON = {
@@ -99,7 +101,7 @@ def markdown(rows: list[dict[str, Any]]) -> str:
     lines = [head, ["---", *["---:"] * 3, "---", "---:", "---"]]
     for one in rows:
         shares = [f"{100 * one[key]:.1f} %" for key in ("test_accuracy", "train_accuracy")]
-        tpr, auc = audit.documented(one, "tpr", None), audit.documented(one, "auc", 3)
+        tpr, auc = audit_page.documented(one, "tpr", None), audit_page.documented(one, "auc", 3)
         by = one["tpr_attack"].replace("_", " "), one["auc_attack"].replace("_", " ")
         lines.append([one["change"], *shares, tpr, by[0], auc, by[1]])
     return "\n".join("| " + " | ".join(line) + " |" for line in lines)
@@ -115,7 +117,7 @@ def main() -> int:
         for name, (_, changes) in RECIPES.items():
             run(name, changes, given.more)
     rows = collect()
-    documents.write_json(audit.REDUCING, {"setting": SETTING, "rows": rows})
+    metrics_files.write_json(audit_page.REDUCING, {"setting": SETTING, "rows": rows})
     frame = pd.DataFrame(rows).rename(columns={"change": "label", "test_accuracy": "accuracy"})
     frame = frame[frame["experiment"] != "views"]  # the same target, asked otherwise
     figures.save(figures.tradeoff(frame), DOCS / "tradeoff.png")

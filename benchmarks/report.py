@@ -1,6 +1,6 @@
 """Seconds and bytes of the report by the number of records and attacks.
 
-    PYTHONPATH=src:tests python -P benchmarks/report.py [--records 1000 10000 60000] [--attacks 3 24] [--out FILE.json]
+    PYTHONPATH=tests python -P benchmarks/report.py [--records 1000 10000 60000] [--attacks 3 24] [--out FILE.json]
 
 Scores are drawn, not measured (tests/reports.py); what is timed is making the page of them, figures included, and not
 the reading of files. Each is made once to warm up and then three times; the fastest counts. -P: so that `stages` are
@@ -16,7 +16,7 @@ import time
 from pathlib import Path
 
 import reports
-from mia import atomic
+from mia.store import atomic
 
 
 def main() -> None:

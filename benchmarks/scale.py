@@ -1,6 +1,6 @@
 """What a shadow costs as records, classes, images and models grow: measured on one core, then carried to ImageNet.
 
-    PYTHONPATH=src python benchmarks/scale.py --out docs/results/speed/scale.json
+    python benchmarks/scale.py --out docs/results/speed/scale.json
 
 One thread a model, as shadows train on a CPU. For each architecture, image size and number of classes: images a second
 in training and in questions, operations an image as torch counts them, bytes of the model's file and of a record in
@@ -24,10 +24,13 @@ import torchvision
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from mia import models, query, tables, training, workers
-from mia.checkpoints import Stored
-from mia.datasets import Records
-from mia.training import Lesson, Recipe
+from mia.compute import workers
+from mia.models import building, query, training
+from mia.models.checkpoints import Stored
+from mia.models.logits import SIGNALS
+from mia.models.training import Lesson, Recipe
+from mia.store import parquet
+from mia.store.stored_records import Records
 
 CASES = [  # architecture, side of the image, classes, images to time
     ("shokri_mlp", 32, 10, 4000),
@@ -106,7 +109,7 @@ def measured(architecture: str, side: int, n_classes: int, count: int) -> dict[s
     began = time.perf_counter()
     answers = query.signals({"population": records}, 1, stored)
     asking = time.perf_counter() - began
-    operations = step_operations(models.create(architecture, (side, side, 3), n_classes, seed=0), side)
+    operations = step_operations(building.create(architecture, (side, side, 3), n_classes, seed=0), side)
     return {
         "architecture": architecture,
         "side": side,
@@ -124,7 +127,7 @@ def table_bytes(answers: pa.Table) -> int:
     """Bytes of the table as the stage writes it."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "signals.parquet"
-        tables.write(path, answers, tables.SIGNALS)
+        parquet.write(path, answers, SIGNALS)
         return path.stat().st_size
 
 

@@ -1,6 +1,6 @@
 """What keeping snapshots costs a training, and what a kill costs with them.
 
-    PYTHONPATH=src python benchmarks/snapshots.py [--seconds 60] [--out FILE.json]
+    python benchmarks/snapshots.py [--seconds 60] [--out FILE.json]
 
 Trains each architecture on made-up CIFAR-sized images for about so many seconds with snapshots as in the audit, and
 adds up the time that goes into them: naming (a digest of all images), looking for an older one, writing. That is exact
@@ -20,8 +20,9 @@ from typing import Any
 import numpy as np
 import safetensors.torch
 
-from mia import snapshots, training, workers
-from mia.training import Lesson, Recipe
+from mia.compute import workers
+from mia.models import snapshots, training
+from mia.models.training import Lesson, Recipe
 
 IMAGES = {"shokri_cnn": 20_000, "wrn28_2": 1_000, "resnet18": 500}
 

@@ -1,6 +1,6 @@
 """Does the stacked attack beat the attacks it is built of, and where does it fail?
 
-PYTHONPATH=src python benchmarks/stacked.py [FOLDER] [--targets 18] [--references 4 16 60] [--out FILE.json]
+python benchmarks/stacked.py [FOLDER] [--targets 18] [--references 4 16 60] [--out FILE.json]
 
 FOLDER is a workspace in which an audit with attacker.knowledge=population has run. Shadows play the target in turn,
 with so many of the other shadows, in pairs that split the records, as references; whatever is fitted is fitted on these
@@ -18,7 +18,11 @@ from typing import Any
 import numpy as np
 from scipy.stats import binomtest
 
-from mia import attacks, evidence, learned, params, paths, progress, rmia, roc, stacked, tables
+from mia import params, paths, progress
+from mia.attacks import catalogue, evidence, learned, rmia, schemas, stacked
+from mia.evaluation import roc
+from mia.models.logits import SIGNALS
+from mia.store import parquet
 
 FPR = 0.01
 SEED = 0
@@ -45,9 +49,9 @@ def attacked(
         lambda model_id: np.random.default_rng([SEED, target, model_id]),
     )
     a = rmia.choose_a([play.evidence for play in played], [play.is_member for play in played])
-    options = attacks.Options(given.lira.variance, given.rmia.gamma, a, given.base.offline_scale)
+    options = catalogue.Options(given.lira.variance, given.rmia.gamma, a, given.base.offline_scale)
     scores = {"loss": asked.target[:, 0]}
-    scores |= {name: score(asked, options) for name, score in attacks.REFERENCE.items() if name != "population"}
+    scores |= {name: score(asked, options) for name, score in catalogue.REFERENCE.items() if name != "population"}
 
     use_in = all(stacked.online(play.evidence) for play in played)
     described = [stacked.features(play.evidence, n_classes, use_in=use_in) for play in played]
@@ -85,8 +89,8 @@ def main() -> None:
     parsed = parser.parse_args()
     given = params.load(Path("params.yaml")).attacks
     known = evidence.gather(
-        tables.read_table(parsed.folder / paths.TARGET_SIGNALS, tables.SIGNALS),
-        tables.read_parts(parsed.folder / paths.MARGINS, tables.MARGINS),
+        parquet.read_table(parsed.folder / paths.TARGET_SIGNALS, SIGNALS),
+        parquet.read_parts(parsed.folder / paths.MARGINS, schemas.MARGINS),
     )["population"]
     if not known.paired:
         parser.error("the audit in this folder has attacker.knowledge other than population")

@@ -1,6 +1,6 @@
 """Where the time of a cold `dvc repro` goes, stage by stage, on the embedded data.
 
-    PYTHONPATH=src python benchmarks/stages.py
+    python benchmarks/stages.py
 
 Runs in a fresh clone of HEAD in a temporary folder; prints seconds a stage and, beside them, what starting Python and
 importing torch alone cost there.

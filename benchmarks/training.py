@@ -1,6 +1,6 @@
 """What our training path saves: shadow models trained and asked, by the original's loop, a plain one and ours.
 
-PYTHONPATH=src python benchmarks/training.py [--models 4] [--train 5000] [--epochs 3] [--asked 6000] [--batch-size 256]
+python benchmarks/training.py [--models 4] [--train 5000] [--epochs 3] [--asked 6000] [--batch-size 256]
                                              [--rounds 1] [--out FILE.json]
 
 One run, one machine without its GPU, the CNN of Shokri et al. 2017, the same images, batch size, epochs and initial
@@ -54,7 +54,8 @@ from PIL import Image
 from torch import Tensor, nn
 from torchvision import transforms
 
-from mia import checkpoints, models, training, workers
+from mia.compute import workers
+from mia.models import building, checkpoints, query, training
 
 SHAPE = (32, 32, 3)
 N_CLASSES = 10
@@ -120,7 +121,7 @@ def network(initial_seed: int | None = None) -> nn.Sequential:
         nn.Linear(128, N_CLASSES),
     )
     if initial_seed is not None:
-        ours = models.create("shokri_cnn", SHAPE, N_CLASSES, initial_seed)
+        ours = building.create("shokri_cnn", SHAPE, N_CLASSES, initial_seed)
         with torch.no_grad():
             for theirs, own in zip(made.parameters(), ours.parameters(), strict=True):
                 theirs.copy_(own)
@@ -233,7 +234,7 @@ def ours(
         augmentation=[],
         precision=precision,
     )
-    groups = training.together(world.lessons, recipe, at_most)
+    groups = training.together(world.lessons, recipe, at_most, compares=False)
     shared = (world.images, world.labels, N_CLASSES, recipe, None)
     start = time.perf_counter()
     list(workers.spread(nothing, shared, groups, name="nothing", unit="group"))
@@ -254,7 +255,7 @@ def nothing(*_: object) -> None:
 
 def asked(images: NDArray[np.uint8], trained: training.Trained) -> NDArray[np.float32]:
     """A trained model's logits for the images."""
-    return models.logits(checkpoints.build(checkpoints.Stored(Path(), trained.description, trained.weights)), images)
+    return query.logits(checkpoints.build(checkpoints.Stored(Path(), trained.description, trained.weights)), images)
 
 
 # -- comparing ---------------------------------------------------------------------------------------------------------

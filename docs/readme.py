@@ -1,8 +1,8 @@
 """Keep README and docs/results true: fill their tables and sentences from the metrics files they name, draw README's
 first figure from its own, check what they point at.
 
-PYTHONPATH=src python docs/readme.py            # write the tables
-PYTHONPATH=src python docs/readme.py --check    # say what is stale, change nothing
+python docs/readme.py            # write the tables
+python docs/readme.py --check    # say what is stale, change nothing
 """
 
 from __future__ import annotations
@@ -16,8 +16,11 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from mia import documents, figures, metrics, params, show, verdict
+from mia import params
 from mia.errors import InputError
+from mia.evaluation import metrics, verdict
+from mia.report import figures, show
+from mia.store import metrics_files
 
 ROOT = Path(__file__).parent.parent
 PAGES = (
@@ -52,10 +55,10 @@ def filled(text: str) -> str:
         elif match["kind"] == "include":
             made = (ROOT / match["path"]).read_text(encoding="utf-8").rstrip("\n")
         elif match["kind"] == "verdict":
-            found = documents.read_json(ROOT / match["path"])
+            found = metrics_files.read_json(ROOT / match["path"])
             made = f"> **{verdict.sentence(found)}** {verdict.ranking(found)}"
         else:
-            measured = documents.read_json(ROOT / match["path"])
+            measured = metrics_files.read_json(ROOT / match["path"])
             made = show.markdown([one for one in measured if not rest or one["attack"] in rest.split(",")])
         return f"{match[1]}{made}\n{match[5]}"
 
@@ -64,14 +67,14 @@ def filled(text: str) -> str:
 
 def overview(folder: Path, to: Path) -> None:
     """Draw README's first figure from the files of an audit."""
-    found = documents.read_json(folder / "verdict.json")
+    found = metrics_files.read_json(folder / "verdict.json")
     key = metrics.fpr_key(found["fpr"])
     measured = {
         one["attack"]: one | {f"tpr{end}": one[f"{key}{end}"] for end in ("", "_low", "_high")}
-        for one in documents.read_json(folder / "attacks.json")
+        for one in metrics_files.read_json(folder / "attacks.json")
     }
     sizes = {"n_member": found["n_member"], "n_nonmember": found["n_nonmember"]}
-    curves = documents.read_csv(folder / "roc.csv")
+    curves = metrics_files.read_csv(folder / "roc.csv")
     figures.save(figures.overview(curves, measured, fpr=found["fpr"], **sizes), to)
 
 
@@ -89,7 +92,7 @@ def audits(folder: Path, measure: str) -> str:
     Best attack first, by its largest value; a dash where the threat model cannot carry the attack.
     """
     found = {
-        path.parent.name: {one["attack"]: one for one in documents.read_json(path)}
+        path.parent.name: {one["attack"]: one for one in metrics_files.read_json(path)}
         for path in sorted(folder.glob("*/attacks.json"), key=lambda path: order(path.parent.name))
     }
     attacks = {attack for measured in found.values() for attack in measured}

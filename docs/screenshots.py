@@ -1,7 +1,7 @@
 """Pictures of a report for README and docs, as a real browser shows it; `make browser` installs what this needs.
 
-PYTHONPATH=src:tests python docs/screenshots.py reports/audit.html docs/results/digits           # `make screenshots`
-PYTHONPATH=src:tests python docs/screenshots.py reports/audit.html docs/results/cifake --blur    # no image to be seen
+PYTHONPATH=tests python docs/screenshots.py reports/audit.html docs/results/digits           # `make screenshots`
+PYTHONPATH=tests python docs/screenshots.py reports/audit.html docs/results/cifake --blur    # no image to be seen
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ from PIL import Image
 
 import browsers
 import servers
-from mia import atomic
 from mia.errors import InputError, shown
+from mia.store import atomic
 
 LARGEST = 300_000  # bytes of a picture
 PHONE, SCREENS, APART = (390, 844), 3, 24

@@ -1,13 +1,14 @@
 """Draw every attack over the threat models of docs/results/cifake-half, from the metrics files there.
 
-PYTHONPATH=src python docs/threat_models.py
+python docs/threat_models.py
 """
 
 from __future__ import annotations
 
 from pathlib import Path
 
-from mia import documents, figures
+from mia.report import figures
+from mia.store import metrics_files
 
 FOLDER = Path(__file__).parent / "results" / "cifake-half"
 FPR = 0.01
@@ -17,7 +18,7 @@ def main() -> None:
     """Draw 16 and 64 shadows apart."""
     for models in (16, 64):
         measured = {
-            knowledge: documents.read_json(FOLDER / f"{knowledge}-{models}" / "attacks.json")
+            knowledge: metrics_files.read_json(FOLDER / f"{knowledge}-{models}" / "attacks.json")
             for knowledge in ("generated", "disjoint", "population")
         }
         figures.save(figures.threat_models(measured, fpr=FPR), FOLDER / f"threat_models_{models}.png")

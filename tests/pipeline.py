@@ -18,15 +18,18 @@ from mia import paths
 ROOT = Path(__file__).parent.parent
 SRC = ROOT / "src"
 
+NETWORKS = "src/mia/models/networks"
+
 # How a stage is started, and what dvc.yaml itself repeats: no arithmetic, so no dependency.
 NO_ARITHMETIC = {
     "src/stages/__init__.py",
     "src/mia/__init__.py",
+    "src/mia/arrays.py",
     "src/mia/errors.py",
     "src/mia/params.py",
     "src/mia/paths.py",
     "src/mia/progress.py",
-    "src/mia/workers.py",
+    "src/mia/compute/workers.py",
 }
 
 
@@ -74,7 +77,14 @@ def code_deps(stage: str) -> set[str]:
     module = SRC / "stages" / f"{stage}.py"
     modules = {module, *imports(module)}
     files = {path.relative_to(ROOT).as_posix() for path in {*modules, *templates(modules)}}
-    return files - NO_ARITHMETIC
+    if "networks.declare(" in module.read_text():  # it reads every architecture's file, and computes with none
+        files = {name for name in files if not name.startswith(f"{NETWORKS}/")} | {NETWORKS}
+    return {name for name in files - NO_ARITHMETIC if not is_empty(ROOT / name)}
+
+
+def is_empty(module: Path) -> bool:
+    """Whether a module holds a docstring and nothing else, as the `__init__.py` of most packages."""
+    return module.name == "__init__.py" and len(ast.parse(module.read_text()).body) <= 1
 
 
 def templates(files: Iterable[Path]) -> set[Path]:
@@ -82,7 +92,9 @@ def templates(files: Iterable[Path]) -> set[Path]:
     found: set[Path] = set()
     for file in files:
         for name in re.findall(r"""["']([\w-]+\.(?:html|css|js|json))["']""", file.read_text()):
-            found |= {path for path in (SRC / "mia" / "templates" / name, SRC / "mia" / name) if path.is_file()}
+            found |= {
+                path for path in (SRC / "mia/report/templates" / name, SRC / "mia/report" / name) if path.is_file()
+            }
     return found | (templates(found - set(files)) if found - set(files) else set())
 
 
@@ -95,3 +107,23 @@ def used_paths(stage: str) -> set[str]:
         value = getattr(paths, name)
         used.add((value("${item}") if callable(value) else value).as_posix())
     return used - {paths.PARAMS.as_posix()}
+
+
+def with_code_deps(text: str) -> str:
+    """dvc.yaml with the files that each stage computes with, sorted, before its other dependencies."""
+    lines, stage, inside = [], "", False
+    for line in text.splitlines():
+        if match := re.fullmatch(r"  (\w+):", line):
+            stage = match[1]
+        if inside and re.match(r"\s*- src/", line):
+            continue
+        inside = line.strip() == "deps:" or (inside and line.lstrip().startswith(("- ", "#")))
+        lines.append(line)
+        if line.strip() == "deps:":
+            indent = " " * (len(line) - len(line.lstrip()))
+            lines += [f"{indent}- {name}" for name in sorted(code_deps(stage))]
+    return "\n".join(lines) + "\n"
+
+
+if __name__ == "__main__":  # `make deps`
+    (ROOT / "dvc.yaml").write_text(with_code_deps((ROOT / "dvc.yaml").read_text()))

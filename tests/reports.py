@@ -11,10 +11,14 @@ import numpy as np
 import pandas as pd
 
 import pipeline
-from mia import audit, comparison, datasets, figures, metrics, params, power, roc, verdict
+from mia import params
+from mia.attacks.chosen import wanted
+from mia.evaluation import detectable, differences, metrics, roc, verdict
+from mia.report import audit_page, figures
+from mia.store import stored_records
 from stages import evaluate, report
 
-ATTACKS = params.wanted("all")
+ATTACKS = wanted("all")
 HOSTILE = (
     "<script>document.title='taken'</script>",
     '"><img src=x onerror="document.title=\'taken\'">',
@@ -41,7 +45,7 @@ def made(
     leak: float = 1.0,
     reducing: int = 2,
     seed: int = 0,
-) -> audit.Found:
+) -> audit_page.Found:
     """An audit of drawn scores.
 
     classes: by label, dealt in turn; one of a single kind has a name that ends in " only". names: of the images, dealt
@@ -90,7 +94,7 @@ def made(
         found |= {name: round(float(strict[name]), 5) for name in ("tpr", "tpr_low", "tpr_high")}
         found["tpr_p"] = 0.001 if strict["tpr_low"] > fpr else 0.5
     images = rng.integers(0, 256, (min(count, 2000), *shape), dtype=np.uint8)
-    return audit.Found(
+    return audit_page.Found(
         found=found,
         attacks=entries,
         refused={"lira_online": "its shadows hold none of the audited records <b>", "rmia_online": "as lira_online"},
@@ -106,7 +110,7 @@ def made(
         board=board(),
         exposure=pd.DataFrame(exposure),
         loss=rng.exponential(size=count),
-        records=datasets.Records(
+        records=stored_records.Records(
             images=np.resize(images, (count, *shape)),
             labels=label.astype(np.int64),
             published_train=member,
@@ -134,7 +138,7 @@ def entry(attack: str, score: Any, member: Any, fpr: float | None) -> dict[str, 
     """What metrics/attacks.json has of an attack, by formulas that take no time."""
     sizes = int(member.sum()), int((~member).sum())
     curve = roc.curve(score, member)
-    area = comparison.auc_interval(comparison.placements(score, member))
+    area = differences.auc_interval(differences.placements(score, member))
     tpr, low, high = math.nan, math.nan, math.nan
     if fpr is not None:
         tpr = roc.tpr_at(curve, fpr)
@@ -143,7 +147,7 @@ def entry(attack: str, score: Any, member: Any, fpr: float | None) -> dict[str, 
     decided = metrics.decision(called, member)
     one: dict[str, Any] = {
         "attack": attack,
-        "verdict": power.verdict(area.value, area.low, area.high, *sizes),
+        "verdict": detectable.verdict(area.value, area.low, area.high, *sizes),
         **{f"auc{end}": value for end, value in (("", area.value), ("_low", area.low), ("_high", area.high))},
         **{f"tpr{end}": value for end, value in (("", tpr), ("_low", low), ("_high", high))},
         "epsilon_lower": 0.4 * max(area.low - 0.5, 0),
@@ -167,7 +171,7 @@ def of_classes(score: Any, member: Any, of_class: Any) -> list[dict[str, Any]]:
         row = {"class": name, "n_member": sizes[0], "n_nonmember": sizes[1]}
         ends = dict.fromkeys(("auc", "auc_low", "auc_high"), math.nan)
         if min(sizes) > 0:
-            area = comparison.auc_interval(comparison.placements(score[inside], member[inside]))
+            area = differences.auc_interval(differences.placements(score[inside], member[inside]))
             ends = {"auc": area.value, "auc_low": area.low, "auc_high": area.high}
         rows.append(row | ends)
     return rows
@@ -201,14 +205,14 @@ def board() -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["estimator", "auc_mean", "auc_std", "fold_aucs"])
 
 
-def page(it: audit.Found, *, gallery: int = 6, **changes: Any) -> str:
+def page(it: audit_page.Found, *, gallery: int = 6, **changes: Any) -> str:
     """The page of an audit by the parameters of params.yaml. changes: sections, as in attacker={"knowledge": ...}."""
     given = report.active(params.load(pipeline.ROOT / "params.yaml"))
     for section, values in changes.items():
         given[section] = {**given[section], **values}
-    return audit.page(it, given, gallery=gallery, estimator="ada_boost")
+    return audit_page.page(it, given, gallery=gallery, estimator="ada_boost")
 
 
-def drawn(it: audit.Found) -> list[str]:
+def drawn(it: audit_page.Found) -> list[str]:
     """The attacks that the page draws in colour."""
     return list(figures.roc_keys(it.curves, {one["attack"]: one for one in it.attacks}))

@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mia import archives
+from mia.data import archives
 from mia.errors import InputError
 
 FILES = {"a/one.txt": b"1", "a/two.txt": b"", "b/deep/er.bin": bytes(range(256)) * 40, "top": b"t"}

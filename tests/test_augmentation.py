@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from mia import augmentation, models
-from mia.augmentation import Draws
+from mia.models import augmentation, building
+from mia.models.augmentation import Draws
 
 EVERY = ["flip", "shift", "cutout"]
 
@@ -53,7 +53,7 @@ def test_without_any_an_image_is_its_plain_input() -> None:
     draws = augmentation.draw([], 4, 8, 8, torch.Generator())
     rows = torch.tensor([2, 2, 0, 3])
     batch = augmentation.inputs([], torch.from_numpy(images), rows, draws)
-    assert torch.equal(batch, models.to_input(images[[2, 2, 0, 3]]))
+    assert torch.equal(batch, building.to_input(images[[2, 2, 0, 3]]))
 
 
 @pytest.mark.parametrize("kind", EVERY)

@@ -37,8 +37,11 @@ import pipeline
 import test_cifake
 import test_cifar10
 import tiny
-from mia import cifake, cifar10, paths, tables
+from mia import paths
+from mia.data import cifake, cifar10
 from mia.errors import MEND
+from mia.models.logits import SIGNALS
+from mia.store import parquet
 
 pytestmark = pytest.mark.xdist_group("bad_input")
 
@@ -116,7 +119,7 @@ def nan_in_signals() -> None:
     rows = table.column("logits").to_pylist()
     rows[3][1] = float("nan")
     logits = pa.array(rows, table.schema.field("logits").type)
-    tables.write(paths.TARGET_SIGNALS, table.set_column(5, table.schema.field("logits"), logits), tables.SIGNALS)
+    parquet.write(paths.TARGET_SIGNALS, table.set_column(5, table.schema.field("logits"), logits), SIGNALS)
 
 
 def write_images(root: Path, per_class: int, seed: int, side: int = 12) -> None:

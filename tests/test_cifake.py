@@ -18,9 +18,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from mia import cifake, cifar10, downloads
+from mia.data import cifake, cifar10, downloads
 from mia.errors import InputError
-from mia.images import ImageSet
+from mia.store.images import ImageSet
 
 TRAIN, TEST = 21, 10
 

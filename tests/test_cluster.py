@@ -24,10 +24,10 @@ import pytest
 import torch
 
 import pipeline
-import stages
 import tiny
-from mia import paths, workers
-from mia.errors import InputError
+from mia import paths
+from mia.compute import workers
+from mia.errors import INTERRUPTED, InputError
 
 T = TypeVar("T")
 pytestmark = [pytest.mark.xdist_group("cluster"), pytest.mark.timeout(240)]
@@ -204,7 +204,7 @@ def here(tmp_path_factory: pytest.TempPathFactory) -> Path:
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
         patch.setitem(sys.modules, "ray", None)
-        tiny.run("prepare", "train_shadows", "query_shadows", changes=CHANGES)
+        tiny.run("prepare", "split", "train_shadows", "query_shadows", changes=CHANGES)
     return folder
 
 
@@ -258,7 +258,7 @@ def test_ctrl_c_ends_the_stage_and_what_it_runs_on_the_cluster(cluster: Cluster,
     with cluster.popen("train_shadows") as stage:
         worker = trains(cluster.nodes[0])
         stage.send_signal(signal.SIGINT)
-        assert finished(stage, 20) == (130, "", f"{stages.INTERRUPTED}\n")
+        assert finished(stage, 20) == (130, "", f"{INTERRUPTED}\n")
     awaited(lambda: worker not in session(cluster.nodes[0].process.pid), 20)
     assert not paths.shadow_models(0).exists()
 

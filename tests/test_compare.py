@@ -22,10 +22,14 @@ from scipy.stats import binomtest, norm
 
 import pipeline
 import repository
-from mia import compare, comparison, documents, metrics, paths, revisions, roc, seeds, strongest, tables, verdict
+from mia import commands, paths, seeds
+from mia.attacks import schemas
 from mia.errors import InputError, shown
-from mia.metrics import Estimate
-from mia.revisions import Revision
+from mia.evaluation import differences, metrics, roc, strongest, verdict
+from mia.evaluation.metrics import Estimate
+from mia.history import compare, revisions
+from mia.history.revisions import Revision
+from mia.store import metrics_files, parquet
 
 ATTACKS = ("correctness", "loss", "stacked")
 N = 240
@@ -87,7 +91,7 @@ def write(root: Path, *, seed: int, leak: float, right: float, model: bytes) -> 
     frame.insert(3, "class", np.array(CLASSES)[frame["label"]])
     for attack, score in scores.items():
         frame[f"{attack}_score"], frame[f"{attack}_rank"] = score, np.argsort(np.argsort(-score)) + 1
-    tables.write(root / paths.EXPOSURE, frame, tables.exposure(list(ATTACKS)))
+    parquet.write(root / paths.EXPOSURE, frame, schemas.exposure(list(ATTACKS)))
     entries, curves = [], []
     for attack, score in scores.items():
         numbers = metrics.bootstrap(score, member, fprs=FPRS, replicates=60, rng=np.random.default_rng(0))
@@ -113,14 +117,14 @@ def write(root: Path, *, seed: int, leak: float, right: float, model: bytes) -> 
         **by_auc.rounded("auc", 6),
         **by_tpr.rounded("tpr", 6),
     }
-    documents.write_json(root / paths.VERDICT, found)
-    documents.write_json(root / paths.ATTACK_METRICS, entries)
+    metrics_files.write_json(root / paths.VERDICT, found)
+    metrics_files.write_json(root / paths.ATTACK_METRICS, entries)
     inside = {"train_accuracy": 1.0, "test_accuracy": round(float(good[~member].mean()), 4)}
-    documents.write_json(root / paths.TARGET_METRICS, inside)
-    documents.write_json(root / paths.SHADOW_METRICS, {"models": 3, "train_accuracy": 1.0, "test_accuracy": 0.5})
-    documents.write_json(root / paths.DATA_METRICS, {"population": N, "attacker": 1000, "classes": 3})
-    documents.write_json(root / paths.NOT_APPLICABLE, {"lira_online": f"needs {HOSTILE}"})
-    documents.write_csv(root / paths.ROC_CURVES, pd.concat(curves))
+    metrics_files.write_json(root / paths.TARGET_METRICS, inside)
+    metrics_files.write_json(root / paths.SHADOW_METRICS, {"models": 3, "train_accuracy": 1.0, "test_accuracy": 0.5})
+    metrics_files.write_json(root / paths.DATA_METRICS, {"population": N, "attacker": 1000, "classes": 3})
+    metrics_files.write_json(root / paths.NOT_APPLICABLE, {"lira_online": f"needs {HOSTILE}"})
+    metrics_files.write_csv(root / paths.ROC_CURVES, pd.concat(curves))
     for path, content in ((paths.TARGET_MODEL, model), (paths.shadow_models(0), bytes(300))):
         (root / path).mkdir(parents=True)
         (root / path / "weights").write_bytes(content)
@@ -247,7 +251,7 @@ def table_of(page: str, label: str) -> list[list[str]]:
 
 
 def exposure(name: str) -> pd.DataFrame:
-    return tables.read(Path("prepared", name) / paths.EXPOSURE, tables.exposure(list(ATTACKS)))
+    return parquet.read(Path("prepared", name) / paths.EXPOSURE, schemas.exposure(list(ATTACKS)))
 
 
 def found(name: str, path: Path) -> Any:
@@ -255,7 +259,7 @@ def found(name: str, path: Path) -> Any:
 
 
 def test_the_command_prints_each_verdict_and_where_the_page_is(repo: repository.Repository) -> None:
-    said = repo.run(sys.executable, "-m", "mia.compare", "HEAD", "fewer").splitlines()
+    said = repo.run(sys.executable, "-m", "mia.commands", "compare", "HEAD", "fewer").splitlines()
     for line, name, audit in zip(said, ("HEAD", "fewer"), ("1-generated-4", "1-generated-2"), strict=False):
         hash_ = repo.git("rev-parse", "HEAD").strip() if name == "HEAD" else experiment(repo, name)
         date = repo.git("show", "-s", "--format=%cI", hash_).strip()
@@ -282,10 +286,10 @@ def test_audits_of_the_same_records_are_compared_record_by_record(here: reposito
     names = [found(audit, paths.VERDICT)["tpr_attack"] for audit in ("1-generated-4", "1-generated-2")]
     scores = b[f"{names[1]}_score"], a[f"{names[0]}_score"]
     rng = seeds.generator(0, "compare")
-    tpr = comparison.compare_tpr(*scores, member, fpr=0.01, replicates=compare.REPLICATES, rng=rng)
+    tpr = differences.compare_tpr(*scores, member, fpr=0.01, replicates=compare.REPLICATES, rng=rng)
     by_auc = [found(audit, paths.VERDICT)["auc_attack"] for audit in ("1-generated-4", "1-generated-2")]
-    placed = [comparison.placements(t[f"{by}_score"], member) for t, by in ((b, by_auc[1]), (a, by_auc[0]))]
-    auc = comparison.compare_auc(*placed)
+    placed = [differences.placements(t[f"{by}_score"], member) for t, by in ((b, by_auc[1]), (a, by_auc[0]))]
+    auc = differences.compare_auc(*placed)
     right = [t["correctness_score"].to_numpy()[~member] > 0 for t in (b, a)]
     lost = int((right[1] & ~right[0]).sum()), int((right[0] & ~right[1]).sum())
     (row,) = table_of(page, "Differences")[1:]
@@ -418,11 +422,11 @@ def test_p_values_of_many_pairs_are_adjusted(here: repository.Repository) -> Non
     assert [(one.first, one.second) for one in pairs] == [(0, 1), (0, 2), (0, 3), (1, 2), (1, 3), (2, 3)]
     assert [one.unlike is None for one in pairs] == [True, True, False, True, False, False]
     tprs = [one.tpr.p_value for one in pairs if one.tpr is not None]
-    assert [one.tpr_p for one in pairs] == list(comparison.holm(tprs)) != tprs
+    assert [one.tpr_p for one in pairs] == list(differences.holm(tprs)) != tprs
     right = [one.accuracy.p_value for one in pairs]
-    assert [one.accuracy_p for one in pairs] == list(comparison.holm(right)) != right
+    assert [one.accuracy_p for one in pairs] == list(differences.holm(right)) != right
     aucs = [one.auc.p_value for one in pairs]
-    assert [one.auc_p for one in pairs] == list(comparison.holm(aucs)) != aucs
+    assert [one.auc_p for one in pairs] == list(differences.holm(aucs)) != aucs
 
 
 def test_without_exposures_the_rest_of_the_page_is_made(
@@ -528,13 +532,11 @@ ERRORS: dict[str, tuple[list[str], str]] = {
 
 @pytest.mark.parametrize("case", ERRORS)
 def test_what_cannot_be_compared_is_one_line_and_no_page(
-    case: str, here: repository.Repository, tmp_path: Path, capsys: pytest.CaptureFixture[str],
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:  # fmt: skip
+    case: str, here: repository.Repository, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     names, said = ERRORS[case]
     head, before = (here.git("rev-parse", rev).strip()[:7] for rev in ("HEAD", "HEAD~1"))
-    monkeypatch.setattr(sys, "argv", ["compare", "--out", str(tmp_path / "page.html"), "--", *names])
-    assert compare.main() == 1
+    assert commands.main(["compare", "--out", str(tmp_path / "page.html"), "--", *names]) == 1
     wanted = said.format(list=revisions.LIST, head=head, before=before, again=revisions.AGAIN)
     assert capsys.readouterr().err == f"error: {wanted}\n"
     assert list(tmp_path.iterdir()) == []
@@ -573,15 +575,13 @@ DAMAGED: dict[str, tuple[str, Any, str]] = {
 
 @pytest.mark.parametrize("case", DAMAGED)
 def test_a_damaged_file_is_named_with_its_revision(
-    case: str, here: repository.Repository, tmp_path: Path, capsys: pytest.CaptureFixture[str],
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:  # fmt: skip
+    case: str, here: repository.Repository, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     path, content, said = DAMAGED[case]
     if not isinstance(content, str):
         content = json.dumps({**json.loads((here.root / path).read_text()), **content})
     bad = altered(here, "HEAD", {path: content})
-    monkeypatch.setattr(sys, "argv", ["compare", "HEAD", bad, "--out", str(tmp_path / "page.html")])
-    assert compare.main() == 1
+    assert commands.main(["compare", "HEAD", bad, "--out", str(tmp_path / "page.html")]) == 1
     err = capsys.readouterr().err
     assert err.startswith(f"error: {bad}: {path}: damaged: {said}")
     assert err.endswith(f"; {revisions.AGAIN}\n")
@@ -589,10 +589,9 @@ def test_a_damaged_file_is_named_with_its_revision(
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_page_that_cannot_be_written_is_one_line(here: repository.Repository, capsys: pytest.CaptureFixture[str],
-                                    monkeypatch: pytest.MonkeyPatch) -> None:  # fmt: skip
-    monkeypatch.setattr(sys, "argv", ["compare", "HEAD", "fewer", "--out", "params.yaml/page.html"])
-    assert compare.main() == 1
+@pytest.mark.usefixtures("here")
+def test_a_page_that_cannot_be_written_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
+    assert commands.main(["compare", "HEAD", "fewer", "--out", "params.yaml/page.html"]) == 1
     assert capsys.readouterr().err == "error: params.yaml: File exists\n"
 
 
@@ -682,7 +681,7 @@ def test_shares_of_the_same_records_are_mcnemars() -> None:
         assert found.low < found.difference < found.high
         turned = compare.paired(b, a)
         assert (turned.low, turned.high) == pytest.approx((-found.high, -found.low))
-    assert compare.paired(a, a) == comparison.Comparison(0.0, compare.paired(a, a).low, compare.paired(a, a).high, 1.0)
+    assert compare.paired(a, a) == differences.Comparison(0.0, compare.paired(a, a).low, compare.paired(a, a).high, 1.0)
 
 
 def test_without_a_difference_one_in_twenty_is_told_apart_at_most() -> None:
@@ -710,7 +709,7 @@ def as_verdict(one: Revision, name: str, **changes: Any) -> Revision:
 
 
 def apart(count: int, p: float, **ps: float) -> list[compare.Pair]:
-    none = comparison.Comparison(0, 0, 0, 1)
+    none = differences.Comparison(0, 0, 0, 1)
     return [compare.Pair(a, b, None, none, none, none, *[ps.get(f"p{a}{b}", p)] * 3)
             for a in range(count) for b in range(a + 1, count)]  # fmt: skip
 
@@ -808,4 +807,4 @@ def test_halves_of_an_odd_population_make_a_whole() -> None:
 
 def test_make_compare_takes_two_revisions() -> None:
     said = subprocess.run(["make", "-n", "compare", "REVS=a b"], cwd=pipeline.ROOT, capture_output=True, text=True)
-    assert "python -m mia.compare a b\n" in said.stdout
+    assert "mia compare a b\n" in said.stdout

@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from scipy.stats import binomtest, chi2, mannwhitneyu, norm, rankdata
 
-from mia import classes, comparison, metrics, power, roc
-from mia.comparison import Placements
 from mia.errors import InputError
+from mia.evaluation import by_class, detectable, differences, metrics, roc
+from mia.evaluation.differences import Placements
 
 Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
@@ -42,7 +42,7 @@ def correlated(n_member: int, n_nonmember: int, shifts: tuple[float, ...], rng: 
 
 
 def placed(attack: Attacks) -> list[Placements]:
-    return [comparison.placements(row, attack[1]) for row in attack[0]]
+    return [differences.placements(row, attack[1]) for row in attack[0]]
 
 
 # ---- DeLong
@@ -87,9 +87,9 @@ def test_placements_match_every_pair_counted(attack: Attacks) -> None:
 @given(attacks(smallest=2), st.sampled_from([0.8, 0.95]))
 def test_compare_auc_matches_the_covariance_of_1988(attack: Attacks, level: float) -> None:
     a, b = placed(attack)
-    found = comparison.compare_auc(a, b, level=level)
+    found = differences.compare_auc(a, b, level=level)
     auc_a, auc_b, of_a, variance = contrast_twin(attack)
-    assert comparison.auc_variance(a) == pytest.approx(of_a, abs=1e-9)
+    assert differences.auc_variance(a) == pytest.approx(of_a, abs=1e-9)
     assert found.difference == pytest.approx(auc_a - auc_b, abs=1e-9)
     least = 2 / math.comb(attack[1].size, int(attack[1].sum()))
     if variance > 1e-12:
@@ -98,7 +98,7 @@ def test_compare_auc_matches_the_covariance_of_1988(attack: Attacks, level: floa
         assert found.low == pytest.approx(max(-1, auc_a - auc_b - reach), abs=1e-9)
         assert found.high == pytest.approx(min(1, auc_a - auc_b + reach), abs=1e-9)
         assert found.p_value == pytest.approx(min(1, max(p, least)), abs=1e-7)
-    back = comparison.compare_auc(b, a, level=level)
+    back = differences.compare_auc(b, a, level=level)
     assert (back.difference, back.low, back.high, back.p_value) == pytest.approx(
         (-found.difference, -found.high, -found.low, found.p_value)
     )
@@ -109,7 +109,7 @@ def test_compare_auc_matches_the_covariance_of_1988(attack: Attacks, level: floa
 def test_equal_rankings_differ_by_nothing(attack: Attacks) -> None:
     ranks = rankdata(attack[0][0])  # rises where the scores rise
     a, b = placed((np.stack([attack[0][0], 7 * ranks**3 - 2]), attack[1]))
-    found = comparison.compare_auc(a, b)
+    found = differences.compare_auc(a, b)
     reach = 1 - 0.025 ** (1 / min(a.v10.size, a.v01.size))
     assert astuple(found) == pytest.approx((0, -reach, reach, 1))
     assert (found.difference, found.p_value) == (0, 1)
@@ -117,29 +117,29 @@ def test_equal_rankings_differ_by_nothing(attack: Attacks) -> None:
 
 def test_no_variance_is_no_certainty() -> None:
     is_member = np.array([True, True, False, False])
-    perfect = comparison.placements([1.0, 1.0, 0.0, 0.0], is_member)
+    perfect = differences.placements([1.0, 1.0, 0.0, 0.0], is_member)
     reversed_, constant = (
-        comparison.placements([0.0, 0.0, 1.0, 1.0], is_member),
-        comparison.placements([3.0] * 4, is_member),
+        differences.placements([0.0, 0.0, 1.0, 1.0], is_member),
+        differences.placements([3.0] * 4, is_member),
     )
-    assert comparison.compare_auc(perfect, reversed_).p_value == pytest.approx(2 / 6)  # C(4, 2) rankings
-    found = comparison.compare_auc(perfect, constant)
+    assert differences.compare_auc(perfect, reversed_).p_value == pytest.approx(2 / 6)  # C(4, 2) rankings
+    found = differences.compare_auc(perfect, constant)
     assert astuple(found) == pytest.approx((0.5, 0.5 - (1 - 0.025**0.5), 1, 2 / 6))
-    assert [comparison.auc_variance(one) for one in (perfect, reversed_, constant)] == [0, 0, 0]
+    assert [differences.auc_variance(one) for one in (perfect, reversed_, constant)] == [0, 0, 0]
     # every placement of the second is a third lower, up to rounding (1 - 2/3 > 2/3 - 1/3)
-    steps = [comparison.placements([x + 1.0, x + 3.0, x + 5.0, 0.0, 2.0, 4.0], np.arange(6) < 3) for x in (0, -2)]
+    steps = [differences.placements([x + 1.0, x + 3.0, x + 5.0, 0.0, 2.0, 4.0], np.arange(6) < 3) for x in (0, -2)]
     reach = 1 - 0.025 ** (1 / 3)
-    assert astuple(comparison.compare_auc(*steps)) == pytest.approx((1 / 3, 1 / 3 - reach, 1, 2 / 20))
+    assert astuple(differences.compare_auc(*steps)) == pytest.approx((1 / 3, 1 / 3 - reach, 1, 2 / 20))
     many = np.arange(2000) < 1000
-    a, b = comparison.placements(many.astype(float), many), comparison.placements(np.zeros(2000), many)
-    assert comparison.compare_auc(a, b).p_value < 1e-300
+    a, b = differences.placements(many.astype(float), many), differences.placements(np.zeros(2000), many)
+    assert differences.compare_auc(a, b).p_value < 1e-300
 
 
 @settings(deadline=None)
 @given(attacks(count=1))
 def test_auc_interval_is_delong_on_the_logit_scale(attack: Attacks) -> None:
     one = placed(attack)[0]
-    found, variance = comparison.auc_interval(one, level=0.9), comparison.auc_variance(one)
+    found, variance = differences.auc_interval(one, level=0.9), differences.auc_variance(one)
     assert 0 <= found.low <= found.value <= found.high <= 1
     if min(one.v10.size, one.v01.size) < 2:
         assert math.isnan(variance)
@@ -154,11 +154,11 @@ def test_auc_interval_is_delong_on_the_logit_scale(attack: Attacks) -> None:
 def test_auc_interval_without_variance_rests_on_disjoint_pairs() -> None:
     for n_member, n_nonmember in ((1, 1), (1, 5), (7, 5), (40, 60)):
         m, is_member = min(n_member, n_nonmember), np.arange(n_member + n_nonmember) < n_member
-        best = comparison.auc_interval(comparison.placements(is_member.astype(float), is_member))
-        worst = comparison.auc_interval(comparison.placements(-is_member.astype(float), is_member))
+        best = differences.auc_interval(differences.placements(is_member.astype(float), is_member))
+        worst = differences.auc_interval(differences.placements(-is_member.astype(float), is_member))
         assert astuple(best) == pytest.approx((1, 0.025 ** (1 / m), 1))
         assert astuple(worst) == pytest.approx((0, 0, 1 - 0.025 ** (1 / m)))
-    flat = comparison.auc_interval(comparison.placements(np.zeros(16), np.arange(16) < 8))
+    flat = differences.auc_interval(differences.placements(np.zeros(16), np.arange(16) < 8))
     exact = binomtest(4, 8).proportion_ci(0.95, method="exact")
     assert astuple(flat) == pytest.approx((0.5, exact.low, exact.high))
 
@@ -168,17 +168,17 @@ def test_auc_interval_covers_the_truth(n: int, shift: float) -> None:
     rng = np.random.default_rng(4)
     held = 0
     for _ in range(400):
-        found = comparison.auc_interval(placed(correlated(n, n, (shift,), rng))[0])
+        found = differences.auc_interval(placed(correlated(n, n, (shift,), rng))[0])
         held += found.low <= norm.cdf(shift / math.sqrt(2)) <= found.high
     assert 0.92 <= held / 400 <= 0.99
 
 
 def test_equally_good_attacks_differ_in_5_percent_of_runs_and_a_better_one_always() -> None:
     rng = np.random.default_rng(7)
-    found = [comparison.compare_auc(*placed(correlated(120, 150, (0.8, 0.8), rng))) for _ in range(400)]
+    found = [differences.compare_auc(*placed(correlated(120, 150, (0.8, 0.8), rng))) for _ in range(400)]
     assert 0.02 <= np.mean([one.p_value < 0.05 for one in found]) <= 0.09
     assert 0.91 <= np.mean([one.low <= 0 <= one.high for one in found]) <= 0.98
-    better = [comparison.compare_auc(*placed(correlated(300, 300, (1.5, 0.5), rng))) for _ in range(20)]
+    better = [differences.compare_auc(*placed(correlated(300, 300, (1.5, 0.5), rng))) for _ in range(20)]
     assert max(one.p_value for one in better) < 1e-3
     assert min(one.low for one in better) > 0
 
@@ -203,7 +203,7 @@ def drawn_twin(attack: Attacks, fprs: list[float], replicates: int, rng: np.rand
 @given(attacks(count=3), st.integers(0, 99))
 def test_replicates_are_tpr_at_on_the_records_drawn(attack: Attacks, seed: int) -> None:
     fprs = [fpr for fpr in (1.0, 0.5, 0.3, 0.1) if roc.resolvable(fpr, int((~attack[1]).sum()))]
-    found = comparison.replicate_tprs(*attack, fprs=fprs, replicates=9, rng=np.random.default_rng(seed))
+    found = differences.replicate_tprs(*attack, fprs=fprs, replicates=9, rng=np.random.default_rng(seed))
     np.testing.assert_array_equal(found, drawn_twin(attack, fprs, 9, np.random.default_rng(seed)))
 
 
@@ -212,7 +212,7 @@ def test_replicates_are_tpr_at_on_the_records_drawn(attack: Attacks, seed: int) 
 def test_compare_tpr_matches_its_twin(attack: Attacks, seed: int, fpr: float) -> None:
     assume(roc.resolvable(fpr, int((~attack[1]).sum())))
     (a, b), is_member = attack
-    found = comparison.compare_tpr(a, b, is_member, fpr=fpr, replicates=60, rng=np.random.default_rng(seed), level=0.9)
+    found = differences.compare_tpr(a, b, is_member, fpr=fpr, replicates=60, rng=np.random.default_rng(seed), level=0.9)
     tprs = drawn_twin(attack, [fpr], 60, np.random.default_rng(seed))
     gaps = [float(x) for x in tprs[0, 0] - tprs[1, 0]]
     curves = [roc.curve(score, is_member) for score in (a, b)]
@@ -238,10 +238,10 @@ def test_compare_tpr_matches_its_twin(attack: Attacks, seed: int, fpr: float) ->
 def test_equal_attacks_have_equal_tprs_and_a_better_one_is_found() -> None:
     (a, b), is_member = correlated(400, 500, (2.0, 0.5), np.random.default_rng(1))
     options: dict[str, Any] = {"fpr": 0.1, "replicates": 2000, "rng": np.random.default_rng(2)}
-    same = comparison.compare_tpr(a, np.exp(a), is_member, **options)
+    same = differences.compare_tpr(a, np.exp(a), is_member, **options)
     assert (same.difference, same.p_value) == (0, 1)
     assert same.low == -same.high < 0
-    better = comparison.compare_tpr(a, b, is_member, **options)
+    better = differences.compare_tpr(a, b, is_member, **options)
     assert better.p_value == pytest.approx(2 / 2001)
     assert 0 < better.low < better.difference < better.high
 
@@ -252,7 +252,7 @@ def test_equal_tprs_are_seldom_called_different() -> None:
     found = []
     for _ in range(200):
         (a, b), is_member = correlated(150, 200, (1.0, 1.0), rng)
-        found.append(comparison.compare_tpr(a, b, is_member, fpr=0.05, replicates=100, rng=rng))
+        found.append(differences.compare_tpr(a, b, is_member, fpr=0.05, replicates=100, rng=rng))
     assert np.mean([one.p_value < 0.05 for one in found]) <= 0.05
     assert np.mean([one.low <= 0 <= one.high for one in found]) >= 0.95
 
@@ -261,7 +261,7 @@ def test_five_members_are_not_enough() -> None:
     """The replicates alone would say p = 0.014."""
     a, b, is_member = np.zeros(400), np.zeros(400), np.arange(400) < 200
     a[:5] = 1
-    found = comparison.compare_tpr(a, b, is_member, fpr=0.01, replicates=5000, rng=np.random.default_rng(0))
+    found = differences.compare_tpr(a, b, is_member, fpr=0.01, replicates=5000, rng=np.random.default_rng(0))
     assert (found.difference, found.p_value) == pytest.approx((0.025, 2 / 2**5))
 
 
@@ -270,10 +270,10 @@ def test_five_members_are_not_enough() -> None:
 
 def test_holm_by_hand() -> None:
     # 0.01 x 4; 0.015 x 3 = 0.045; 0.03 x 2 = 0.06; 0.04 x 1, not below the one before: 0.06
-    assert comparison.holm([0.03, 0.01, 0.04, 0.015]) == pytest.approx([0.06, 0.04, 0.06, 0.045])
-    assert comparison.holm([0.5, 0.9, 0.4]) == pytest.approx([1, 1, 1])
-    assert comparison.holm([0.2]) == pytest.approx([0.2])
-    assert comparison.holm([]).shape == (0,)
+    assert differences.holm([0.03, 0.01, 0.04, 0.015]) == pytest.approx([0.06, 0.04, 0.06, 0.045])
+    assert differences.holm([0.5, 0.9, 0.4]) == pytest.approx([1, 1, 1])
+    assert differences.holm([0.2]) == pytest.approx([0.2])
+    assert differences.holm([]).shape == (0,)
 
 
 @given(st.lists(st.sampled_from([0.0, 0.001, 0.01, 0.02, 0.05, 0.3, 1.0]), max_size=8))
@@ -284,7 +284,7 @@ def test_holm_rejects_what_stepping_down_rejects(p_values: list[float]) -> None:
         if p_values[i] > 0.05 / (len(p_values) - step) + 1e-12:
             break
         rejected.add(i)
-    assert {i for i, p in enumerate(comparison.holm(p_values)) if p <= 0.05 + 1e-12} == rejected
+    assert {i for i, p in enumerate(differences.holm(p_values)) if p <= 0.05 + 1e-12} == rejected
 
 
 def test_table_is_every_pair_from_one_set_of_replicates() -> None:
@@ -292,7 +292,7 @@ def test_table_is_every_pair_from_one_set_of_replicates() -> None:
     scores = dict(zip(("weak", "strong", "middle", "twin"), values, strict=True))
     scores["twin"] = np.exp(scores["middle"])
     fprs, options = [0.1, 0.05, 0.001], {"replicates": 80}
-    found = comparison.table(scores, is_member, fprs=fprs, rng=np.random.default_rng(9), **options)
+    found = differences.table(scores, is_member, fprs=fprs, rng=np.random.default_rng(9), **options)
     ends = ("difference", "low", "high", "p")
     assert list(found.columns) == [
         *("attack_a", "attack_b", "auc_difference", "auc_low", "auc_high", "auc_p", "auc_p_holm"),
@@ -307,20 +307,20 @@ def test_table_is_every_pair_from_one_set_of_replicates() -> None:
     p_values = []
     for row, (a, b) in zip(found.to_dict("records"), pairs, strict=True):
         both = scores[a], scores[b]
-        by_auc = comparison.compare_auc(*(comparison.placements(one, is_member) for one in both))
+        by_auc = differences.compare_auc(*(differences.placements(one, is_member) for one in both))
         p_values.append(by_auc.p_value)
         assert row["auc_difference"] == round(by_auc.difference, 4) >= 0
         assert (row["auc_low"], row["auc_high"]) == (round(by_auc.low, 4), round(by_auc.high, 4))
         assert row["auc_p"] == float(f"{by_auc.p_value:.3g}")
         for fpr in (0.1, 0.05):  # draws do not depend on which attacks, nor on how many FPRs, are asked for
-            one = comparison.compare_tpr(*both, is_member, fpr=fpr, rng=np.random.default_rng(9), **options)
+            one = differences.compare_tpr(*both, is_member, fpr=fpr, rng=np.random.default_rng(9), **options)
             key = metrics.fpr_key(fpr)
             assert row[f"{key}_difference"] == pytest.approx(one.difference, abs=1e-6)
             assert (row[f"{key}_low"], row[f"{key}_high"]) == pytest.approx((one.low, one.high), abs=1e-6)
             assert row[f"{key}_p"] == float(f"{one.p_value:.3g}")
-    assert found["auc_p_holm"].tolist() == [float(f"{p:.3g}") for p in comparison.holm(p_values)]
+    assert found["auc_p_holm"].tolist() == [float(f"{p:.3g}") for p in differences.holm(p_values)]
     assert (found["auc_p"].to_list()[3], found["tpr_at_fpr_0_1_p"].to_list()[3]) == (1, 1)
-    alone = comparison.table({"weak": values[0]}, is_member, fprs=fprs, rng=np.random.default_rng(9), **options)
+    alone = differences.table({"weak": values[0]}, is_member, fprs=fprs, rng=np.random.default_rng(9), **options)
     assert alone.empty
     assert list(alone.columns) == list(found.columns)
 
@@ -328,81 +328,81 @@ def test_table_is_every_pair_from_one_set_of_replicates() -> None:
 TWO: dict[str, Any] = {"is_member": np.array([True, False, True, False])}
 SCORE = np.array([0.1, 0.2, 0.3, 0.4])
 DRAWS: dict[str, Any] = {"fprs": [0.5], "replicates": 40, "rng": np.random.default_rng(0)}
-PLACED = comparison.placements(SCORE, TWO["is_member"])
+PLACED = differences.placements(SCORE, TWO["is_member"])
 
 
 @pytest.mark.parametrize(
     ("call", "message"),
     [
         (
-            lambda: comparison.placements([0.1, math.nan], [True, False]),
+            lambda: differences.placements([0.1, math.nan], [True, False]),
             "scores: expected finite numbers, got 1 NaN, 0 infinite of 2; mend the attack that wrote them",
         ),
-        (lambda: comparison.auc_interval(PLACED, level=95), "level: expected a number in (0, 1), got 95"),
-        (lambda: comparison.compare_auc(PLACED, PLACED, level=0), "level: expected a number in (0, 1), got 0"),
+        (lambda: differences.auc_interval(PLACED, level=95), "level: expected a number in (0, 1), got 95"),
+        (lambda: differences.compare_auc(PLACED, PLACED, level=0), "level: expected a number in (0, 1), got 0"),
         (
-            lambda: comparison.compare_auc(PLACED, Placements(np.ones(2), np.ones(3))),
+            lambda: differences.compare_auc(PLACED, Placements(np.ones(2), np.ones(3))),
             "placements: expected both attacks on the same records, got 2 and 2 members, 2 and 3 non-members",
         ),
         (
-            lambda: comparison.compare_auc(*[Placements(np.ones(1), np.ones(3))] * 2),
+            lambda: differences.compare_auc(*[Placements(np.ones(1), np.ones(3))] * 2),
             "placements: a difference needs at least 2 records a side, got 1 members and 3 non-members",
         ),
         (
-            lambda: comparison.replicate_tprs(SCORE, **TWO, **DRAWS),
+            lambda: differences.replicate_tprs(SCORE, **TWO, **DRAWS),
             "scores: expected shape (attacks, samples), at least one attack, got (4,)",
         ),
         (
-            lambda: comparison.replicate_tprs([SCORE], **TWO, **(DRAWS | {"replicates": 0})),
+            lambda: differences.replicate_tprs([SCORE], **TWO, **(DRAWS | {"replicates": 0})),
             "replicates: expected at least 1, got 0",
         ),
         (
-            lambda: comparison.replicate_tprs([SCORE], **TWO, **(DRAWS | {"fprs": [0.5, 0.1]})),
+            lambda: differences.replicate_tprs([SCORE], **TWO, **(DRAWS | {"fprs": [0.5, 0.1]})),
             "fpr: 2 non-members resolve 0.5 or more, got 0.1; ask for a higher FPR or bring at least 10 non-members",
         ),
         (
-            lambda: comparison.replicate_tprs([SCORE, SCORE * math.inf], **TWO, **DRAWS),
+            lambda: differences.replicate_tprs([SCORE, SCORE * math.inf], **TWO, **DRAWS),
             "scores: expected finite numbers, got 0 NaN, 4 infinite of 4; mend the attack that wrote them",
         ),
         (
-            lambda: comparison.compare_tpr(SCORE, SCORE[:3], **TWO, fpr=0.5, replicates=40, rng=DRAWS["rng"]),
+            lambda: differences.compare_tpr(SCORE, SCORE[:3], **TWO, fpr=0.5, replicates=40, rng=DRAWS["rng"]),
             "scores_a, scores_b: expected the same records, got shapes (4,) and (3,)",
         ),
         (
-            lambda: comparison.compare_tpr(SCORE, SCORE, **TWO, fpr=0.5, replicates=39, rng=DRAWS["rng"]),
+            lambda: differences.compare_tpr(SCORE, SCORE, **TWO, fpr=0.5, replicates=39, rng=DRAWS["rng"]),
             "replicates: a 0.95 interval needs at least 40, got 39",
         ),
         (
-            lambda: comparison.table({"a": SCORE}, **TWO, **(DRAWS | {"replicates": 9})),
+            lambda: differences.table({"a": SCORE}, **TWO, **(DRAWS | {"replicates": 9})),
             "replicates: a 0.95 interval needs at least 40, got 9",
         ),
-        (lambda: comparison.table({}, **TWO, **DRAWS), "scores: expected at least one attack, got none"),
+        (lambda: differences.table({}, **TWO, **DRAWS), "scores: expected at least one attack, got none"),
         (
-            lambda: comparison.table({"a": SCORE, "b": SCORE[:2]}, **TWO, **DRAWS),
+            lambda: differences.table({"a": SCORE, "b": SCORE[:2]}, **TWO, **DRAWS),
             "scores: 'b' has shape (2,), is_member (4,)",
         ),
-        (lambda: comparison.holm([[0.1]]), "p_values: expected shape (tests,), got (1, 1)"),
-        (lambda: comparison.holm([0.1, math.nan]), "p_values: expected numbers in [0, 1], got nan"),
-        (lambda: comparison.holm([0.1, 1.5]), "p_values: expected numbers in [0, 1], got 1.5"),
+        (lambda: differences.holm([[0.1]]), "p_values: expected shape (tests,), got (1, 1)"),
+        (lambda: differences.holm([0.1, math.nan]), "p_values: expected numbers in [0, 1], got nan"),
+        (lambda: differences.holm([0.1, 1.5]), "p_values: expected numbers in [0, 1], got 1.5"),
         (
-            lambda: power.detectable_auc(0, 5),
+            lambda: detectable.detectable_auc(0, 5),
             "counts: expected at least 1 a side, got 0 members and 5 non-members",
         ),
-        (lambda: power.detectable_auc(5, 5, level=1), "level: expected a number in (0, 1), got 1"),
-        (lambda: power.detectable_auc(5, 5, power=0), "power: expected a number in (0, 1), got 0"),
+        (lambda: detectable.detectable_auc(5, 5, level=1), "level: expected a number in (0, 1), got 1"),
+        (lambda: detectable.detectable_auc(5, 5, power=0), "power: expected a number in (0, 1), got 0"),
         (
-            lambda: power.verdict(0.5, 0.6, 0.4, 5, 5),
+            lambda: detectable.verdict(0.5, 0.6, 0.4, 5, 5),
             "auc, low, high: expected numbers in [0, 1] with low <= high, got 0.5, 0.6 and 0.4",
         ),
         (
-            lambda: power.verdict(math.nan, 0.4, 0.6, 5, 5),
+            lambda: detectable.verdict(math.nan, 0.4, 0.6, 5, 5),
             "auc, low, high: expected numbers in [0, 1] with low <= high, got nan, 0.4 and 0.6",
         ),
         (
-            lambda: classes.by_class(SCORE, **TWO, labels=[1, 2], p_value=1.0),
+            lambda: by_class.by_class(SCORE, **TWO, labels=[1, 2], p_value=1.0),
             "labels: expected one a record, shape (4,), got (2,)",
         ),
-        (lambda: classes.alike(SCORE, **TWO, labels=[1]), "labels: expected one a record, shape (4,), got (1,)"),
+        (lambda: by_class.alike(SCORE, **TWO, labels=[1]), "labels: expected one a record, shape (4,), got (1,)"),
     ],
 )
 def test_bad_input_is_refused(call: Callable[[], object], message: str) -> None:
@@ -417,7 +417,7 @@ def test_bad_input_is_refused(call: Callable[[], object], message: str) -> None:
 @pytest.mark.parametrize(("n_member", "n_nonmember"), [(100, 100), (500, 2000)])
 def test_the_detectable_auc_is_found_4_times_in_5(n_member: int, n_nonmember: int) -> None:
     rng = np.random.default_rng(8)
-    smallest = power.detectable_auc(n_member, n_nonmember)
+    smallest = detectable.detectable_auc(n_member, n_nonmember)
     runs, shift = 1500, math.sqrt(2) * norm.ppf(smallest)
     scores = rng.normal(size=(runs, n_member + n_nonmember))
     scores[:, :n_member] += shift
@@ -429,21 +429,23 @@ def test_the_detectable_auc_is_found_4_times_in_5(n_member: int, n_nonmember: in
 
 def test_detectable_auc_by_hand() -> None:
     sd = math.sqrt(10_001 / 12 / 5_000**2)
-    assert power.detectable_auc(5_000, 5_000) == pytest.approx(0.5 + (1.959964 + 0.841621) * sd)
-    assert power.detectable_auc(5_000, 5_000, level=0.9, power=0.5) == pytest.approx(0.5 + 1.644854 * sd)
-    assert math.isnan(power.detectable_auc(3, 4))
+    assert detectable.detectable_auc(5_000, 5_000) == pytest.approx(0.5 + (1.959964 + 0.841621) * sd)
+    assert detectable.detectable_auc(5_000, 5_000, level=0.9, power=0.5) == pytest.approx(0.5 + 1.644854 * sd)
+    assert math.isnan(detectable.detectable_auc(3, 4))
 
 
 def test_verdicts() -> None:
-    assert power.verdict(0.53, 0.51, 0.55, 5_000, 5_000) == "finds members"
+    assert detectable.verdict(0.53, 0.51, 0.55, 5_000, 5_000) == "finds members"
     chance = "no better than chance; an AUC of 0.516 or more would have shown with these records, 4 times in 5"
-    assert power.verdict(0.50, 0.49, 0.51, 5_000, 5_000) == chance
-    assert power.verdict(0.51, 0.50, 0.52, 5_000, 5_000) == chance
-    assert power.verdict(0.49, 0.48, 0.50, 5_000, 5_000) == chance
-    many = power.verdict(0.50, 0.49, 0.51, 5_000, 5_000, attacks=24)
+    assert detectable.verdict(0.50, 0.49, 0.51, 5_000, 5_000) == chance
+    assert detectable.verdict(0.51, 0.50, 0.52, 5_000, 5_000) == chance
+    assert detectable.verdict(0.49, 0.48, 0.50, 5_000, 5_000) == chance
+    many = detectable.verdict(0.50, 0.49, 0.51, 5_000, 5_000, attacks=24)
     assert many == chance.replace("0.516", "0.523")
-    assert power.verdict(0.4, 0.38, 0.42, 90, 90) == "ranks non-members first: its assumption is wrong here"
-    assert power.verdict(0.6, 0.1, 0.9, 2, 2) == "no better than chance; with so few records no AUC would have shown"
+    assert detectable.verdict(0.4, 0.38, 0.42, 90, 90) == "ranks non-members first: its assumption is wrong here"
+    assert (
+        detectable.verdict(0.6, 0.1, 0.9, 2, 2) == "no better than chance; with so few records no AUC would have shown"
+    )
 
 
 # ---- classes
@@ -453,20 +455,20 @@ def test_by_class_is_each_class_on_its_own() -> None:
     (score,), is_member = correlated(60, 90, (1.0,), np.random.default_rng(2))
     labels = np.random.default_rng(3).integers(0, 3, size=150)
     labels[np.flatnonzero(is_member)[:4]] = 7
-    rows = classes.by_class(score, is_member, labels, p_value=0.0, level=0.9)
+    rows = by_class.by_class(score, is_member, labels, p_value=0.0, level=0.9)
     assert [row["label"] for row in rows] == [0, 1, 2, 7]
     p_values = []
     for row in rows[:3]:
         mine = labels == row["label"]
-        area = comparison.auc_interval(comparison.placements(score[mine], is_member[mine]), level=0.9)
+        area = differences.auc_interval(differences.placements(score[mine], is_member[mine]), level=0.9)
         assert list(row) == ["label", "n_member", "n_nonmember", "auc", "auc_low", "auc_high", "auc_p"]
         assert [row["n_member"], row["n_nonmember"]] == [np.sum(mine & is_member), np.sum(mine & ~is_member)]
         assert [row["auc"], row["auc_low"], row["auc_high"]] == [round(x, 4) for x in (area.value, area.low, area.high)]
         p_values.append(mannwhitneyu(score[mine & is_member], score[mine & ~is_member]).pvalue)
-    assert [row["auc_p"] for row in rows[:3]] == np.round(comparison.holm(p_values), 4).tolist()
+    assert [row["auc_p"] for row in rows[:3]] == np.round(differences.holm(p_values), 4).tolist()
     assert rows[3] == {"label": 7, "n_member": 4, "n_nonmember": 0}
     assert [type(row["label"]) for row in rows] == [int] * 4
-    assert [r["label"] for r in classes.by_class(score, is_member, labels.astype(str), p_value=0.0)] == [
+    assert [r["label"] for r in by_class.by_class(score, is_member, labels.astype(str), p_value=0.0)] == [
         "0",
         "1",
         "2",
@@ -477,12 +479,12 @@ def test_by_class_is_each_class_on_its_own() -> None:
 def test_no_class_is_said_to_leak_where_nothing_is_nor_by_its_being_the_best_of_many() -> None:
     (score,), is_member = correlated(400, 400, (0.5,), np.random.default_rng(2))
     labels = np.arange(800) % 4
-    assert all(row["auc_low"] > 0.5 for row in classes.by_class(score, is_member, labels, p_value=0.001))
-    for row in classes.by_class(score, is_member, labels, p_value=0.06):
+    assert all(row["auc_low"] > 0.5 for row in by_class.by_class(score, is_member, labels, p_value=0.001))
+    for row in by_class.by_class(score, is_member, labels, p_value=0.06):
         assert (row["auc_low"], row["auc_p"]) == (0.5, 0.06)
     leaking, worlds, rng = 0, 200, np.random.default_rng(1)
     for _ in range(worlds):
-        rows = classes.by_class(rng.normal(size=800), is_member, rng.integers(20, size=800), p_value=0.0)
+        rows = by_class.by_class(rng.normal(size=800), is_member, rng.integers(20, size=800), p_value=0.0)
         leaking += any(row["auc_low"] > 0.5 or row["auc_high"] < 0.5 for row in rows)
     assert leaking <= 0.081 * worlds  # 5 % and two standard errors; each class's own limits: in 60 %
 
@@ -498,28 +500,28 @@ def test_alike_is_q_with_pooled_variances() -> None:
     area = [sum(one[0]) / len(one[0]) for one in v]
     mean = sum(w * a for w, a in zip(weight, area, strict=True)) / sum(weight)
     q = sum(w * (a - mean) ** 2 for w, a in zip(weight, area, strict=True))
-    assert classes.alike(score, is_member, labels) == pytest.approx(chi2.sf(q, 2))
+    assert by_class.alike(score, is_member, labels) == pytest.approx(chi2.sf(q, 2))
 
 
 def test_classes_that_leak_alike_are_called_so_and_one_that_does_not_is_found() -> None:
     rng = np.random.default_rng(6)
     labels, is_member = np.repeat(np.arange(20), 60), np.tile(np.arange(60) < 30, 20)
     for shift in (0.0, 2.0):
-        p = [classes.alike(rng.normal(size=1200) + shift * is_member, is_member, labels) for _ in range(150)]
+        p = [by_class.alike(rng.normal(size=1200) + shift * is_member, is_member, labels) for _ in range(150)]
         assert np.mean(np.array(p) < 0.05) <= 0.10, shift
         assert 0.35 <= np.mean(p) <= 0.65, shift
     odd = rng.normal(size=1200) + 9 * (is_member & (labels == 3))
-    assert classes.alike(odd, is_member, labels) < 1e-4
+    assert by_class.alike(odd, is_member, labels) < 1e-4
 
 
 def test_alike_is_silent_without_two_classes_or_any_spread() -> None:
     is_member = np.array([True, True, False, False])
-    assert math.isnan(classes.alike(SCORE, is_member, [1, 1, 1, 1]))
-    assert math.isnan(classes.alike(SCORE, is_member, [1, 2, 1, 2]))  # one record a side
+    assert math.isnan(by_class.alike(SCORE, is_member, [1, 1, 1, 1]))
+    assert math.isnan(by_class.alike(SCORE, is_member, [1, 2, 1, 2]))  # one record a side
     four = (
         np.random.default_rng(0).normal(size=16),
         np.tile(is_member, 4),
         [1] * 8 + [2] * 8,
     )  # records a side and class
-    assert math.isnan(classes.alike(*four))
-    assert math.isnan(classes.alike(np.zeros(40), np.tile(is_member, 10), [1] * 20 + [2] * 20))
+    assert math.isnan(by_class.alike(*four))
+    assert math.isnan(by_class.alike(np.zeros(40), np.tile(is_member, 10), [1] * 20 + [2] * 20))

@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from mia import datasets, documents
 from mia.errors import InputError
-from mia.images import ImageSet
+from mia.store import sealed_json, stored_records
+from mia.store.images import ImageSet
 
 
 def some_images(count: int = 6, published: bool = True) -> ImageSet:
@@ -26,8 +26,8 @@ def some_images(count: int = 6, published: bool = True) -> ImageSet:
 
 def test_a_set_comes_back_as_it_went_in(tmp_path: Path) -> None:
     data = some_images()
-    datasets.save(tmp_path / "population", data)
-    back = datasets.load(tmp_path / "population")
+    stored_records.save(tmp_path / "population", data)
+    back = stored_records.load(tmp_path / "population")
     np.testing.assert_array_equal(back.images, data.images)
     np.testing.assert_array_equal(back.labels, data.labels)
     np.testing.assert_array_equal(back.published_train, data.published_train)
@@ -37,7 +37,7 @@ def test_a_set_comes_back_as_it_went_in(tmp_path: Path) -> None:
 
 def test_the_same_set_gives_the_same_bytes(tmp_path: Path) -> None:
     for name in "ab":
-        datasets.save(tmp_path / name, some_images())
+        stored_records.save(tmp_path / name, some_images())
     for path in (tmp_path / "a").iterdir():
         assert path.read_bytes() == (tmp_path / "b" / path.name).read_bytes()
 
@@ -45,50 +45,57 @@ def test_the_same_set_gives_the_same_bytes(tmp_path: Path) -> None:
 def test_byte_identical_images_are_one_group() -> None:
     images = some_images().images
     images[5] = images[1]
-    assert datasets.groups(datasets.digests(images)).tolist() == [0, 1, 2, 3, 4, 1]
+    assert stored_records.groups(stored_records.digests(images)).tolist() == [0, 1, 2, 3, 4, 1]
 
 
 def test_a_flipped_bit_in_an_image_is_refused_with_its_sample(tmp_path: Path) -> None:
     folder = tmp_path / "population"
-    datasets.save(folder, some_images())
+    stored_records.save(folder, some_images())
     content = bytearray((folder / "images.npy").read_bytes())
     content[-1] ^= 4  # in the last image
     (folder / "images.npy").write_bytes(content)
     with pytest.raises(InputError, match=r"images.npy: 1 images differ from their sha256 .*\(first: sample 5\)"):
-        datasets.load(folder)
+        stored_records.load(folder)
 
 
 def test_images_cut_short_are_refused(tmp_path: Path) -> None:
     folder = tmp_path / "population"
-    datasets.save(folder, some_images())
+    stored_records.save(folder, some_images())
     os.truncate(folder / "images.npy", 200)
     with pytest.raises(InputError, match="damaged .*delete it, let `make verify`"):
-        datasets.load(folder)
+        stored_records.load(folder)
 
 
 def test_a_pickle_named_as_images_is_refused(tmp_path: Path) -> None:
     folder = tmp_path / "population"
-    datasets.save(folder, some_images())
+    stored_records.save(folder, some_images())
     np.save(folder / "images.npy", np.array([{"a": 1}], dtype=object), allow_pickle=True)
     with pytest.raises(InputError, match="damaged .*Python objects in dtype"):
-        datasets.load(folder)
+        stored_records.load(folder)
 
 
 @pytest.mark.parametrize(
     "text",
-    ["5", "[1, 2]", "{", documents.seal({}), documents.seal({"classes": [1, 2]}), documents.seal({"classes": ["one"]})],
+    [
+        "5",
+        "[1, 2]",
+        "{",
+        sealed_json.seal({}),
+        sealed_json.seal({"classes": [1, 2]}),
+        sealed_json.seal({"classes": ["one"]}),
+    ],
 )
 def test_class_names_that_are_none_are_refused(tmp_path: Path, text: str) -> None:
     folder = tmp_path / "population"
-    datasets.save(folder, some_images())
+    stored_records.save(folder, some_images())
     (folder / "classes.json").write_text(text)
     with pytest.raises(InputError, match="(classes.json: expected a name for each|damaged)"):
-        datasets.load(folder)
+        stored_records.load(folder)
 
 
 def test_a_missing_file_says_how_to_get_it(tmp_path: Path) -> None:
     folder = tmp_path / "population"
-    datasets.save(folder, some_images())
+    stored_records.save(folder, some_images())
     (folder / "images.npy").unlink()
     with pytest.raises(InputError, match="images.npy: no such file; `dvc checkout"):
-        datasets.load(folder)
+        stored_records.load(folder)

@@ -14,8 +14,11 @@ from hypothesis import strategies as st
 from PIL import Image
 
 import tiny
-from mia import documents, figures, paths, tables
+from mia import paths
+from mia.attacks import schemas
 from mia.errors import InputError
+from mia.report import figures
+from mia.store import metrics_files, parquet
 
 # What pandas takes for a number, for nothing or for a truth, and what CSV, mathematics or a font may trip over.
 ODD = ["001", "01", "1", "1e3", "nan", "NaN", "None", "null", "NA", "inf", "True", "-", " 1", "1 ", "a,b", 'say "a"',
@@ -35,8 +38,8 @@ def table(names: list[str]) -> pd.DataFrame:
 @example(["a\rb", "a\nb", "\r", "\n", "\x00", "\ufeff", "\x1a", '"', '""', ",", " "])
 def test_text_is_read_as_it_was_written_and_numbers_are_numbers(tmp_path: Path, names: list[str]) -> None:
     written = table(names)
-    documents.write_csv(tmp_path / "classes.csv", written)
-    pd.testing.assert_frame_equal(documents.read_csv(tmp_path / "classes.csv"), written, check_dtype=False)
+    metrics_files.write_csv(tmp_path / "classes.csv", written)
+    pd.testing.assert_frame_equal(metrics_files.read_csv(tmp_path / "classes.csv"), written, check_dtype=False)
 
 
 def test_a_number_that_is_none_is_refused(tmp_path: Path) -> None:
@@ -45,10 +48,10 @@ def test_a_number_that_is_none_is_refused(tmp_path: Path) -> None:
     with pytest.raises(
         InputError, match=r"roc.csv: not CSV \(Unable to parse string .none.*\); delete it, then `dvc repro`"
     ):
-        documents.read_csv(path)
+        metrics_files.read_csv(path)
     path.write_bytes(b"attack,fpr\n\xff,1\n")
     with pytest.raises(InputError, match=r"roc.csv: not CSV \(.*utf-8.*\); delete it"):
-        documents.read_csv(path)
+        metrics_files.read_csv(path)
 
 
 def test_every_class_has_a_row_of_its_own_in_figure_and_page() -> None:
@@ -85,9 +88,9 @@ def test_odd_names_pass_through_every_stage(tmp_path: Path, monkeypatch: pytest.
             "attacks.run": ["loss", "learned"],
         }
     )
-    exposed = tables.read(paths.EXPOSURE, tables.exposure(["loss", "learned"]))
+    exposed = parquet.read(paths.EXPOSURE, schemas.exposure(["loss", "learned"]))
     assert set(exposed["class"]) == set(ODD)
-    classes = documents.read_csv(paths.CLASSES)
+    classes = metrics_files.read_csv(paths.CLASSES)
     assert sorted(classes.loc[classes["attack"] == "loss", "class"]) == sorted(set(ODD))
     assert paths.CLASSES_FIGURE.stat().st_size > 0
     page = paths.AUDIT_PAGE.read_text(encoding="utf-8")

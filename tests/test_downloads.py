@@ -24,7 +24,8 @@ import pooch
 import pytest
 
 import tiny
-from mia import cifake, cifar10, downloads, paths
+from mia import paths
+from mia.data import cifake, cifar10, downloads
 from mia.errors import InputError
 from stages import prepare
 

@@ -141,7 +141,7 @@ def test_a_value_of_a_data_set_that_is_not_active_changes_nothing(first: Finishe
 
 
 def test_code_that_draws_figures_only_draws(first: Finished, repository: Repository) -> None:
-    code = repository.root / "src/mia/figures.py"
+    code = repository.root / "src/mia/report/figures.py"
     before = code.read_text()
     code.write_text(before + "# a comment\n")
     assert repository.repro() == {"report"}
@@ -178,7 +178,7 @@ def test_a_wrong_value_is_one_line_and_no_traceback(first: Finished, repository:
     errors = [line for line in said.splitlines() if line.lower().startswith("error")]
     assert errors == [
         "error: params.yaml: evaluate.histogram_bins: expected an integer, got 'many'",
-        "ERROR: failed to reproduce 'evaluate': failed to run: PYTHONPATH=src python -m stages.evaluate, exited with 1",
+        "ERROR: failed to reproduce 'evaluate': failed to run: python src/stage.py evaluate, exited with 1",
     ]
     assert repository.repro() == NOTHING
     assert repository.outputs() == first.outputs
@@ -268,3 +268,52 @@ def test_the_seed_is_in_every_draw(first: Finished, repository: Repository) -> N
     draws |= {"fit_stacked", "score", "evaluate"}
     draws |= {f"train_shadows@{block}" for block in (0, 1)}
     assert draws <= changed.keys()
+
+
+# A file of each kind, and the stages that its edit runs; those that follow run too where an output changes. Nothing but
+# what decides a model's bytes trains.
+EDITS: dict[str, set[str]] = {
+    "src/mia/models/networks/resnet18.py": {"split"},  # an architecture that is not in use
+    "src/mia/models/training.py": {"train_target", *(f"train_shadows@{block}" for block in (0, 1))},
+    "src/mia/models/query.py": {"query_target", "query_shadows@0", "query_shadows@1", "fit_quantile"},
+    "src/mia/attacks/lira.py": {"score"},
+    "src/mia/attacks/schemas.py": {
+        *("build_features", "select_attack", "fit_attack", "fit_quantile", "fit_stacked", "score", "evaluate", "report")
+    },
+    "src/mia/evaluation/permutation.py": {"evaluate", "report"},
+    "src/mia/evaluation/metrics.py": {"build_features", "evaluate", "report"},
+    "src/mia/models/views.py": {"query_target", "query_shadows@0", "query_shadows@1", "fit_quantile"},
+    "src/mia/report/figures.py": {"report"},
+    "src/mia/report/templates/audit.html": {"report"},
+    "src/mia/data/folder.py": {"prepare"},
+    "src/mia/history/compare.py": set(),
+    "src/mia/compute/workers.py": set(),
+}
+
+
+@pytest.mark.parametrize("name", EDITS)
+def test_an_edit_runs_what_computes_with_the_file_and_nothing_else(repository: Repository, name: str) -> None:
+    repository.repro()
+    file = repository.root / name
+    before = file.read_text()
+    file.write_text(before + "\n# a comment\n")
+    try:
+        changed = repository.json("status")
+    finally:
+        file.write_text(before)
+    assert set(changed) == EDITS[name]
+
+
+def test_an_architecture_that_is_not_in_use_trains_nothing(first: Finished, repository: Repository) -> None:
+    """`split` runs, and writes what it wrote before."""
+    repository.repro()
+    networks = repository.root / "src/mia/models/networks"
+    (networks / "own.py").write_text((networks / "shokri_mlp.py").read_text())
+    (networks / "resnet18.py").write_text((networks / "resnet18.py").read_text() + "\n# a comment\n")
+    try:
+        assert repository.repro() == {"split"}
+        assert repository.outputs() == first.outputs
+    finally:
+        repository.git("checkout", "--quiet", "--", "src")
+        (networks / "own.py").unlink()
+    assert repository.repro() == NOTHING

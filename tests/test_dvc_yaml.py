@@ -46,7 +46,7 @@ def test_metrics_and_plots_stay_in_git_and_outs_in_the_cache(stage: str) -> None
 @pytest.mark.parametrize("stage", STAGES)
 def test_the_command_runs_the_stage_of_that_name(stage: str) -> None:
     block = " --block ${item}" if stage.endswith("_shadows") else ""
-    assert STAGES[stage]["cmd"] == f"PYTHONPATH=src python -m stages.{stage}{block}"
+    assert STAGES[stage]["cmd"] == f"python src/stage.py {stage}{block}"
 
 
 def test_every_stage_file_stands_in_dvc_yaml() -> None:
@@ -140,7 +140,8 @@ def test_only_models_training_and_query_import_torch() -> None:
     light = {"prepare", "split", "build_features", "select_attack", "fit_attack", "fit_stacked", "score", "evaluate"}
     light |= {"report"}
     for stage in STAGES:
-        text = "".join((pipeline.ROOT / path).read_text() for path in pipeline.code_deps(stage))
+        files = [pipeline.ROOT / path for path in pipeline.code_deps(stage)]
+        text = "".join(file.read_text() for file in files if file.is_file())
         assert ("import torch" in text) == (stage not in light), stage
 
 

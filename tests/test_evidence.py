@@ -12,9 +12,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from mia import evidence, seeds, signals, splits, tables
+from mia import seeds
+from mia.attacks import evidence, schemas, signals
+from mia.attacks.evidence import Answers
+from mia.data import splits
 from mia.errors import InputError
-from mia.evidence import Answers
+from mia.models.logits import SIGNALS
+from mia.store import parquet
 
 CLASSES, VIEWS = 3, 2
 COUNTS = {"population": 4, "attacker": 3}
@@ -42,7 +46,7 @@ def keys(model_id: int, said: Logits) -> pd.DataFrame:
 def target_table(said: Logits) -> pa.Table:
     values = np.concatenate([one.reshape(-1, CLASSES) for one in said.values()])
     frame = pa.Table.from_pandas(keys(0, said), preserve_index=False)
-    return frame.append_column("logits", tables.list_column(values)).cast(tables.SIGNALS)
+    return frame.append_column("logits", parquet.list_column(values)).cast(SIGNALS)
 
 
 def is_in(model_id: int, source: str) -> NDArray[np.bool_]:
@@ -58,7 +62,8 @@ def shadow_table(model_id: int, said: Logits) -> pa.Table:
     ]
     values = np.concatenate([one.reshape(-1, CLASSES) for one in said.values()])
     frame["margin"] = signals.log_odds(values, frame["label"].to_numpy())
-    return pa.Table.from_pandas(frame, schema=tables.MARGINS, preserve_index=False)
+    frame["paired"] = len(said) == 1
+    return pa.Table.from_pandas(frame, schema=schemas.MARGINS, preserve_index=False)
 
 
 BOTH = ("population", "attacker")
@@ -88,26 +93,55 @@ def test_every_margin_stands_where_its_model_record_and_view_say(sources: tuple[
             np.testing.assert_array_equal(known.is_in[number], is_in(model_id, source))
 
 
-def test_a_shadow_that_was_asked_in_fewer_views_is_refused_with_the_numbers() -> None:
-    target = target_table(logits(0, BOTH))
-    shadows = [shadow_table(1, logits(1, BOTH)), shadow_table(2, logits(2, BOTH, 1))]
+def test_models_are_joined_by_key_and_not_by_the_order_of_their_rows() -> None:
+    said = {model_id: logits(model_id, BOTH) for model_id in range(3)}
+    tables = [target_table(said[0]), *(shadow_table(model_id, said[model_id]) for model_id in (1, 2))]
+    mixed = [table.take(np.random.default_rng(at).permutation(len(table))) for at, table in enumerate(tables)]
+    for source, known in evidence.gather(tables[0], tables[1:]).items():
+        again = evidence.gather(mixed[0], mixed[1:])[source]
+        for field in fields(known):
+            np.testing.assert_array_equal(getattr(again, field.name), getattr(known, field.name))
+
+
+AGAIN = "`dvc repro` asks all models anew"
+
+
+@pytest.mark.parametrize(
+    ("rows", "said"),
+    [
+        (slice(0, -1), f"attacker: expected one answer about record 2 in view 1, got 0; {AGAIN}"),
+        ([0, 0, *range(2, 14)], f"population: expected one answer about record 0 in view 0, got 2; {AGAIN}"),
+        (slice(0, 8), f"attacker: expected one answer about record 0 in view 0, got 0; {AGAIN}"),
+    ],
+)
+def test_a_record_that_a_shadow_lacks_or_has_twice_is_named(rows: slice | list[int], said: str) -> None:
+    whole = shadow_table(2, logits(2, BOTH))
+    shadow = whole.take(np.arange(len(whole))[rows])
     with pytest.raises(InputError) as caught:
-        evidence.gather(target, shadows)
+        evidence.gather(target_table(logits(0, BOTH)), [shadow_table(1, logits(1, BOTH)), shadow])
+    assert str(caught.value) == f"data/margins.parquet: shadow 2 of the {said}"
+
+
+def test_a_record_or_view_that_the_target_lacks_is_named() -> None:
+    with pytest.raises(InputError) as caught:
+        evidence.gather(target_table(logits(0, BOTH, 1)), [shadow_table(1, logits(1, BOTH))])
     assert str(caught.value) == (
-        "data/margins.parquet: shadow 2 answered 4 times about the population, the target 8 times; `dvc repro` asks "
-        "both anew"
+        "data/margins.parquet: shadow 1 of the population: answered about record 0 in view 1, about which the target "
+        f"was not asked; {AGAIN}"
     )
 
 
-def test_a_shadow_that_was_not_asked_about_the_attackers_records_is_refused() -> None:
-    with pytest.raises(InputError, match="shadow 1 answered 0 times about the attacker, the target 6 times"):
-        evidence.gather(target_table(logits(0, BOTH)), [shadow_table(1, logits(1, ("population",)))])
+def test_shadows_of_two_designs_are_refused() -> None:
+    tables = [shadow_table(model_id, logits(model_id, BOTH)) for model_id in (1, 2)]
+    tables[1] = tables[1].set_column(6, "paired", pa.array([True] * len(tables[1])))
+    with pytest.raises(InputError, match="^data/margins.parquet: shadows of two designs; "):
+        evidence.gather(target_table(logits(0, BOTH)), tables)
 
 
 def test_no_attack_is_given_the_targets_membership() -> None:
     """What stands in evidence and in answers is of references, or a margin of the target."""
     assert {field.name for field in fields(evidence.Evidence)} == {"target", "references", "is_in", "labels", "blind"}
-    assert "is_member" not in tables.SIGNALS.names
+    assert "is_member" not in SIGNALS.names
 
 
 # -- a shadow in the target's place ----------------------------------------------------------------------------------

@@ -225,7 +225,7 @@ def test_a_flipped_bit_in_the_cache_is_served_by_dvc_and_refused_by_the_stage_th
     (line,) = [line for line in said.splitlines() if line.startswith("error: ")]
     assert damaged.name in line
     assert MEND in line
-    verify = [sys.executable, "-m", "mia.verify"]
+    verify = [sys.executable, "-m", "mia.commands", "verify"]
     told = finished.run("env", "PYTHONPATH=src", *verify, expected=1)
     assert "1 damaged" in told
     assert told.count(": removed") == 2
@@ -320,7 +320,7 @@ def test_a_disk_too_full_for_the_cache_is_said_and_what_was_made_can_be_stored_l
         remove(finished.root / paths.ATTACKER)
         finished.dvc("checkout", str(paths.ATTACKER))
         assert (finished.root / images).read_bytes() == made
-        verify = finished.run("env", "PYTHONPATH=src", sys.executable, "-m", "mia.verify")
+        verify = finished.run("env", "PYTHONPATH=src", sys.executable, "-m", "mia.commands", "verify")
         assert f"{small_disk}/cache" in verify
         assert "0 damaged" in verify
     finally:

@@ -23,9 +23,10 @@ from matplotlib.text import Text
 from matplotlib.transforms import Bbox
 from PIL import Image
 
-from mia import figures, paths
+from mia import paths
+from mia.attacks.chosen import wanted
 from mia.errors import InputError
-from mia.params import wanted
+from mia.report import figures
 from stages import report
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -762,7 +763,7 @@ def test_figures_leave_matplotlib_as_it_was() -> None:
 
 
 def test_figures_import_neither_torch_nor_sklearn_nor_pyplot() -> None:
-    code = "import sys, mia.figures; print({'torch', 'sklearn', 'matplotlib.pyplot'} & set(sys.modules))"
+    code = "import sys, mia.report.figures; print({'torch', 'sklearn', 'matplotlib.pyplot'} & set(sys.modules))"
     run = subprocess.run([sys.executable, "-c", code], cwd=ROOT / "src", capture_output=True, text=True, check=True)
     assert run.stdout.strip() == "set()"
 

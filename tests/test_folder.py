@@ -23,9 +23,10 @@ from numpy.typing import NDArray
 from PIL import Image
 
 import tiny
-from mia import folder, paths
+from mia import paths
+from mia.data import folder
 from mia.errors import InputError
-from mia.images import ImageSet
+from mia.store.images import ImageSet
 from stages import prepare
 
 MEND = "; mend them or take them out"

@@ -12,8 +12,9 @@ from typing import Any
 import pytest
 
 import pipeline
-from mia import figures, grid
 from mia.errors import InputError
+from mia.history import grid
+from mia.report import figures
 
 # An audit of no time: two attacks, better with epochs and knowledge; with 40 epochs on disjoint images it fails.
 STAGE = """
@@ -85,7 +86,7 @@ def run(root: Path, *command: str, expected: int = 0) -> str:
 
 
 def test_a_grid_is_one_table_with_what_failed_and_what_waits(repository: Path) -> None:
-    said = run(repository, sys.executable, "-m", "mia.grid", expected=1)
+    said = run(repository, sys.executable, "-m", "mia.commands", "grid", expected=1)
     notes, lines = said.partition("\n\n")[0].splitlines(), (repository / "reports/grid.md").read_text().splitlines()
     assert lines[0] == (
         "| knowledge | epochs | target's gap "
@@ -123,15 +124,15 @@ def test_experiments_and_attacks_are_chosen_by_name_and_success_is_zero(reposito
     table = (repository / "reports/grid.md").read_text().splitlines()
     ran = [line.split("|")[-2].strip() for line in table[2:] if "(" in line]
     out = str(repository / "reports" / "two")
-    said = run(repository, sys.executable, "-m", "mia.grid", *ran[:2], "--attacks", "loss", "--out", out)
+    said = run(repository, sys.executable, "-m", "mia.commands", "grid", *ran[:2], "--attacks", "loss", "--out", out)
     assert "knowledge" not in said
     assert "stacked" not in said
     assert (repository / "reports" / "two.png").exists()
-    said = run(repository, sys.executable, "-m", "mia.grid", "lat*", expected=1)
+    said = run(repository, sys.executable, "-m", "mia.commands", "grid", "lat*", expected=1)
     assert said.endswith("error: none of these experiments has run to its end\n")
-    said = run(repository, sys.executable, "-m", "mia.grid", "nobody", expected=1)
+    said = run(repository, sys.executable, "-m", "mia.commands", "grid", "nobody", expected=1)
     assert said.startswith("error: no experiment on this commit has such a name; ")
-    said = run(repository, sys.executable, "-m", "mia.grid", ran[0], "--attacks", "los", expected=1)
+    said = run(repository, sys.executable, "-m", "mia.commands", "grid", ran[0], "--attacks", "los", expected=1)
     assert said == "error: --attacks: expected any of loss, stacked, got los\n"
 
 

@@ -14,8 +14,9 @@ import skops.io
 from ruamel.yaml import YAML
 
 import pipeline
-from mia import documents, estimators, learned
+from mia.attacks import estimators, learned
 from mia.errors import InputError, NotApplicable
+from mia.store import sealed_json
 
 SETTINGS = YAML(typ="safe").load((pipeline.ROOT / "params.yaml").read_text())["estimators"]
 SMALL = {"n_estimators": 5}
@@ -158,9 +159,9 @@ def forge(stored: Path, content: bytes) -> None:
     import hashlib
 
     (stored / "all.skops").write_bytes(content)
-    described = documents.unseal((stored / "attack.json").read_text())
+    described = sealed_json.unseal((stored / "attack.json").read_text())
     described["sha256"]["-1"] = hashlib.sha256(content).hexdigest()
-    (stored / "attack.json").write_text(documents.seal(described))
+    (stored / "attack.json").write_text(sealed_json.seal(described))
 
 
 def test_a_damaged_attack_model_is_refused(stored: Path) -> None:

@@ -19,8 +19,8 @@ def make(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     """Run our Makefile in a folder that no repository holds."""
     alone = {name: value for name, value in os.environ.items() if not name.startswith(("MAKE", "MFLAGS"))}
     alone["GIT_CEILING_DIRECTORIES"] = str(folder.parent)
-    shutil.copy(pipeline.ROOT / "Makefile", folder)
-    shutil.copy(pipeline.ROOT / "requirements.txt", folder)
+    for name in ("Makefile", "requirements.txt", "pyproject.toml"):
+        shutil.copy(pipeline.ROOT / name, folder)
     return subprocess.run(["make", *arguments], cwd=folder, env=alone, capture_output=True, text=True)
 
 
@@ -56,10 +56,14 @@ def test_a_grid_in_a_shallow_clone_is_refused_before_it_runs(tmp_path: Path) -> 
     assert (whole.returncode, whole.stderr) == (0, "")
 
 
-@pytest.mark.parametrize("home", ["/nowhere/at/all", "/dev/null"])
+@pytest.mark.parametrize("home", ["/proc/nowhere", "/dev/null"])
 def test_without_a_home_a_stage_has_a_place_for_matplotlibs_fonts_and_says_nothing(tmp_path: Path, home: str) -> None:
     told = {name: value for name, value in os.environ.items() if name not in ("MPLCONFIGDIR", "XDG_CONFIG_HOME")}
     told |= {"HOME": home, "PYTHONPATH": str(pipeline.SRC), "XDG_CACHE_HOME": ""}
-    command = [sys.executable, "-c", "import stages; import matplotlib; print(matplotlib.get_configdir())"]
+    command = [
+        sys.executable,
+        "-c",
+        "import stage; stage.settle(); import matplotlib; print(matplotlib.get_configdir())",
+    ]
     done = subprocess.run(command, cwd=tmp_path, env=told, capture_output=True, text=True)
     assert (done.stderr, done.stdout) == ("", f"{tmp_path}/.dvc/tmp/matplotlib\n")

@@ -19,9 +19,9 @@ from sklearn.metrics import (
     recall_score,
 )
 
-from mia import metrics, roc
 from mia.errors import InputError
-from mia.metrics import Estimate
+from mia.evaluation import metrics, roc
+from mia.evaluation.metrics import Estimate
 
 FPRS = [0.1, 0.01, 0.001, 0.0001]
 Attack = tuple[NDArray[np.float64], NDArray[np.bool_]]

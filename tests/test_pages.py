@@ -23,7 +23,8 @@ import pipeline
 import reports
 import servers
 import tiny
-from mia import audit, paths
+from mia import paths
+from mia.report import audit_page
 
 pytestmark = pytest.mark.timeout(120)
 
@@ -33,7 +34,7 @@ AXE_EVERYWHERE = ("the-tiny", "hostile", "few")  # the others at the first width
 MANY = [f"class {at}" for at in range(100)]
 
 # What is looked at: how it is made, and with how many images.
-CASES: dict[str, tuple[Callable[[], audit.Found], int]] = {
+CASES: dict[str, tuple[Callable[[], audit_page.Found], int]] = {
     "hostile names": (partial(reports.made, classes=reports.HOSTILE, names=reports.HOSTILE), 12),
     "one attack": (partial(reports.made, attacks=["loss"]), 1),
     "24 attacks, 100 classes": (partial(reports.made, attacks=reports.ATTACKS, classes=MANY, n_member=600), 3),

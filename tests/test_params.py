@@ -9,7 +9,9 @@ import pytest
 from ruamel.yaml import YAML
 
 import pipeline
-from mia import attacks, estimators, params
+from mia import params
+from mia.attacks import catalogue, estimators
+from mia.attacks.chosen import wanted
 from mia.errors import InputError
 
 TEXT = (pipeline.ROOT / "params.yaml").read_text()
@@ -108,12 +110,12 @@ def test_the_estimators_named_are_the_families_there_are() -> None:
 
 
 def test_the_attacks_named_are_the_attacks_there_are() -> None:
-    assert get_args(params.AttackName) == attacks.ALL
-    assert len(set(attacks.ALL)) == 24
+    assert get_args(params.AttackName) == catalogue.ALL
+    assert len(set(catalogue.ALL)) == 24
 
 
 def test_attacks_are_taken_in_one_order_whatever_order_they_are_asked_for_in() -> None:
-    assert params.wanted("all") == list(attacks.ALL)
-    assert params.wanted(["stacked", "loss"]) == ["loss", "stacked"]
-    assert params.wanted(["stacked", "loss"], "stacked", "quantile") == ["stacked"]
-    assert params.wanted("all", "learned_per_class", "learned") == ["learned", "learned_per_class"]
+    assert wanted("all") == list(catalogue.ALL)
+    assert wanted(["stacked", "loss"]) == ["loss", "stacked"]
+    assert wanted(["stacked", "loss"], "stacked", "quantile") == ["stacked"]
+    assert wanted("all", "learned_per_class", "learned") == ["learned", "learned_per_class"]

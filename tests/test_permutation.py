@@ -12,8 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from mia import permutation, roc, strongest, verdict
 from mia.errors import InputError
+from mia.evaluation import permutation, roc, strongest, verdict
 
 Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]

@@ -12,8 +12,8 @@ import pytest
 
 import pipeline
 import tiny
-from mia import precision
-from mia.training import Recipe
+from mia.models import precision
+from mia.models.training import Recipe
 
 RECIPE = Recipe("shokri_cnn", 1, 32, "adam", 0.001, "constant", 0.9, 0.0, 0.0, (), "bfloat16")
 SPEEDS = {"bfloat16": 100.0, "float32": 1090.4}
@@ -43,7 +43,7 @@ def test_speeds_are_measured(architecture: str) -> None:
 def test_a_processor_without_it_is_found_out(tmp_path: Path) -> None:
     """oneDNN held to AVX2, where it has no such products: as on a processor without AVX-512."""
     program = (
-        "from mia import precision; from mia.training import Recipe; "
+        "from mia.models import precision; from mia.models.training import Recipe; "
         f"print(precision.warning({RECIPE!r}, (32, 32, 3), 10, 'cifake'))"
     )
     held = {"ONEDNN_MAX_CPU_ISA": "AVX2", "ATEN_CPU_CAPABILITY": "avx2", "PYTHONPATH": str(pipeline.SRC)}

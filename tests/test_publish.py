@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from mia import paths, publish, revisions
+from mia import paths
 from mia.errors import InputError
+from mia.history import publish, revisions
 
 PAGE = "<html><dd><!-- provenance -->not in this copy<!-- end --></dd></html>\n"
 WHO = ["-c", "user.name=a", "-c", "user.email=a@example.org"]

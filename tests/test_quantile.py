@@ -11,8 +11,9 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
-from mia import quantile, roc
+from mia.attacks import quantile
 from mia.errors import InputError
+from mia.evaluation import roc
 
 Floats = NDArray[np.float64]
 CLASSES = 2

@@ -13,7 +13,8 @@ from types import ModuleType
 import pytest
 
 import pipeline
-from mia import params, show
+from mia import params
+from mia.report import show
 
 TEXT = (pipeline.ROOT / "README.md").read_text(encoding="utf-8")
 
@@ -80,7 +81,7 @@ def test_the_table_shows_what_always_answering_member_gets(tmp_path: Path) -> No
     assert rows[0] == ("loss", ".700 (.650–.750)", "–", "–", ".600 (.580–.620)", "0.800", "0.900", "1.50")
     assert rows[1][5:7] == ("0.833", "0.909")
     (tmp_path / "attacks.json").write_text(json.dumps([one]))
-    command = [sys.executable, "-m", "mia.show", str(tmp_path / "attacks.json")]
+    command = [sys.executable, "-m", "mia.commands", "show", str(tmp_path / "attacks.json")]
     run = subprocess.run(command, cwd=pipeline.SRC, capture_output=True, text=True, check=True)
     assert "50 members, 10 non-members" in run.stdout
     missing = subprocess.run([*command[:-1], "nowhere.json"], cwd=pipeline.SRC, capture_output=True, text=True)

@@ -12,9 +12,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from mia import lira, reference, rmia, roc
+from mia.attacks import lira, reference, rmia
+from mia.attacks.evidence import Evidence
 from mia.errors import InputError
-from mia.evidence import Evidence
+from mia.evaluation import roc
 
 Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]

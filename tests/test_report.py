@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 import reports
-from mia import pages
+from mia.report import html
 
 VOID = {"br", "img", "meta", "line", "circle", "path", "rect", "use"}
 CASES: dict[str, dict[str, Any]] = {
@@ -129,8 +129,8 @@ def test_60_000_records_and_24_attacks_make_a_page_of_less_than_3_mb() -> None:
 
 def test_an_image_is_a_png_of_at_most_96_pixels_a_side() -> None:
     it = reports.made(n_member=6, n_nonmember=6, shape=(300, 120, 3))
-    for url in (pages.image(it.records.images[0]), pages.image(it.records.images[0][..., :1])):
+    for url in (html.image(it.records.images[0]), html.image(it.records.images[0][..., :1])):
         content = base64.b64decode(url.removeprefix("data:image/png;base64,"))
         assert content.startswith(b"\x89PNG")
         size = [int.from_bytes(content[at : at + 4]) for at in (16, 20)]
-        assert max(size) == pages.THUMBNAIL
+        assert max(size) == html.THUMBNAIL

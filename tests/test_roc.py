@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from sklearn.metrics import roc_auc_score, roc_curve
 
-from mia import roc
 from mia.errors import InputError
+from mia.evaluation import roc
 
 FPRS = ["1", "0.5", "0.29", "0.1", "0.07", "0.01", "0.001"]  # as text: Fraction("0.1") is exact
 

@@ -44,25 +44,15 @@ from sklearn.preprocessing import FunctionTransformer
 
 import pipeline
 import tiny
-from mia import (
-    archives,
-    checkpoints,
-    cifar10,
-    datasets,
-    documents,
-    downloads,
-    figures,
-    folder,
-    learned,
-    models,
-    params,
-    paths,
-    show,
-    tables,
-)
-from mia.checkpoints import Description
+from mia import commands, params, paths
+from mia.attacks import learned
+from mia.data import archives, cifar10, downloads, folder
 from mia.errors import InputError
-from mia.images import ImageSet
+from mia.models import building, checkpoints
+from mia.models.checkpoints import Description
+from mia.report import figures
+from mia.store import metrics_files, parquet, sealed_json, stored_records
+from mia.store.images import ImageSet
 from stages import prepare
 
 MOST_MEMORY = 200 << 20
@@ -144,8 +134,8 @@ CALLS = {
 }
 # Pickles of our own, between processes that we started ourselves: none is read from a file, and none from a remote.
 ALLOWED = {
-    "src/mia/workers.py": {"multiprocessing", "concurrent.futures", "ray"},  # tasks and their results
-    "src/mia/estimators.py": {"joblib.Parallel"},  # the same
+    "src/mia/compute/workers.py": {"multiprocessing", "concurrent.futures", "ray"},  # tasks and their results
+    "src/mia/attacks/estimators.py": {"joblib.Parallel"},  # the same
 }
 
 
@@ -221,16 +211,16 @@ def describe(path: Path, content: bytes, **changes: Any) -> None:
     """Put content in a model's place, its digest and the description's own too: who writes one writes both."""
     path.write_bytes(content)
     named = path.with_suffix(".json") if path.suffix == ".safetensors" else path.with_name("attack.json")
-    described = documents.unseal(named.read_text())
+    described = sealed_json.unseal(named.read_text())
     digest: Any = hashlib.sha256(content).hexdigest()
     described["sha256"] = {"-1": digest} if named.name == "attack.json" else digest
-    named.write_text(documents.seal({**described, **changes}))
+    named.write_text(sealed_json.seal({**described, **changes}))
 
 
 @pytest.fixture
 def target(ran: Path) -> Path:
     shape = (8, 8, 1)
-    weights = checkpoints.weights(models.create("shokri_cnn", shape, 3, seed=1))
+    weights = checkpoints.weights(building.create("shokri_cnn", shape, 3, seed=1))
     checkpoints.save(paths.TARGET_MODEL, [(Description(0, "shokri_cnn", shape, 3), weights)])
     return paths.TARGET_MODEL / "0.safetensors"
 
@@ -303,10 +293,11 @@ def test_extension_types_of_a_table_are_not_unpickled(ran: Path) -> None:
     with refused("x.parquet: x.parquet:1: not a PNG, JPEG, WEBP or BMP image"):
         prepared("x.parquet")
     pq.write_table(
-        table.replace_schema_metadata({b"pandas": pickle.dumps(Trap(ran)), b"mia.version": tables.VERSION}), "y.parquet"
+        table.replace_schema_metadata({b"pandas": pickle.dumps(Trap(ran)), b"mia.version": parquet.VERSION}),
+        "y.parquet",
     )
     with refused("y.parquet: "):
-        tables.read(Path("y.parquet"), tables.RECORDS)
+        parquet.read(Path("y.parquet"), stored_records.RECORDS)
 
 
 # -- .npy ------------------------------------------------------------------------------------------------------------
@@ -337,20 +328,20 @@ def shape_of(shape: str, kind: str = "'|u1'") -> str:
 )
 def test_a_header_of_images_is_a_claim_and_no_code(ran: Path, header: str) -> None:
     images = np.zeros((2, 4, 4, 1), np.uint8)
-    datasets.save(paths.POPULATION, ImageSet(images, np.arange(2), ("a", "b"), None, np.array(["x", "y"])))
+    stored_records.save(paths.POPULATION, ImageSet(images, np.arange(2), ("a", "b"), None, np.array(["x", "y"])))
     (paths.POPULATION / "images.npy").write_bytes(npy(header))
     with refused("data/population: damaged"):
-        datasets.load(paths.POPULATION)
+        stored_records.load(paths.POPULATION)
 
 
 def test_images_that_are_a_pickle_are_not_loaded(ran: Path) -> None:
     images = np.zeros((2, 4, 4, 1), np.uint8)
-    datasets.save(paths.POPULATION, ImageSet(images, np.arange(2), ("a", "b"), None, np.array(["x", "y"])))
+    stored_records.save(paths.POPULATION, ImageSet(images, np.arange(2), ("a", "b"), None, np.array(["x", "y"])))
     np.save(paths.POPULATION / "images.npy", np.array([Trap(ran)], object), allow_pickle=True)
     for content in ((paths.POPULATION / "images.npy").read_bytes(), *pickles(ran).values()):
         (paths.POPULATION / "images.npy").write_bytes(content)
         with refused("data/population"):
-            datasets.load(paths.POPULATION)
+            stored_records.load(paths.POPULATION)
 
 
 # -- skops -----------------------------------------------------------------------------------------------------------
@@ -980,16 +971,16 @@ def test_a_description_of_brackets_is_none(target: Path) -> None:
 def test_metrics_that_are_none_are_one_line(ran: Path, text: str) -> None:
     Path("x.json").write_bytes(text.encode("latin-1"))
     with refused("x.json: not JSON"):
-        documents.read_json(Path("x.json"))
+        metrics_files.read_json(Path("x.json"))
 
 
 def test_what_a_metrics_file_says_does_nothing_to_the_terminal(ran: Path, capsys: pytest.CaptureFixture[str]) -> None:
     measured = json.loads((pipeline.ROOT / "docs/results/cifake/attacks.json").read_text())
     measured[0]["attack"] = "loss\x1b[2J"
-    documents.write_json(Path("x.json"), measured)
-    documents.write_json(Path("not_applicable.json"), {"x": "\x1b]0;owned\x07"})
+    metrics_files.write_json(Path("x.json"), measured)
+    metrics_files.write_json(Path("not_applicable.json"), {"x": "\x1b]0;owned\x07"})
     assert shown_of("x.json") == 0
-    documents.write_json(Path("y.json"), {"\x1b[2J": 1})
+    metrics_files.write_json(Path("y.json"), {"\x1b[2J": 1})
     assert shown_of("y.json") == 1
     said = capsys.readouterr()
     assert "loss\\x1b[2J" in said.out
@@ -997,9 +988,7 @@ def test_what_a_metrics_file_says_does_nothing_to_the_terminal(ran: Path, capsys
 
 
 def shown_of(name: str) -> int:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("sys.argv", ["show", name])
-        return show.main()
+    return commands.main(["show", name])
 
 
 LAUGHS = "a0: &a0 [x, x, x, x, x, x, x, x, x, x]\n" + "".join(

@@ -21,8 +21,9 @@ import pytest
 import pipeline
 import repository
 import servers
-from mia import checkpoints, paths
+from mia import paths
 from mia.errors import InputError
+from mia.models import checkpoints
 from repository import Repository, ran
 
 pytestmark = [pytest.mark.xdist_group("share"), pytest.mark.timeout(240)]

@@ -10,7 +10,8 @@ from typing import Any
 
 import pytest
 
-from mia import paths, show
+from mia import paths
+from mia.report import show
 
 WHO = ["-c", "user.name=a", "-c", "user.email=a@example.org"]
 MEASURED: list[dict[str, Any]] = [

@@ -11,8 +11,10 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import cross_val_predict
 from sklearn.neighbors import KNeighborsClassifier
 
-from mia import roc, seeds, splits
+from mia import seeds
+from mia.data import splits
 from mia.errors import InputError
+from mia.evaluation import roc
 
 Bools = np.ndarray[tuple[int, ...], np.dtype[np.bool_]]
 

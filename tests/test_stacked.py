@@ -14,8 +14,10 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
-from mia import evidence, lira, reference, roc, seeds, stacked
-from mia.evidence import Answers, Evidence
+from mia import seeds
+from mia.attacks import evidence, lira, reference, stacked
+from mia.attacks.evidence import Answers, Evidence
+from mia.evaluation import roc
 
 Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]

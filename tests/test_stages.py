@@ -2,21 +2,27 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import shutil
+import types
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pytest
 from pydantic import BaseModel
 
 import pipeline
 import tiny
-from mia import attacks, digits, params, paths, tables
+from mia import params, paths
+from mia.attacks import catalogue
+from mia.data import digits
 from mia.errors import InputError, NotApplicable
+from stages import score
 
 pytestmark = pytest.mark.xdist_group("tiny")
 
@@ -43,7 +49,7 @@ CHANGES: list[tuple[str, Any, str]] = [
     ("data.digits.generated", 600, "prepare"),
     ("data.digits.bandwidth", 2.0, "prepare"),
     ("attacker.knowledge", "disjoint", "prepare"),
-    ("target.digits.architecture", "shokri_mlp", "train_target"),
+    ("target.digits.architecture", "shokri_mlp", "split"),
     ("target.digits.epochs", 3, "train_target"),
     ("target.digits.batch_size", 16, "train_target"),
     ("target.digits.optimizer", "sgd", "train_target"),
@@ -187,18 +193,46 @@ def test_membership_is_half_and_keyed_by_model(finished: Path) -> None:
 def test_the_targets_membership_is_in_nothing_that_an_attack_reads(finished: Path) -> None:
     assert "is_member" not in pd.read_parquet(finished / paths.TARGET_FEATURES).columns
     assert "is_member" not in pd.read_parquet(finished / paths.TARGET_SIGNALS).columns
+    assert "is_member" not in pd.read_parquet(finished / paths.TARGET_SCORES).columns
+    assert set(pd.read_parquet(finished / paths.SCORES)["model_id"]) == {1, 2, 3, 4}
 
 
-def test_scores_do_not_change_when_the_targets_membership_is_turned_round(copy: Path) -> None:
-    before = pd.read_parquet(paths.SCORES)
-    membership = tables.read(paths.TARGET_MEMBERSHIP, tables.MEMBERSHIP)
-    membership["is_member"] = ~membership["is_member"]
-    tables.write(paths.TARGET_MEMBERSHIP, membership, tables.MEMBERSHIP)
+def test_the_targets_membership_cannot_be_reached_from_what_an_attack_is_given(copy: Path) -> None:
+    """Every object that can be reached: no array or column holds it, nor its opposite, and no file of it is open."""
+    seen = score.Seen(tiny.write_params(paths.PARAMS))
+    assert seen.evidence.outside.count.all()
+    is_member = pd.read_parquet(paths.TARGET_MEMBERSHIP).sort_values("sample_id")["is_member"].to_numpy()
+    known, left, arrays = set(), [vars(seen)], 0
+    while left:
+        thing = left.pop()
+        if id(thing) in known or isinstance(thing, type | types.ModuleType | types.FunctionType):
+            continue
+        known.add(id(thing))
+        left += gc.get_referents(thing)
+        if isinstance(thing, pd.DataFrame):
+            left += [thing[name].to_numpy() for name in thing]
+        elif isinstance(thing, pa.Table):
+            left += [column.to_numpy() for column in thing.columns if not pa.types.is_list(column.type)]
+        elif isinstance(thing, np.ndarray) and thing.dtype.kind in "biuf" and thing.size % len(is_member) == 0:
+            arrays += 1
+            rows = thing.reshape(-1, len(is_member)).astype(np.float64)
+            for row in rows > np.median(rows, axis=1, keepdims=True) - (thing.dtype.kind == "b") / 2:
+                assert not np.array_equal(row, is_member)
+                assert not np.array_equal(~row, is_member)
+    assert arrays > 10
+
+
+def test_scoring_opens_neither_images_nor_membership(copy: Path) -> None:
+    before = pd.read_parquet(paths.SCORES), pd.read_parquet(paths.TARGET_SCORES)
+    shutil.rmtree(paths.POPULATION)
+    shutil.rmtree(paths.ATTACKER)
+    shutil.rmtree(paths.TARGET_MEMBERSHIP.parent)
     tiny.run("score")
-    pd.testing.assert_series_equal(pd.read_parquet(paths.SCORES)["score"], before["score"])
+    pd.testing.assert_frame_equal(pd.read_parquet(paths.SCORES), before[0])
+    pd.testing.assert_frame_equal(pd.read_parquet(paths.TARGET_SCORES), before[1])
 
 
-@pytest.mark.parametrize("attack", attacks.LEARNED)
+@pytest.mark.parametrize("attack", catalogue.LEARNED)
 def test_shadows_scores_of_the_learned_attack_are_not_fitted_ones(finished: Path, attack: str) -> None:
     """Scores in the sample would be near 0 and 1, and every threshold chosen on them wrong."""
     scores = pd.read_parquet(finished / paths.SCORES)
@@ -234,7 +268,7 @@ def test_best_takes_the_leaders_searched_settings(copy: Path) -> None:
     means = [one["auc_mean"] for one in selection["leaderboard"]]
     assert means == sorted(means, reverse=True)
     assert len(means) == 13
-    for attack in attacks.LEARNED:
+    for attack in catalogue.LEARNED:
         described = json.loads((paths.ATTACK_MODEL / attack / "attack.json").read_text())
         assert (described["family"], described["settings"]) == (selection["best"], selection["settings"])
 
@@ -285,7 +319,7 @@ def test_an_attacker_without_the_population_runs_every_attack_but_the_online_one
     needed = "needs attacker.knowledge=population"
     assert refused == dict.fromkeys(refused, needed)
     assert set(refused) == ONLINE
-    assert set(pd.read_parquet(finished / paths.SCORES)["attack"]) == set(attacks.ALL) - ONLINE
+    assert set(pd.read_parquet(finished / paths.SCORES)["attack"]) == set(catalogue.ALL) - ONLINE
     assert not pd.read_parquet(finished / paths.MARGINS).query("source == 'population'")["is_member"].any()
 
 
@@ -304,9 +338,9 @@ def test_an_attacker_with_the_population_runs_every_attack_but_the_one_that_need
 ) -> None:
     refused = json.loads((worst_case / paths.NOT_APPLICABLE).read_text())
     assert refused == {"quantile": "needs 20 sure non-members"}
-    assert set(pd.read_parquet(worst_case / paths.SCORES)["attack"]) == set(attacks.ALL) - {"quantile"}
+    assert set(pd.read_parquet(worst_case / paths.SCORES)["attack"]) == set(catalogue.ALL) - {"quantile"}
     assert [one["attack"] for one in json.loads((worst_case / paths.ATTACK_METRICS).read_text())] == [
-        attack for attack in attacks.ALL if attack != "quantile"
+        attack for attack in catalogue.ALL if attack != "quantile"
     ]
 
 

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from mia import comparison, metrics, permutation, roc, strongest
+from mia.evaluation import differences, metrics, permutation, roc, strongest
 
 Floats = NDArray[np.float64]
 
@@ -52,7 +52,9 @@ def test_limits_are_made_to_hold_for_all_attacks_at_once() -> None:
     assert found.estimate.value == max(one.value for one in each)
     assert (found.estimate.low, found.estimate.high) == (max(x.low for x in each), max(x.high for x in each))
     auc = strongest.strongest_auc(scores, is_member, p_value=0.001)
-    areas = [comparison.auc_interval(comparison.placements(s, is_member), level=1 - 0.05 / 3) for s in scores.values()]
+    areas = [
+        differences.auc_interval(differences.placements(s, is_member), level=1 - 0.05 / 3) for s in scores.values()
+    ]
     assert auc.estimate.value == areas[2].value
     assert (auc.estimate.low, auc.estimate.high) == (max(x.low for x in areas), max(x.high for x in areas))
 

@@ -14,8 +14,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from mia import tables
+from mia.attacks import schemas
 from mia.errors import MEND, InputError
+from mia.models.logits import SIGNALS
+from mia.store import parquet
 
 LOGITS = np.arange(12, dtype=np.float32).reshape(4, 3)
 
@@ -24,14 +26,14 @@ def signals(logits: np.ndarray[tuple[int, int], np.dtype[np.float32]] = LOGITS) 
     keys = pd.DataFrame(
         {"model_id": 0, "source": "population", "sample_id": range(4), "view": 0, "label": [0, 1, 2, 0]}
     )
-    return pa.Table.from_pandas(keys, preserve_index=False).append_column("logits", tables.list_column(logits))
+    return pa.Table.from_pandas(keys, preserve_index=False).append_column("logits", parquet.list_column(logits))
 
 
 def test_signals_come_back_as_they_went_in(tmp_path: Path) -> None:
     path = tmp_path / "signals.parquet"
-    tables.write(path, signals(), tables.SIGNALS)
-    back = tables.read_table(path, tables.SIGNALS)
-    np.testing.assert_array_equal(tables.matrix(path, back, "logits"), LOGITS)
+    parquet.write(path, signals(), SIGNALS)
+    back = parquet.read_table(path, SIGNALS)
+    np.testing.assert_array_equal(parquet.matrix(path, back, "logits"), LOGITS)
     assert back.column("label").to_pylist() == [0, 1, 2, 0]
     assert list(tmp_path.iterdir()) == [path]
 
@@ -39,24 +41,24 @@ def test_signals_come_back_as_they_went_in(tmp_path: Path) -> None:
 def test_a_part_stays_one_however_long(tmp_path: Path) -> None:
     """Readers take a part for a model; PyArrow of itself would cut it at 1,048,576 rows."""
     schema, rows = pa.schema([pa.field("number", pa.int8())]), 1_100_000
-    with tables.writer(tmp_path / "t.parquet", schema) as add:
+    with parquet.writer(tmp_path / "t.parquet", schema) as add:
         for part in (1, 2):
             add(pa.table({"number": np.full(rows, part, np.int8)}))
     lengths = [
-        (len(part), part.column("number")[0].as_py()) for part in tables.read_parts(tmp_path / "t.parquet", schema)
+        (len(part), part.column("number")[0].as_py()) for part in parquet.read_parts(tmp_path / "t.parquet", schema)
     ]
     assert lengths == [(rows, 1), (rows, 2)]
 
 
 def test_the_same_rows_give_the_same_bytes(tmp_path: Path) -> None:
-    tables.write(tmp_path / "a", signals(), tables.SIGNALS)
-    tables.write(tmp_path / "b", signals(), tables.SIGNALS)
+    parquet.write(tmp_path / "a", signals(), SIGNALS)
+    parquet.write(tmp_path / "b", signals(), SIGNALS)
     assert (tmp_path / "a").read_bytes() == (tmp_path / "b").read_bytes()
 
 
 def test_pandas_polars_and_duckdb_read_them_without_help(tmp_path: Path) -> None:
     path = tmp_path / "signals.parquet"
-    tables.write(path, signals(), tables.SIGNALS)
+    parquet.write(path, signals(), SIGNALS)
     expected = LOGITS.tolist()
     assert np.stack(pd.read_parquet(path)["logits"].to_list()).tolist() == expected
     assert polars.read_parquet(path)["logits"].to_list() == expected
@@ -69,22 +71,22 @@ def damaged(tmp_path: Path, table: pa.Table) -> Path:
     path = tmp_path / "signals.parquet"
     with pq.ParquetWriter(path, table.schema) as file:
         file.write_table(table)
-        file.add_key_value_metadata({tables._DIGEST: tables._BLANK})
-    tables._seal(path)
+        file.add_key_value_metadata({parquet._DIGEST: parquet._BLANK})
+    parquet._seal(path)
     return path
 
 
 def refused(path: Path) -> str:
     with pytest.raises(InputError) as caught:
-        tables.read_table(path, tables.SIGNALS)
+        parquet.read_table(path, SIGNALS)
     message = str(caught.value)
     assert message.startswith(f"{path}: ")
     assert MEND in message or f"`dvc checkout {path}`" in message or "`dvc pull" in message
     return message
 
 
-def versioned(table: pa.Table, version: bytes = tables.VERSION) -> pa.Table:
-    return table.cast(tables.SIGNALS).replace_schema_metadata({b"mia.version": version})
+def versioned(table: pa.Table, version: bytes = parquet.VERSION) -> pa.Table:
+    return table.cast(SIGNALS).replace_schema_metadata({b"mia.version": version})
 
 
 def test_a_missing_table_says_how_to_get_it(tmp_path: Path) -> None:
@@ -94,7 +96,7 @@ def test_a_missing_table_says_how_to_get_it(tmp_path: Path) -> None:
 @pytest.mark.fault("table cut short, flipped or of another version")
 def test_a_table_cut_short_is_refused_at_every_length(tmp_path: Path) -> None:
     path = tmp_path / "signals.parquet"
-    tables.write(path, signals(), tables.SIGNALS)
+    parquet.write(path, signals(), SIGNALS)
     whole = path.read_bytes()
     for length in range(0, len(whole), 37):
         path.write_bytes(whole[:length])
@@ -104,7 +106,7 @@ def test_a_table_cut_short_is_refused_at_every_length(tmp_path: Path) -> None:
 @pytest.mark.fault("table cut short, flipped or of another version")
 def test_a_flipped_bit_in_the_pages_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "signals.parquet"
-    tables.write(path, signals(), tables.SIGNALS)
+    parquet.write(path, signals(), SIGNALS)
     whole = bytearray(path.read_bytes())
     place = whole.index(b"population")  # inside a data page
     whole[place] ^= 1
@@ -116,7 +118,7 @@ def test_a_flipped_bit_in_the_pages_is_refused(tmp_path: Path) -> None:
 def test_a_flipped_bit_anywhere_is_refused(tmp_path: Path, record_property: Callable[[str, object], None]) -> None:
     """In the footer too, which Parquet's own checksums leave out."""
     path = tmp_path / "signals.parquet"
-    tables.write(path, signals(), tables.SIGNALS)
+    parquet.write(path, signals(), SIGNALS)
     whole = path.read_bytes()
     rng = np.random.default_rng(1)
     for place in range(len(whole)):
@@ -165,12 +167,12 @@ def test_logits_of_unequal_width_are_refused(tmp_path: Path) -> None:
     table = versioned(signals().set_column(5, "logits", ragged))
     path = damaged(tmp_path, table)
     with pytest.raises(InputError, match="logits: expected one width, got 1 to 2"):
-        tables.matrix(path, tables.read_table(path, tables.SIGNALS), "logits")
+        parquet.matrix(path, parquet.read_table(path, SIGNALS), "logits")
 
 
 def test_a_write_that_fails_leaves_the_old_table(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "signals.parquet"
-    tables.write(path, signals(), tables.SIGNALS)
+    parquet.write(path, signals(), SIGNALS)
     before = path.read_bytes()
 
     def full(*_: object, **__: object) -> None:
@@ -178,7 +180,7 @@ def test_a_write_that_fails_leaves_the_old_table(tmp_path: Path, monkeypatch: py
 
     monkeypatch.setattr("pyarrow.parquet.ParquetWriter.write_table", full)
     with pytest.raises(OSError, match="No space left"):
-        tables.write(path, signals(), tables.SIGNALS)
+        parquet.write(path, signals(), SIGNALS)
     assert path.read_bytes() == before
     assert list(tmp_path.iterdir()) == [path]
 
@@ -186,7 +188,7 @@ def test_a_write_that_fails_leaves_the_old_table(tmp_path: Path, monkeypatch: py
 def test_features_may_have_any_float_columns_but_no_other_keys(tmp_path: Path) -> None:
     path = tmp_path / "features.parquet"
     frame = pd.DataFrame({"model_id": [1], "source": ["attacker"], "sample_id": [0], "label": [2], "is_member": [True]})
-    tables.write(path, frame.assign(loss=0.5), tables.features(["loss"], with_membership=True))
-    assert tables.read_features(path, with_membership=True)["loss"].to_list() == [0.5]
+    parquet.write(path, frame.assign(loss=0.5), schemas.features(["loss"], with_membership=True))
+    assert schemas.read_features(path, with_membership=True)["loss"].to_list() == [0.5]
     with pytest.raises(InputError, match="expected columns .* got .*is_member: bool"):
-        tables.read_features(path, with_membership=False)
+        schemas.read_features(path, with_membership=False)

@@ -16,10 +16,14 @@ import torchvision
 from numpy.typing import NDArray
 from torch import nn
 
-from mia import checkpoints, documents, models, tables, training
-from mia.checkpoints import Description
+from mia.compute import devices
 from mia.errors import InputError
-from mia.training import Lesson, Recipe, Trained
+from mia.models import building, checkpoints, networks, query, training
+from mia.models.checkpoints import Description
+from mia.models.learning import LEARNING
+from mia.models.networks import shokri_cnn, wrn28_2
+from mia.models.training import Lesson, Recipe, Trained
+from mia.store import sealed_json
 
 SHAPE = (8, 8, 1)
 RECIPE = Recipe(
@@ -87,8 +91,8 @@ def test_training_leaves_the_global_random_state_alone(augmentation: list[str]) 
 
 def test_initial_weights_are_pytorchs_own_distribution() -> None:
     """Against a layer that PyTorch initialised: the same bounds, uniform, for weights and biases."""
-    model = models.create("shokri_cnn", (32, 32, 3), 10, seed=1)
-    assert isinstance(model, models.ShokriCNN)
+    model = building.create("shokri_cnn", (32, 32, 3), 10, seed=1)
+    assert isinstance(model, shokri_cnn.Network)
     for ours, theirs in ((model.conv2, nn.Conv2d(32, 64, 3)), (model.dense, nn.Linear(4096, 128))):
         for name in ("weight", "bias"):
             a, b = (getattr(layer, name).detach().numpy().ravel() for layer in (ours, theirs))
@@ -100,8 +104,8 @@ def test_initial_weights_are_pytorchs_own_distribution() -> None:
 
 def test_the_network_is_the_papers_with_pooling_before_tanh() -> None:
     """Against the same layers in the published order, tanh then pooling."""
-    model = models.create("shokri_cnn", (32, 32, 3), 10, seed=1)
-    assert isinstance(model, models.ShokriCNN)
+    model = building.create("shokri_cnn", (32, 32, 3), 10, seed=1)
+    assert isinstance(model, shokri_cnn.Network)
     images = torch.rand(4, 3, 32, 32) * 2 - 1
     published = nn.Sequential(
         model.conv1, nn.Tanh(), nn.MaxPool2d(2), model.conv2, nn.Tanh(), nn.MaxPool2d(2), nn.Flatten(), model.dense,
@@ -113,7 +117,7 @@ def test_the_network_is_the_papers_with_pooling_before_tanh() -> None:
 
 def test_resnet18_is_torchvisions_in_its_form_for_small_images() -> None:
     """The same layers in the same order: torchvision's own, its stem replaced, given our weights, answers the same."""
-    model = models.create("resnet18", (32, 32, 3), 10, seed=1).eval()
+    model = building.create("resnet18", (32, 32, 3), 10, seed=1).eval()
     theirs = torchvision.models.resnet18(num_classes=10).eval()
     theirs.conv1, theirs.maxpool = nn.Conv2d(3, 64, 3, padding=1, bias=False), nn.Identity()
     ours = [value for name, value in model.state_dict().items()]
@@ -126,8 +130,8 @@ def test_resnet18_is_torchvisions_in_its_form_for_small_images() -> None:
 
 def test_wrn28_2_has_the_depth_and_size_of_its_paper() -> None:
     """28 layers count the convolutions on the longest path and the dense layer; 1.47 million weights (sec. 3)."""
-    model = models.create("wrn28_2", (32, 32, 3), 10, seed=1)
-    assert isinstance(model, models.WideResNet28x2)
+    model = building.create("wrn28_2", (32, 32, 3), 10, seed=1)
+    assert isinstance(model, wrn28_2.Network)
     shortcuts = sum(name.endswith("shortcut") for name, _ in model.named_modules() if isinstance(_, nn.Conv2d))
     layers = [layer for layer in model.modules() if isinstance(layer, nn.Conv2d | nn.Linear)]
     assert len(layers) - shortcuts == 1 + 3 * 4 * 2 + 1 == 26  # and two of the paper's count are shortcuts
@@ -136,24 +140,24 @@ def test_wrn28_2_has_the_depth_and_size_of_its_paper() -> None:
     assert hidden.shape == (2, 128, 8, 8)
 
 
-@pytest.mark.parametrize("architecture", models.ARCHITECTURES)
+@pytest.mark.parametrize("architecture", networks.names())
 def test_every_architecture_answers_trains_and_comes_back(architecture: str) -> None:
     one = trained(architecture=architecture)
     images, _ = some_images()
-    answers = models.logits(loaded(one), images)
+    answers = query.logits(loaded(one), images)
     assert answers.shape == (60, 3)
     assert np.isfinite(answers).all()
-    assert one.weights != checkpoints.weights(models.create(architecture, SHAPE, 3, seed=11))
-    assert weights(models.create(architecture, SHAPE, 3, seed=11)) == weights(
-        models.create(architecture, SHAPE, 3, seed=11)
+    assert one.weights != checkpoints.weights(building.create(architecture, SHAPE, 3, seed=11))
+    assert weights(building.create(architecture, SHAPE, 3, seed=11)) == weights(
+        building.create(architecture, SHAPE, 3, seed=11)
     )
 
 
-@pytest.mark.parametrize("architecture", models.ARCHITECTURES)
+@pytest.mark.parametrize("architecture", networks.names())
 def test_a_batch_of_one_is_joined_to_the_one_before_where_images_are_compared(architecture: str) -> None:
     """Batch normalisation of a single pixel is no number: 33 members in batches of 16."""
-    assert models.compares_images(architecture) == any(
-        isinstance(layer, nn.BatchNorm2d) for layer in models.create(architecture, SHAPE, 3, seed=1).modules()
+    assert building.compares_records(building.outline(architecture, SHAPE, 3)) == (
+        architecture in ("resnet18", "wrn28_2")
     )
     (one,) = train(lesson(members=33), architecture=architecture)
     assert np.isfinite(one.learning["train_loss"]).all()
@@ -168,17 +172,17 @@ def test_a_model_learns_its_members_by_heart() -> None:
 def test_the_learning_curve_measures_the_nonmembers() -> None:
     one = trained()
     images, labels = some_images()
-    predicted = models.logits(loaded(one), images[40:]).argmax(1)
+    predicted = query.logits(loaded(one), images[40:]).argmax(1)
     assert one.learning["test_accuracy"].iloc[-1] == pytest.approx((predicted == labels[40:]).mean())
     assert list(one.learning["epoch"]) == [1, 2]
-    assert list(one.learning) == tables.LEARNING.names
+    assert list(one.learning) == LEARNING.names
 
 
 def test_of_many_nonmembers_the_curve_measures_some_from_all_over(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(training, "MEASURED", 6)
     one = trained()
     images, labels = some_images()
-    predicted = models.logits(loaded(one), images[40::4]).argmax(1)
+    predicted = query.logits(loaded(one), images[40::4]).argmax(1)
     assert len(predicted) == 5
     assert one.learning["test_accuracy"].iloc[-1] == pytest.approx((predicted == labels[40::4]).mean())
 
@@ -186,7 +190,7 @@ def test_of_many_nonmembers_the_curve_measures_some_from_all_over(monkeypatch: p
 def test_training_is_what_a_plain_loop_computes() -> None:
     """The slow twin: PyTorch's own optimiser, loader-like batches and losses, image by image."""
     images, labels = some_images()
-    model = models.create("shokri_cnn", SHAPE, 3, seed=11)
+    model = building.create("shokri_cnn", SHAPE, 3, seed=11)
     optimizer = torch.optim.Adam(model.parameters(), 0.01)
     order = torch.Generator().manual_seed(5)
     for _ in range(2):
@@ -196,7 +200,7 @@ def test_training_is_what_a_plain_loop_computes() -> None:
             optimizer.zero_grad()
             loss.backward()
             optimizer.step()
-    np.testing.assert_allclose(models.logits(loaded(trained()), images), models.logits(model, images), atol=1e-4)
+    np.testing.assert_allclose(query.logits(loaded(trained()), images), query.logits(model, images), atol=1e-4)
 
 
 def test_the_cosine_schedule_ends_at_nothing_and_starts_at_the_rate() -> None:
@@ -215,7 +219,7 @@ def test_the_cosine_schedule_ends_at_nothing_and_starts_at_the_rate() -> None:
 def test_smoothed_labels_keep_a_model_from_being_sure() -> None:
     images, _ = some_images()
     sure, unsure = (
-        torch.softmax(torch.from_numpy(models.logits(loaded(trained(epochs=60, label_smoothing=by)), images)), 1)
+        torch.softmax(torch.from_numpy(query.logits(loaded(trained(epochs=60, label_smoothing=by)), images)), 1)
         for by in (0.0, 0.2)
     )
     assert sure[:40].max(1).values.mean() > 0.97
@@ -250,11 +254,12 @@ def test_models_together_are_the_models_alone(
     In double precision, where rounding cannot hide a fault: normalising 16 pixels magnifies that of float32 a
     thousandfold in two epochs.
     """
-    to_input = models.to_input
-    monkeypatch.setattr(models, "to_input", lambda images: to_input(images).double())
+    to_input = building.to_input
+    monkeypatch.setattr(building, "to_input", lambda images: to_input(images).double())
     lessons = [lesson(k, size) for k, size in enumerate(sizes)]
     recipe = {"architecture": architecture, "optimizer": "sgd", "learning_rate": 0.01, **changes}
-    assert len(training.together(lessons, dataclasses.replace(RECIPE, **recipe), 4)) == 1
+    compares = building.compares_records(building.outline(architecture, SHAPE, 3))
+    assert len(training.together(lessons, dataclasses.replace(RECIPE, **recipe), 4, compares=compares)) == 1
     torch.set_default_dtype(torch.float64)
     try:
         together, alone = train(*lessons, **recipe), [train(each, **recipe)[0] for each in lessons]
@@ -275,7 +280,7 @@ def test_together_and_alone_agree_to_float_tolerance(optimizer: str) -> None:
     images, _ = some_images()
     for one, each in zip(train(*lessons, optimizer=optimizer), lessons, strict=True):
         alone = train(each, optimizer=optimizer)[0]
-        ours, theirs = (models.logits(loaded(of), images) for of in (one, alone))
+        ours, theirs = (query.logits(loaded(of), images) for of in (one, alone))
         np.testing.assert_allclose(ours, theirs, atol=2e-3)
 
 
@@ -286,9 +291,9 @@ def test_models_together_are_the_same_bytes_again() -> None:
 
 def test_groups_keep_their_order_and_have_as_many_steps() -> None:
     sizes = [40, 40, 48, 49, 48, 33, 48]  # in batches of 16: 3, 3, 3, 4, 3, 3, 3 steps
-    groups = training.together([lesson(k, size) for k, size in enumerate(sizes)], RECIPE, 2)
+    groups = training.together([lesson(k, size) for k, size in enumerate(sizes)], RECIPE, 2, compares=False)
     assert [[one.model_id for one in group] for group in groups] == [[0, 1], [2], [3], [4, 5], [6]]
-    assert training.together([], RECIPE, 2) == []
+    assert training.together([], RECIPE, 2, compares=False) == []
 
 
 def test_one_of_several_that_blows_up_is_named() -> None:
@@ -304,26 +309,26 @@ def test_one_of_several_that_blows_up_is_named() -> None:
 def test_logits_do_not_depend_on_how_records_are_batched(monkeypatch: pytest.MonkeyPatch) -> None:
     model = loaded(trained())
     images, _ = some_images()
-    whole = models.logits(model, images)
-    monkeypatch.setattr(models, "BATCH", 7)
-    np.testing.assert_allclose(models.logits(model, images), whole, rtol=1e-5, atol=1e-6)
+    whole = query.logits(model, images)
+    monkeypatch.setattr(query, "BATCH", 7)
+    np.testing.assert_allclose(query.logits(model, images), whole, rtol=1e-5, atol=1e-6)
 
 
 def test_a_gpu_that_is_not_there_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MIA_DEVICE", "cuda:7")
     with pytest.raises(InputError, match="MIA_DEVICE: cuda:7: torch sees [0-7] GPUs; set it to cpu or unset it"):
-        models.device()
+        devices.chosen()
 
 
 def test_images_too_small_for_the_network_are_refused() -> None:
     with pytest.raises(InputError, match="shokri_cnn needs images of at least 4x4, got 3x8"):
-        models.create("shokri_cnn", (3, 8, 1), 10, seed=0)
+        building.create("shokri_cnn", (3, 8, 1), 10, seed=0)
 
 
 def test_an_unknown_device_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MIA_DEVICE", "warp drive")
     with pytest.raises(InputError, match="MIA_DEVICE: expected a torch device such as cpu or cuda:0, got 'warp drive'"):
-        models.device()
+        devices.chosen()
 
 
 # -- stored models ---------------------------------------------------------------------------------------------------
@@ -331,20 +336,20 @@ def test_an_unknown_device_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def stored(tmp_path: Path) -> Path:
-    model = models.create("shokri_cnn", SHAPE, 3, seed=11)
+    model = building.create("shokri_cnn", SHAPE, 3, seed=11)
     checkpoints.save(tmp_path / "target", [(Description(0, "shokri_cnn", SHAPE, 3), checkpoints.weights(model))])
     return tmp_path / "target"
 
 
 def test_a_model_comes_back_as_it_was(stored: Path) -> None:
     back = checkpoints.load(stored, 0)
-    assert weights(back) == weights(models.create("shokri_cnn", SHAPE, 3, seed=11))
+    assert weights(back) == weights(building.create("shokri_cnn", SHAPE, 3, seed=11))
     assert sorted(path.name for path in stored.iterdir()) == ["0.json", "0.safetensors"]
 
 
 def describe(stored: Path, **changes: object) -> None:
     path = stored / "0.json"
-    path.write_text(documents.seal({**documents.unseal(path.read_text()), **changes}))
+    path.write_text(sealed_json.seal({**sealed_json.unseal(path.read_text()), **changes}))
 
 
 def test_a_flipped_bit_in_the_weights_is_refused(stored: Path) -> None:
@@ -386,7 +391,7 @@ def test_weights_of_other_shapes_are_refused_with_both(stored: Path) -> None:
 
 def test_an_unknown_architecture_is_refused(stored: Path) -> None:
     describe(stored, architecture="resnet9000")
-    with pytest.raises(InputError, match="expected an architecture of shokri_cnn, .*wrn28_2, got 'resnet9000'"):
+    with pytest.raises(InputError, match="expected an architecture of resnet18, .*wrn28_2, got 'resnet9000'"):
         checkpoints.load(stored, 0)
 
 

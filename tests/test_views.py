@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from mia import views
+from mia.models import views
 
 
 def some(height: int = 5, width: int = 6, channels: int = 3) -> NDArray[np.uint8]:

@@ -18,7 +18,8 @@ from numpy.typing import NDArray
 
 import pipeline
 import tiny
-from mia import paths, workers
+from mia import paths
+from mia.compute import workers
 from mia.errors import InputError
 
 
@@ -104,7 +105,7 @@ def test_a_number_that_is_none_is_refused(variable: str, value: str, monkeypatch
 
 @pytest.mark.fault("stage killed, its workers at work")
 def test_no_process_outlives_a_parent_that_was_killed(tmp_path: Path) -> None:
-    code = "import test_workers as t; from mia import workers; from pathlib import Path; import sys\n"
+    code = "import test_workers as t; from mia.compute import workers; from pathlib import Path; import sys\n"
     code += "list(workers.spread(t.lengthy, (Path(sys.argv[1]),), [300, 300], name='x', unit='x'))"
     environment = {**os.environ, "MIA_PROCESSES": "2", "PYTHONPATH": f"{pipeline.SRC}:{Path(__file__).parent}"}
     with subprocess.Popen([sys.executable, "-c", code, str(tmp_path)], env=environment) as parent:
@@ -142,7 +143,7 @@ def test_a_shadow_that_diverges_in_another_process_is_said_and_leaves_nothing(
     two: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    tiny.run("prepare")
+    tiny.run("prepare", "split")
     with pytest.raises(
         InputError, match=r"^shadow 1: the training loss is (nan|inf) in epoch 1 of 6; lower learning_rate"
     ):

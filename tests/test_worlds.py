@@ -14,14 +14,21 @@ from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 import tiny
-from mia import attacks, datasets, documents, paths, splits, tables
-from mia.images import ImageSet
+from mia import paths
+from mia.attacks import catalogue
+from mia.data import splits
+from mia.data.membership import MEMBERSHIP, membership_table
+from mia.models import networks
+from mia.models.learning import LEARNING
+from mia.models.logits import SIGNALS
+from mia.store import metrics_files, parquet, stored_records
+from mia.store.images import ImageSet
 
 CLASSES, SHADOWS = 4, 6
 SAMPLES = {"population": 1600, "attacker": 1800}
 ONLINE = {"lira_online", "rmia_online", "base_online"}
-RUN = {"generated": set(attacks.ALL) - ONLINE, "population": set(attacks.ALL) - {"quantile"}}
-CALIBRATED = set(attacks.REFERENCE) - {"population"} | {"stacked"}  # attacks that know how hard a record is
+RUN = {"generated": set(catalogue.ALL) - ONLINE, "population": set(catalogue.ALL) - {"quantile"}}
+CALIBRATED = set(catalogue.REFERENCE) - {"population"} | {"stacked"}  # attacks that know how hard a record is
 CHANGES: dict[str, Any] = {
     "shadow.blocks": list(range(1, SHADOWS + 1)),
     "target.digits.architecture": "shokri_mlp",
@@ -48,9 +55,10 @@ def world(leak: float, seed: int, knowledge: str, hard: float = 0.5, **changes: 
         easy[source] = rng.normal(1, hard, SAMPLES[source])
         save_records(source, labels[source])
     if knowledge == "population":
-        datasets.save(paths.ATTACKER, image_set(labels["population"], 0))
+        stored_records.save(paths.ATTACKER, image_set(labels["population"], 0))
+    networks.declare(paths.NETWORK, "shokri_mlp")
     for model_id in range(SHADOWS + 1):
-        asked = membership(model_id, knowledge, rng)
+        asked = drawn_membership(model_id, knowledge, rng)
         own = str(asked["source"][0])
         said = []
         for source in sources:
@@ -62,7 +70,7 @@ def world(leak: float, seed: int, knowledge: str, hard: float = 0.5, **changes: 
             logits[np.arange(count), labels[source]] += easy[source] + leak * member
             keys = {"model_id": model_id, "source": source, "sample_id": np.arange(count), "view": 0}
             of_source = pa.Table.from_pandas(pd.DataFrame({**keys, "label": labels[source]}), preserve_index=False)
-            said.append(of_source.append_column("logits", tables.list_column(logits.astype(np.float32))))
+            said.append(of_source.append_column("logits", parquet.list_column(logits.astype(np.float32))))
         learning = pd.DataFrame({"model_id": [model_id], "epoch": 1, "train_loss": 1.0, "train_accuracy": 0.5})
         learning["test_accuracy"] = 0.5
         places = (
@@ -72,16 +80,19 @@ def world(leak: float, seed: int, knowledge: str, hard: float = 0.5, **changes: 
         )
         written = (pa.concat_tables(said), asked, learning)
         for path, table, schema in zip(
-            places, written, (tables.SIGNALS, tables.MEMBERSHIP, tables.LEARNING), strict=True
+            places,
+            written,
+            (SIGNALS, MEMBERSHIP, LEARNING),
+            strict=True,
         ):
-            tables.write(path, table, schema)
+            parquet.write(path, table, schema)
     stages = ("build_features", "fit_attack", "fit_quantile", "fit_stacked", "score", "evaluate")
     with threadpool_limits(1):  # threads that wait for each other on a busy machine take longer than one
         tiny.run(*stages, changes={**CHANGES, "attacker.knowledge": knowledge, **changes})
     return {one["attack"]: one for one in json.loads(paths.ATTACK_METRICS.read_text())}
 
 
-def membership(model_id: int, knowledge: str, rng: np.random.Generator) -> pd.DataFrame:
+def drawn_membership(model_id: int, knowledge: str, rng: np.random.Generator) -> pd.DataFrame:
     """One model's rows of the membership table: the target's half, a shadow's half, or a shadow's 150 + 150 records."""
     if model_id == 0 or knowledge == "population":
         group = np.arange(SAMPLES["population"])
@@ -90,17 +101,17 @@ def membership(model_id: int, knowledge: str, rng: np.random.Generator) -> pd.Da
             if model_id
             else splits.draw_half(group, rng)
         )
-        return splits.table(model_id, "population", np.flatnonzero(member), np.flatnonzero(~member))
+        return membership_table(model_id, "population", np.flatnonzero(member), np.flatnonzero(~member))
     every = np.arange(SAMPLES["attacker"])
     drawn = splits.draw_shadow(
         every, every, every, index=model_id - 1, train_size=150, heldout_size=150, rng_of=np.random.default_rng
     )
-    return splits.table(model_id, "attacker", *drawn)
+    return membership_table(model_id, "attacker", *drawn)
 
 
 def save_records(source: str, labels: NDArray[np.int64]) -> None:
     folder, first = (paths.POPULATION, 0) if source == "population" else (paths.ATTACKER, 10_000)
-    datasets.save(folder, image_set(labels, first))
+    stored_records.save(folder, image_set(labels, first))
 
 
 def image_set(labels: NDArray[np.int64], first: int) -> ImageSet:
@@ -124,7 +135,7 @@ def _in_a_folder_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
 def test_every_attack_finds_a_planted_leak(knowledge: str) -> None:
     measured = world(leak=2.0, seed=1, knowledge=knowledge)
     assert set(measured) == RUN[knowledge]
-    assert set(json.loads(paths.NOT_APPLICABLE.read_text())) == set(attacks.ALL) - RUN[knowledge]
+    assert set(json.loads(paths.NOT_APPLICABLE.read_text())) == set(catalogue.ALL) - RUN[knowledge]
     for attack, one in measured.items():
         assert one["auc_low"] > 0.55, attack  # a score of the wrong sign would be below 0.5
         assert one["balanced_accuracy_low"] > 0.5, attack  # a threshold of the wrong side as well
@@ -149,7 +160,7 @@ def test_no_attack_claims_a_leak_where_there_is_none(knowledge: str) -> None:
 @pytest.mark.parametrize("knowledge", RUN)
 def test_where_records_are_hard_or_easy_attacks_that_know_how_hard_beat_the_loss(knowledge: str) -> None:
     measured = world(leak=2.0, seed=3, knowledge=knowledge, hard=4.0)
-    pairs = documents.read_csv(paths.COMPARISONS)
+    pairs = metrics_files.read_csv(paths.COMPARISONS)
     for attack in CALIBRATED & RUN[knowledge]:
         (pair,) = pairs[(pairs["attack_a"] == attack) & (pairs["attack_b"] == "loss")].to_dict("records")
         assert pair["auc_difference"] > 0.03, attack
@@ -164,9 +175,9 @@ def test_a_target_that_leaks_less_than_its_shadows_is_not_said_to_leak_as_they_d
     changes: dict[str, Any] = {"attacks.run": ["loss"]}
     leaking = world(leak=2.0, seed=5, knowledge="population", **changes)["loss"]
     rng = np.random.default_rng(0)
-    exposed = tables.read(paths.EXPOSURE, tables.exposure(["loss"]))
-    exposed["is_member"] = rng.permutation(exposed["is_member"].to_numpy())
-    tables.write(paths.EXPOSURE, exposed, tables.exposure(["loss"]))
+    membership = parquet.read(paths.TARGET_MEMBERSHIP, MEMBERSHIP)
+    membership["is_member"] = rng.permutation(membership["is_member"].to_numpy())
+    parquet.write(paths.TARGET_MEMBERSHIP, membership, MEMBERSHIP)
     tiny.run("evaluate", changes={**CHANGES, "attacker.knowledge": "population", **changes})
     measured = {one["attack"]: one for one in json.loads(paths.ATTACK_METRICS.read_text())}["loss"]
     assert measured["threshold"] == leaking["threshold"]

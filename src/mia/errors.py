@@ -8,6 +8,8 @@ _NOT_SHOWN = re.compile("[\\x00-\\x09\\x0b-\\x1f\\x7f-\\x9f\\ud800-\\udfff\\u202
 # DVC would restore a damaged file from its cache, were it damaged there too: it does not look.
 MEND = "delete it, let `make verify` look into DVC's cache, and `dvc repro` restores it or makes it anew"
 
+INTERRUPTED = "interrupted: nothing is left half-written; `dvc repro` starts this stage again"
+
 
 def shown(text: str) -> str:
     """The text as a terminal may have it: what would do more there than be read is written out, as \\x1b."""

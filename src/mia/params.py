@@ -97,10 +97,23 @@ class Attacker(Section):
     knowledge: Literal["generated", "disjoint", "population"]
 
 
+ARCHITECTURES = sorted(
+    path.stem for path in Path(__file__).parent.glob("models/networks/*.py") if path.stem != "__init__"
+)
+
+
+def _architecture(name: str) -> str:
+    if name not in ARCHITECTURES:
+        close = difflib.get_close_matches(name, ARCHITECTURES, n=1, cutoff=0.5)
+        hint = f"; did you mean '{close[0]}'?" if close else ""
+        raise ValueError(f"expected one of {', '.join(ARCHITECTURES)}{hint}")
+    return name
+
+
 class Recipe(Section):
     """How a model is trained."""
 
-    architecture: Literal["shokri_cnn", "shokri_mlp", "resnet18", "wrn28_2"]
+    architecture: Annotated[str, AfterValidator(_architecture)]
     epochs: Count
     batch_size: Count
     optimizer: Literal["adam", "sgd"]
@@ -331,12 +344,6 @@ class Params(Section):
     estimators: Estimators
     evaluate: Evaluate
     report: Report
-
-
-def wanted(run: Literal["all"] | list[AttackName], *among: str) -> list[str]:
-    """The attacks that `attacks.run` asks for, in the order of AttackName; of those named, where any are."""
-    asked = get_args(AttackName) if run == "all" else run
-    return [attack for attack in get_args(AttackName) if attack in asked and (not among or attack in among)]
 
 
 def load(path: Path) -> Params:

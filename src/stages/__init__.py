@@ -1,6 +1,6 @@
-"""The stages of dvc.yaml, one a file: `python -m stages.NAME` reads its inputs, calls the library, writes its outputs.
+"""The stages of dvc.yaml, one a file: each reads its inputs, calls the library, writes its outputs.
 
-How a stage is started stands here and holds no arithmetic, which is why this file is no dependency of any stage.
+How a stage ends stands here and holds no arithmetic, which is why this file is no dependency of any stage.
 """
 
 from __future__ import annotations
@@ -9,62 +9,10 @@ import argparse
 import errno
 import os
 import sys
-import threading
-import time
 from collections.abc import Callable
-from contextlib import suppress
-from types import TracebackType
 
-import psutil
-
-INTERRUPTED = "interrupted: nothing is left half-written; `dvc repro` starts this stage again"
-
-
-def _hook(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
-    """Ctrl-C while a stage still imports says the same as later."""
-    if issubclass(kind, KeyboardInterrupt):
-        print(INTERRUPTED, file=sys.stderr)
-    else:
-        sys.__excepthook__(kind, error, trace)
-
-
-sys.excepthook = _hook
-
-
-def _end_with_dvc() -> None:
-    """End this process soon after the `dvc` that started it: whoever kills that means its stage too.
-
-    Left alone, it would go on writing beside the next `dvc repro`, which does not know of it.
-    """
-    links = _links_to_dvc()
-    while all(child.is_running() and child.ppid() == parent for child, parent in links):
-        time.sleep(0.2)
-    print("error: `dvc` is gone, and this stage ends with it; `dvc repro` starts it again", file=sys.stderr)
-    os._exit(1)
-
-
-def _links_to_dvc() -> list[tuple[psutil.Process, int]]:
-    """This process and its parent's number, and the same of each one between it and `dvc`, which runs a shell."""
-    links = [(psutil.Process(), os.getppid())]
-    with suppress(psutil.Error):  # gone already: the last link is broken
-        while "stages." in " ".join((above := psutil.Process(links[-1][1])).cmdline()):
-            links.append((above, above.ppid()))
-    return links
-
-
-if "DVC_STAGE" in os.environ:  # DVC gives it to the commands that it runs
-    threading.Thread(target=_end_with_dvc, daemon=True).start()
-
-from mia import params, paths  # noqa: E402
-from mia.errors import InputError  # noqa: E402
-
-# Threads that wait for each other spin for a moment, then give the core up: the same numbers, as fast on an idle
-# machine, twice as fast on a busy one (docs/LOG.md). It must be set before torch is imported.
-os.environ.setdefault("GOMP_SPINCOUNT", "2000")
-
-# Matplotlib keeps its list of fonts below the home, and where it cannot it makes the list anew and says so, each stage.
-if not (os.path.isdir(os.path.expanduser("~")) and os.access(os.path.expanduser("~"), os.W_OK)):
-    os.environ.setdefault("MPLCONFIGDIR", os.path.abspath(".dvc/tmp/matplotlib"))
+from mia import params, paths
+from mia.errors import INTERRUPTED, InputError
 
 
 def run(main: Callable[[params.Params], None]) -> None:

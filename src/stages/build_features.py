@@ -18,9 +18,15 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-from mia import datasets, documents, features, metrics, paths, seeds, signals, tables
+from mia import paths, seeds
+from mia.attacks import features, schemas, signals
+from mia.data.membership import MEMBERSHIP
 from mia.errors import InputError
+from mia.evaluation import metrics
+from mia.models.learning import LEARNING
+from mia.models.logits import SIGNALS
 from mia.params import Params
+from mia.store import metrics_files, parquet, stored_records
 from stages import run
 
 Groups = np.ndarray[tuple[int], np.dtype[np.int64]]
@@ -29,18 +35,18 @@ Groups = np.ndarray[tuple[int], np.dtype[np.int64]]
 def main(params: Params) -> None:
     """Run the stage."""
     columns = params.features.columns
-    membership = tables.read(paths.TARGET_MEMBERSHIP, tables.MEMBERSHIP)
-    answers = tables.read_table(paths.TARGET_SIGNALS, tables.SIGNALS)
+    membership = parquet.read(paths.TARGET_MEMBERSHIP, MEMBERSHIP)
+    answers = parquet.read_table(paths.TARGET_SIGNALS, SIGNALS)
     target, quality = features_and_quality(paths.TARGET_SIGNALS, answers, membership, columns)
     write_features(paths.TARGET_FEATURES, target.drop(columns="is_member"), with_membership=False)
-    documents.write_json(paths.TARGET_METRICS, rounded(quality))
+    metrics_files.write_json(paths.TARGET_METRICS, rounded(quality))
 
     group = {
-        "population": datasets.load_records(paths.POPULATION)["group"].to_numpy(),
-        "attacker": datasets.load_records(paths.ATTACKER)["group"].to_numpy(),
+        "population": stored_records.load_records(paths.POPULATION)["group"].to_numpy(),
+        "attacker": stored_records.load_records(paths.ATTACKER)["group"].to_numpy(),
     }
     blocks = sorted(params.shadow.blocks)
-    memberships = [tables.read(path, tables.MEMBERSHIP) for path in collect(paths.ALL_SHADOW_MEMBERSHIP, blocks)]
+    memberships = [parquet.read(path, MEMBERSHIP) for path in collect(paths.ALL_SHADOW_MEMBERSHIP, blocks)]
     models = sum(of_block["model_id"].nunique() for of_block in memberships)
     if params.features.max_records < 2 * models:
         raise InputError(
@@ -49,9 +55,9 @@ def main(params: Params) -> None:
         )
     quota = params.features.max_records // models
     shadows, qualities = [], []
-    with tables.writer(paths.MARGINS, tables.MARGINS) as add:
+    with parquet.writer(paths.MARGINS, schemas.MARGINS) as add:
         for path, of_block in zip(collect(paths.ALL_SHADOW_SIGNALS, blocks), memberships, strict=True):
-            for said in tables.read_parts(path, tables.SIGNALS):  # a model each
+            for said in parquet.read_parts(path, SIGNALS):  # a model each
                 model_id, *others = said.column("model_id").unique().to_pylist()
                 if others:
                     raise InputError(
@@ -62,18 +68,18 @@ def main(params: Params) -> None:
                 kept = seeds.generator(params.seed, "attack features", model_id).permutation(len(frame))[:quota]
                 shadows.append(frame.iloc[np.sort(kept)])
                 qualities.append(quality)
-                add(margins(path, said, known, group))
+                add(margins(path, said, known, group, paired=params.attacker.knowledge == "population"))
     write_features(paths.SHADOW_FEATURES, pd.concat(shadows, ignore_index=True), with_membership=True)
     mean = {name: float(np.mean([one[name] for one in qualities])) for name in qualities[0]}
     test = [one["test_accuracy"] for one in qualities]
     extremes = {"test_accuracy_min": min(test), "test_accuracy_max": max(test)}
-    documents.write_json(paths.SHADOW_METRICS, {"models": len(qualities), **rounded({**mean, **extremes})})
+    metrics_files.write_json(paths.SHADOW_METRICS, {"models": len(qualities), **rounded({**mean, **extremes})})
 
     curves = [paths.TARGET_LEARNING, *collect(paths.ALL_SHADOW_LEARNING, blocks)]
-    learning = pd.concat([tables.read(path, tables.LEARNING) for path in curves], ignore_index=True)
+    learning = pd.concat([parquet.read(path, LEARNING) for path in curves], ignore_index=True)
     names = learning.pop("model_id").map(lambda model_id: f"shadow {model_id}" if model_id else "target")
     learning.insert(0, "model", names)
-    documents.write_csv(paths.LEARNING_CURVES, learning)
+    metrics_files.write_csv(paths.LEARNING_CURVES, learning)
 
 
 def collect(folder: Path, blocks: list[int]) -> list[Path]:
@@ -98,7 +104,7 @@ def features_and_quality(
     rows = (known.notna() & (keys["view"] == 0)).to_numpy()
     if rows.sum() != len(membership):
         raise InputError(f"{path}: its records are not those of the membership table; `dvc repro` makes both anew")
-    logits = tables.matrix(path, answers, "logits")[rows]
+    logits = parquet.matrix(path, answers, "logits")[rows]
     labels = keys["label"].to_numpy(np.int64)[rows]
     frame = keys.loc[rows, [*on, "label"]].assign(is_member=known[rows].to_numpy(bool)).reset_index(drop=True)
     frame = pd.concat([frame, features.compute(logits, labels, columns)], axis=1)
@@ -113,8 +119,10 @@ def features_and_quality(
     return frame, quality
 
 
-def margins(path: Path, answers: pa.Table, membership: pd.DataFrame, group: Mapping[str, Groups]) -> pa.Table:
-    """One shadow's rows of tables.MARGINS, in the order of its answers."""
+def margins(
+    path: Path, answers: pa.Table, membership: pd.DataFrame, group: Mapping[str, Groups], *, paired: bool
+) -> pa.Table:
+    """One shadow's rows of schemas.MARGINS, in the order of its answers."""
     source = answers.column("source").to_numpy(zero_copy_only=False)
     sample_id = answers.column("sample_id").to_numpy()
     is_member = np.zeros(len(source), bool)
@@ -123,11 +131,16 @@ def margins(path: Path, answers: pa.Table, membership: pd.DataFrame, group: Mapp
         rows = source == name
         seen = group[str(name)][trained.to_numpy()]
         is_member[rows] = np.isin(group[str(name)][sample_id[rows]], seen)
-    logits, labels = tables.matrix(path, answers, "logits"), answers.column("label").to_numpy().astype(np.int64)
+    logits, labels = parquet.matrix(path, answers, "logits"), answers.column("label").to_numpy().astype(np.int64)
     keys = answers.select(["model_id", "source", "sample_id", "view"])
-    return keys.append_column("is_member", pa.array(is_member)).append_column(
-        "margin", pa.array(signals.log_odds(logits, labels))
-    )
+    columns = {
+        "is_member": is_member,
+        "margin": signals.log_odds(logits, labels),
+        "paired": np.full(len(source), paired),
+    }
+    for name, values in columns.items():
+        keys = keys.append_column(name, pa.array(values))
+    return keys
 
 
 def rounded(values: Mapping[str, float]) -> dict[str, float]:
@@ -139,7 +152,7 @@ def write_features(path: Path, frame: pd.DataFrame, *, with_membership: bool) ->
     """Write a features table: keys first, then every other column as a feature."""
     keys = {"model_id", "source", "sample_id", "label", "is_member"}
     names = [name for name in frame.columns if name not in keys]
-    tables.write(path, frame, tables.features(names, with_membership=with_membership))
+    parquet.write(path, frame, schemas.features(names, with_membership=with_membership))
 
 
 if __name__ == "__main__":

@@ -1,8 +1,9 @@
 """Measure every attack on the target, at thresholds chosen on the shadows.
 
-Reads: data/scores.parquet (of shadows, for thresholds), data/exposure.parquet (scores of the audited records),
-metrics/not_applicable.json.
-Writes: metrics/attacks.json (one entry an attack, every number with its interval and counts, and a verdict in words),
+Reads: data/scores.parquet (of shadows, for thresholds), data/target_scores.parquet, data/membership/target.parquet,
+names and classes of data/population/, metrics/not_applicable.json.
+Writes: data/exposure.parquet (a row an audited record, its membership, every attack's score and rank),
+metrics/attacks.json (one entry an attack, every number with its interval and counts, and a verdict in words),
 metrics/summary.json (the few that `dvc metrics diff` compares), plots/roc.csv, plots/scores.csv, plots/confusion.csv,
 plots/comparisons.csv (every pair of attacks, which is better, and the p-value), plots/classes.csv (every attack, class
 by class), metrics/verdict.json (what the strongest attack gets).
@@ -20,22 +21,16 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
+from scipy.stats import rankdata
 
-from mia import (
-    classes,
-    comparison,
-    documents,
-    metrics,
-    paths,
-    permutation,
-    power,
-    progress,
-    roc,
-    seeds,
-    strongest,
-    tables,
-)
-from mia.params import Params, wanted
+from mia import paths, progress, seeds
+from mia.attacks import schemas
+from mia.attacks.chosen import wanted
+from mia.data.membership import MEMBERSHIP
+from mia.errors import InputError
+from mia.evaluation import by_class, detectable, differences, metrics, permutation, roc, strongest
+from mia.params import Params
+from mia.store import metrics_files, parquet, stored_records
 from stages import run
 
 SUMMARY = ("auc", "balanced_accuracy", "epsilon_lower")
@@ -43,9 +38,10 @@ SUMMARY = ("auc", "balanced_accuracy", "epsilon_lower")
 
 def main(params: Params) -> None:
     """Run the stage."""
-    refused = documents.read_json(paths.NOT_APPLICABLE)
+    refused = metrics_files.read_json(paths.NOT_APPLICABLE)
     scored = [attack for attack in wanted(params.attacks.run) if attack not in refused]
-    exposed = tables.read(paths.EXPOSURE, tables.exposure(scored))
+    exposed = exposure(scored)
+    parquet.write(paths.EXPOSURE, exposed, schemas.exposure(scored))
     is_member, class_names = exposed["is_member"].to_numpy(bool), exposed["class"].to_numpy(str)
     sizes = int(is_member.sum()), int((~is_member).sum())
     on_target = {attack: exposed[f"{attack}_score"].to_numpy() for attack in scored}
@@ -69,40 +65,57 @@ def main(params: Params) -> None:
             band_fps=curve.fp,
         )
         one |= beside_chance(one, fprs, chance, at)
-        said = power.verdict(one["auc"], one["auc_low"], one["auc_high"], *sizes, attacks=len(scored))
+        said = detectable.verdict(one["auc"], one["auc_low"], one["auc_high"], *sizes, attacks=len(scored))
         if one["balanced_accuracy_low"] <= 0.5 < one["auc_low"]:
             said += ", but at the threshold chosen on shadows decides no better than chance"
-        alike = metrics.json_ready({"classes_alike_p": classes.alike(score, is_member, exposed["label"])})
+        alike = metrics.json_ready({"classes_alike_p": by_class.alike(score, is_member, exposed["label"])})
         measured.append({"attack": attack, "verdict": said, **one, **always_member(*sizes), **alike})
         columns = {"fpr": curve.fpr, "tpr": curve.tpr, "threshold": curve.thresholds}
         curves.append(pd.DataFrame({"attack": attack, **columns, "tpr_low": band.low, "tpr_high": band.high}))
         histograms.append(histogram(attack, score, is_member, params.evaluate.histogram_bins))
         tallies.append(tally(attack, one))
-        of_class = pd.DataFrame(classes.by_class(score, is_member, class_names, p_value=float(chance.auc[at])))
+        of_class = pd.DataFrame(by_class.by_class(score, is_member, class_names, p_value=float(chance.auc[at])))
         of_class.insert(0, "attack", attack)
         classwise.append(of_class.rename(columns={"label": "class"}))
 
     report_unresolved(params.evaluate.fprs, sizes[1])
-    documents.write_json(paths.ATTACK_METRICS, measured)
-    documents.write_json(paths.SUMMARY, summary(measured))
-    documents.write_csv(paths.ROC_CURVES, pd.concat(curves))
-    documents.write_csv(paths.SCORE_HISTOGRAM, pd.concat(histograms))
-    documents.write_csv(paths.CONFUSION, pd.concat(tallies))
-    documents.write_csv(
+    metrics_files.write_json(paths.ATTACK_METRICS, measured)
+    metrics_files.write_json(paths.SUMMARY, summary(measured))
+    metrics_files.write_csv(paths.ROC_CURVES, pd.concat(curves))
+    metrics_files.write_csv(paths.SCORE_HISTOGRAM, pd.concat(histograms))
+    metrics_files.write_csv(paths.CONFUSION, pd.concat(tallies))
+    metrics_files.write_csv(
         paths.CLASSES,
         pd.concat(classwise).reindex(
             columns=["attack", "class", "n_member", "n_nonmember", "auc", "auc_low", "auc_high", "auc_p"]
         ),
     )
-    pairs = comparison.table(
+    pairs = differences.table(
         on_target,
         is_member,
         fprs=params.evaluate.fprs,
         replicates=params.evaluate.bootstrap_replicates,
         rng=seeds.generator(params.seed, "comparisons"),
     )
-    documents.write_csv(paths.COMPARISONS, pairs)
-    documents.write_json(paths.VERDICT, strongest.found(on_target, is_member, fprs, chance))
+    metrics_files.write_csv(paths.COMPARISONS, pairs)
+    metrics_files.write_json(paths.VERDICT, strongest.found(on_target, is_member, fprs, chance))
+
+
+def exposure(attacks: list[str]) -> pd.DataFrame:
+    """Every audited record with its name, class and membership, every attack's score and rank (schemas.exposure)."""
+    scores = parquet.read(paths.TARGET_SCORES, schemas.target_scores(attacks))
+    membership = parquet.read(paths.TARGET_MEMBERSHIP, MEMBERSHIP)[["sample_id", "is_member"]]
+    records = stored_records.load_records(paths.POPULATION)[["sample_id", "name"]]
+    exposed = scores.merge(membership, on="sample_id", how="left", validate="one_to_one")
+    exposed = exposed.merge(records, on="sample_id", how="left", validate="one_to_one")
+    if exposed[["is_member", "name"]].isna().any(axis=None):
+        raise InputError(
+            f"{paths.TARGET_SCORES}: not of the records of {paths.TARGET_MEMBERSHIP}; `dvc repro` makes both anew"
+        )
+    exposed["class"] = np.array(stored_records.load_classes(paths.POPULATION))[exposed["label"]]
+    for attack in attacks:
+        exposed[f"{attack}_rank"] = rankdata(-exposed[f"{attack}_score"], method="min").astype(np.int64)
+    return exposed.astype({"is_member": bool})
 
 
 def beside_chance(
@@ -122,12 +135,12 @@ def by_attack() -> Iterator[tuple[str, pd.DataFrame]]:
     """Each attack's scores of shadows' records, in turn: the parts that `score` wrote for it."""
     parts = (
         (attack, part.filter(pc.equal(part.column("attack"), attack)))
-        for part in tables.read_parts(paths.SCORES, tables.SCORES)
+        for part in parquet.read_parts(paths.SCORES, schemas.SCORES)
         for attack in part.column("attack").unique().to_pylist()
     )
     for attack, rows in itertools.groupby(parts, key=lambda one: one[0]):
         frame = pa.concat_tables([table for _, table in rows]).to_pandas()
-        yield attack, frame[frame["model_id"] != 0]
+        yield attack, frame
 
 
 def always_member(n_member: int, n_nonmember: int) -> dict[str, float]:

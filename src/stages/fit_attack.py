@@ -10,20 +10,23 @@ from __future__ import annotations
 import sys
 from functools import partial
 
-from mia import atomic, documents, features, learned, paths, seeds, tables
+from mia import paths, seeds
+from mia.attacks import features, learned, schemas
+from mia.attacks.chosen import wanted
 from mia.errors import NotApplicable
-from mia.params import Params, wanted
+from mia.params import Params
+from mia.store import atomic, metrics_files, parquet
 from stages import run
 
 
 def main(params: Params) -> None:
     """Run the stage."""
-    frame = tables.read_features(paths.SHADOW_FEATURES, with_membership=True)
+    frame = schemas.read_features(paths.SHADOW_FEATURES, with_membership=True)
     names = features.chosen(frame.columns, params.features.columns)
     family = params.attacks.learned.estimator
     settings = getattr(params.estimators, family, {})
     if family == "best":
-        selection = documents.read_json(paths.SELECTION)
+        selection = metrics_files.read_json(paths.SELECTION)
         family, settings = selection["best"], selection["settings"]
 
     known = frame[names].to_numpy(), frame["label"].to_numpy(), frame["is_member"].to_numpy()
@@ -39,11 +42,11 @@ def main(params: Params) -> None:
                 scores = learned.out_of_fold(fit, *known, frame["model_id"].to_numpy())
             except NotApplicable as error:
                 print(f"fit_attack: {attack} is left out: {error}", file=sys.stderr)
-                documents.write_json(temporary / attack / "not_applicable.json", {"reason": str(error)})
+                metrics_files.write_json(temporary / attack / "not_applicable.json", {"reason": str(error)})
                 continue
             learned.save(temporary / attack, model)
             unseen = frame[["model_id", "sample_id"]].assign(score=scores)
-            tables.write(temporary / attack / "out_of_fold.parquet", unseen, tables.OUT_OF_FOLD)
+            parquet.write(temporary / attack / "out_of_fold.parquet", unseen, schemas.OUT_OF_FOLD)
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 """Learn how sure the target is of records that it was not trained on, from the attacker's own.
 
-Reads: data/population/, data/attacker/, data/signals/target.parquet, data/margins.parquet.
+Reads: data/population/, data/attacker/, data/network.json, data/signals/target.parquet, data/margins.parquet.
 Writes: data/quantiles.parquet (mean and deviation of the margin that each record would have as a non-member): for the
 target, of the population; for the first shadows in the target's place, of their members and of half of the attacker's
 other records, from the other half. Empty where the attacker holds no record that is surely outside the training set.
@@ -14,9 +14,14 @@ from collections.abc import Iterator
 import numpy as np
 import pandas as pd
 
-from mia import datasets, evidence, paths, quantile, seeds, tables
+from mia import paths, seeds
+from mia.attacks import evidence, quantile, schemas
+from mia.attacks.chosen import wanted
 from mia.errors import NotApplicable
-from mia.params import Params, wanted
+from mia.models import networks
+from mia.models.logits import SIGNALS
+from mia.params import Params
+from mia.store import parquet, stored_records
 from stages import run
 
 SHADOWS = 1  # shadows that play the target, for the threshold
@@ -25,7 +30,8 @@ SHADOWS = 1  # shadows that play the target, for the threshold
 def main(params: Params) -> None:
     """Run the stage."""
     answers = evidence.gather(
-        tables.read_table(paths.TARGET_SIGNALS, tables.SIGNALS), tables.read_parts(paths.MARGINS, tables.MARGINS)
+        parquet.read_table(paths.TARGET_SIGNALS, SIGNALS),
+        parquet.read_parts(paths.MARGINS, schemas.MARGINS),
     )
     predicted = []
     if wanted(params.attacks.run, "quantile") and "attacker" in answers:
@@ -33,14 +39,15 @@ def main(params: Params) -> None:
             predicted = list(learned(params, answers["attacker"]))
         except NotApplicable as error:
             print(f"fit_quantile: left out: {error}", file=sys.stderr)
-    names = tables.QUANTILES.names
+    names = schemas.QUANTILES.names
     frame = pd.concat(predicted, ignore_index=True) if predicted else pd.DataFrame({name: [] for name in names})
-    tables.write(paths.QUANTILES, frame, tables.QUANTILES)
+    parquet.write(paths.QUANTILES, frame, schemas.QUANTILES)
 
 
 def learned(params: Params, known: evidence.Answers) -> Iterator[pd.DataFrame]:
     """Predictions for the target, then for the first shadows; raises NotApplicable where records are too few."""
-    population, attacker = datasets.load(paths.POPULATION), datasets.load(paths.ATTACKER)
+    networks.declared(paths.NETWORK, params.target.of(params.data.dataset).architecture)
+    population, attacker = stored_records.load(paths.POPULATION), stored_records.load(paths.ATTACKER)
     every = np.arange(len(attacker))
     assert known.target is not None
     yield learn(params, 0, attacker, every, known.target[:, 0], population, None)
@@ -55,10 +62,10 @@ def learned(params: Params, known: evidence.Answers) -> Iterator[pd.DataFrame]:
 def learn(
     params: Params,
     model_id: int,
-    attacker: datasets.Records,
+    attacker: stored_records.Records,
     seen: np.ndarray[tuple[int], np.dtype[np.int64]],
     margins: np.ndarray[tuple[int], np.dtype[np.float64]],
-    asked_of: datasets.Records,
+    asked_of: stored_records.Records,
     asked: np.ndarray[tuple[int], np.dtype[np.int64]] | None,
 ) -> pd.DataFrame:
     """Fit on the attacker's records `seen` and one model's margins on them; predict records of `asked_of`, or all."""

@@ -13,9 +13,13 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from mia import atomic, documents, evidence, learned, paths, progress, seeds, stacked, tables
+from mia import paths, progress, seeds
+from mia.attacks import evidence, learned, schemas, stacked
+from mia.attacks.chosen import wanted
 from mia.errors import NotApplicable
-from mia.params import Params, wanted
+from mia.models.logits import SIGNALS
+from mia.params import Params
+from mia.store import atomic, metrics_files, parquet
 from stages import run
 
 
@@ -26,7 +30,7 @@ def main(params: Params) -> None:
             fit(params, temporary)
         except NotApplicable as error:
             print(f"fit_stacked: left out: {error}", file=sys.stderr)
-            documents.write_json(temporary / "not_applicable.json", {"reason": str(error)})
+            metrics_files.write_json(temporary / "not_applicable.json", {"reason": str(error)})
 
 
 def fit(params: Params, folder: Path) -> None:
@@ -34,7 +38,8 @@ def fit(params: Params, folder: Path) -> None:
     if not wanted(params.attacks.run, "stacked"):
         raise NotApplicable("not among attacks.run")
     answers = evidence.gather(
-        tables.read_table(paths.TARGET_SIGNALS, tables.SIGNALS), tables.read_parts(paths.MARGINS, tables.MARGINS)
+        parquet.read_table(paths.TARGET_SIGNALS, SIGNALS),
+        parquet.read_parts(paths.MARGINS, schemas.MARGINS),
     )
     played = evidence.plays(
         answers,
@@ -63,8 +68,8 @@ def fit(params: Params, folder: Path) -> None:
         "model_id": np.concatenate([np.full(len(play.rows), play.model_id) for play in played]),
         "sample_id": np.concatenate([play.rows for play in played]),
     }
-    tables.write(folder / "out_of_fold.parquet", pd.DataFrame({**keys, "score": scores}), tables.OUT_OF_FOLD)
-    documents.write_json(folder / "candidates.json", {family: round(auc, 4) for family, auc in aucs.items()})
+    parquet.write(folder / "out_of_fold.parquet", pd.DataFrame({**keys, "score": scores}), schemas.OUT_OF_FOLD)
+    metrics_files.write_json(folder / "candidates.json", {family: round(auc, 4) for family, auc in aucs.items()})
 
 
 if __name__ == "__main__":

@@ -15,10 +15,12 @@ from pathlib import Path
 
 import numpy as np
 
-from mia import datasets, digits, documents, paths, seeds, splits
+from mia import paths, seeds
+from mia.data import digits, splits
 from mia.errors import InputError
-from mia.images import ImageSet
 from mia.params import Params
+from mia.store import metrics_files, stored_records
+from mia.store.images import ImageSet
 from stages import run
 
 
@@ -47,8 +49,8 @@ def main(params: Params) -> None:
         attacker = held(attacker, data.attacker_size, seeds.generator(params.seed, "attacker"), f"data.{name}")
     if data.split == "half":  # membership is drawn, for shadows too
         attacker = dataclasses.replace(attacker, published_train=None)
-    datasets.save(paths.POPULATION, population)
-    datasets.save(paths.ATTACKER, attacker)
+    stored_records.save(paths.POPULATION, population)
+    stored_records.save(paths.ATTACKER, attacker)
 
     found = {
         "population": len(population),
@@ -59,7 +61,7 @@ def main(params: Params) -> None:
         "population_duplicates": duplicates(population),
         "attacker_duplicates": duplicates(attacker),
     }
-    documents.write_json(paths.DATA_METRICS, found)
+    metrics_files.write_json(paths.DATA_METRICS, found)
 
 
 def read(params: Params) -> tuple[ImageSet, ImageSet | None]:
@@ -71,7 +73,7 @@ def read(params: Params) -> tuple[ImageSet, ImageSet | None]:
     if params.data.dataset == "digits":
         return digits.load(), None
     if params.data.dataset == "folder":
-        from mia import folder
+        from mia.data import folder
 
         data = params.data.folder
         real = folder.load(Path(data.path), min_per_class=data.min_per_class)
@@ -79,11 +81,11 @@ def read(params: Params) -> tuple[ImageSet, ImageSet | None]:
             return real, None
         generated = folder.load(Path(data.generated), min_per_class=data.min_per_class)
         return real, folder.align(real, generated, place=data.generated)
-    from mia import cifake
+    from mia.data import cifake
 
     if params.data.dataset == "cifake":
         return cifake.load(optional(params.data.cifake.path), paths.shared("downloads"))
-    from mia import cifar10
+    from mia.data import cifar10
 
     real = cifar10.load(optional(params.data.cifar10.path), paths.shared("downloads"))
     if not asked:
@@ -115,8 +117,8 @@ def beyond(population: ImageSet, outside: ImageSet, where: str) -> tuple[ImageSe
 
     Raises InputError where none is left.
     """
-    inside = datasets.digests(population.images)
-    copy = np.isin(datasets.digests(outside.images), inside)
+    inside = stored_records.digests(population.images)
+    copy = np.isin(stored_records.digests(outside.images), inside)
     if copy.all():
         raise InputError(
             f"params.yaml: attacker.knowledge: disjoint needs real images outside the population, but all "
@@ -166,14 +168,14 @@ def under_audit(
         raise InputError(
             f"params.yaml: {where}.population_size: published is taken whole; set it to null, or split to half"
         )
-    group = datasets.groups(datasets.digests(real.images))
+    group = stored_records.groups(stored_records.digests(real.images))
     twins = splits.crossing_twins(group, real.published_train)
     return np.flatnonzero(~twins), int(twins.sum())
 
 
 def duplicates(data: ImageSet) -> int:
     """Images that are byte-identical to an earlier one."""
-    group = datasets.groups(datasets.digests(data.images))
+    group = stored_records.groups(stored_records.digests(data.images))
     return int((group != np.arange(len(group))).sum())
 
 

@@ -15,9 +15,13 @@ from typing import Any
 
 import pandas as pd
 
-from mia import atomic, audit, datasets, documents, figures, metrics, paths, roc, tables, verdict
+from mia import paths
+from mia.attacks import schemas
 from mia.errors import InputError
+from mia.evaluation import metrics, roc, verdict
 from mia.params import Params
+from mia.report import audit_page, figures
+from mia.store import atomic, metrics_files, parquet, stored_records
 from stages import run
 
 WORDS = ("attack", "verdict", "auc_attack", "tpr_attack", "best")  # what is text; all else are numbers
@@ -49,7 +53,7 @@ def main(params: Params) -> None:
     it = read()
     chosen = it.selection["best"] if estimator == "best" else estimator
     save_figures(it, chosen)
-    page = audit.page(it, active(params), gallery=params.report.gallery, estimator=chosen)
+    page = audit_page.page(it, active(params), gallery=params.report.gallery, estimator=chosen)
     with atomic.file(paths.AUDIT_PAGE) as temporary:
         temporary.write_text(page, encoding="utf-8")
     print(f"\n{verdict.sentence(it.found)}\nThe report: {paths.AUDIT_PAGE}")
@@ -74,14 +78,14 @@ def active(params: Params) -> dict[str, Any]:
     }
 
 
-def read() -> audit.Found:
+def read() -> audit_page.Found:
     """Read and check what was measured."""
     found = metrics_of(paths.VERDICT)
     if "fpr" in found:
         complete(paths.VERDICT, found, verdict.TPR_KEYS)
     measured = read_measured(found.get("fpr"))
-    exposure = tables.read(paths.EXPOSURE, tables.exposure(list(measured)))
-    told = tables.read_features(paths.TARGET_FEATURES, with_membership=False)
+    exposure = parquet.read(paths.EXPOSURE, schemas.exposure(list(measured)))
+    told = schemas.read_features(paths.TARGET_FEATURES, with_membership=False)
     loss = told[told["source"] == "population"].set_index("sample_id")["loss"].reindex(exposure["sample_id"])
     if loss.isna().any():
         raise InputError(
@@ -89,7 +93,7 @@ def read() -> audit.Found:
         )
     board = table(paths.LEADERBOARD, measured)
     board["fold_aucs"] = board["fold_aucs"].map(lambda aucs: [float(auc) for auc in aucs.split()])
-    return audit.Found(
+    return audit_page.Found(
         found=found,
         attacks=list(measured.values()),
         refused=metrics_of(paths.NOT_APPLICABLE),
@@ -105,13 +109,13 @@ def read() -> audit.Found:
         board=board,
         exposure=exposure,
         loss=loss.to_numpy(),
-        records=datasets.load(paths.POPULATION),
-        reducing=documents.read_json(audit.REDUCING),
+        records=stored_records.load(paths.POPULATION),
+        reducing=metrics_files.read_json(audit_page.REDUCING),
         fingerprint=hashlib.sha256(paths.EXPOSURE.read_bytes()).hexdigest(),
     )
 
 
-def save_figures(it: audit.Found, chosen: str) -> None:
+def save_figures(it: audit_page.Found, chosen: str) -> None:
     """The figures as files, for README and `dvc plots`."""
     measured = {one["attack"]: one for one in it.attacks}
     sizes = {"n_member": it.found["n_member"], "n_nonmember": it.found["n_nonmember"]}
@@ -129,7 +133,7 @@ def save_figures(it: audit.Found, chosen: str) -> None:
 
 def read_measured(fpr: float | None) -> dict[str, dict[str, Any]]:
     """Read metrics/attacks.json: attack -> what was measured of it; its TPR at `fpr`, or NaN, is called tpr as well."""
-    entries = documents.read_json(paths.ATTACK_METRICS)
+    entries = metrics_files.read_json(paths.ATTACK_METRICS)
     if not isinstance(entries, list) or not entries:
         raise damaged(paths.ATTACK_METRICS, "no list of attacks")
     for entry in entries:
@@ -143,7 +147,7 @@ def read_measured(fpr: float | None) -> dict[str, dict[str, Any]]:
 
 def metrics_of(path: Path) -> dict[str, Any]:
     """Read the JSON at `path`, which has what is wanted of it."""
-    values = documents.read_json(path)
+    values = metrics_files.read_json(path)
     if not isinstance(values, dict):
         raise damaged(path, "no names with values")
     complete(path, values)
@@ -152,7 +156,7 @@ def metrics_of(path: Path) -> dict[str, Any]:
 
 def table(path: Path, measured: Collection[str]) -> pd.DataFrame:
     """Read the CSV at `path`: it has the columns it needs, and where it has attacks, those that were measured."""
-    frame = documents.read_csv(path)
+    frame = metrics_files.read_csv(path)
     complete(path, frame)
     named = set(frame["attack"]) if "attack" in frame else set(measured)
     for lacking, other, attacks in (

@@ -1,11 +1,10 @@
 """Let every attack score every record of the target, and of shadows in the target's place.
 
 Reads: data/features/, models/attack/, models/stacked/, data/quantiles.parquet, data/signals/target.parquet,
-data/margins.parquet; data/membership/target.parquet and data/population/ for the tables that it writes, no attack sees
-them.
-Writes: data/scores.parquet (attack, model_id, source, sample_id, label, is_member, score; one part an attack). Rows of
-shadows are what thresholds are chosen on; a fitted attack scores a shadow by models that were not fitted on it.
-data/exposure.parquet (a row an audited record, every attack's score and rank), metrics/not_applicable.json (attacks
+data/margins.parquet. It reads no image, and not who is a member of the target.
+Writes: data/target_scores.parquet (a row an audited record, every attack's score), data/scores.parquet (attack,
+model_id, source, sample_id, label, is_member, score; one part an attack): of records of shadows, on which thresholds
+are chosen; a fitted attack scores a shadow by models that were not fitted on it. metrics/not_applicable.json (attacks
 that the threat model cannot carry, and why).
 """
 
@@ -17,75 +16,55 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pyarrow as pa
-from numpy.typing import NDArray
-from scipy.stats import rankdata
 
-from mia import (
-    attacks,
-    datasets,
-    documents,
-    evidence,
-    features,
-    learned,
-    paths,
-    progress,
-    rmia,
-    seeds,
-    signals,
-    stacked,
-    tables,
-)
+from mia import paths, progress, seeds
+from mia.arrays import Floats
+from mia.attacks import catalogue, evidence, features, learned, rmia, schemas, signals, stacked
+from mia.attacks.chosen import wanted
 from mia.errors import InputError, NotApplicable
-from mia.params import Params, wanted
+from mia.models.logits import SIGNALS
+from mia.params import Params
+from mia.store import metrics_files, parquet
 from stages import run
 
 KEYS = ["model_id", "source", "sample_id", "label", "is_member"]
-Floats = NDArray[np.float64]
 
 
 def main(params: Params) -> None:
     """Run the stage."""
-    scoring = Scoring(params)
+    seen = Seen(params)
     chosen = wanted(params.attacks.run)
-    audited = datasets.load(paths.POPULATION)
-    exposed = scoring.audited[["sample_id", "label", "is_member"]].copy()
-    exposed["name"] = datasets.load_records(paths.POPULATION)["name"]
-    exposed["class"] = np.array(audited.classes)[audited.labels]
+    on_targets = seen.target[["sample_id", "label"]].copy()
     refused = {}
-    with tables.writer(paths.SCORES, tables.SCORES) as add:
+    with parquet.writer(paths.SCORES, schemas.SCORES) as add:
         for attack in progress.bar(chosen, "score", unit="attack"):
             try:
-                on_target, on_shadows = scoring.of(attack)
+                on_target, on_shadows = seen.scores(attack)
             except NotApplicable as error:
                 refused[attack] = str(error)
                 continue
-            rows = pd.concat([scoring.audited[KEYS].assign(score=on_target), on_shadows], ignore_index=True)
-            add(pa.Table.from_pandas(rows.assign(attack=attack), preserve_index=False))
-            exposed[f"{attack}_score"] = on_target
-            exposed[f"{attack}_rank"] = rankdata(-on_target, method="min").astype(np.int64)
+            add(pa.Table.from_pandas(on_shadows.assign(attack=attack), preserve_index=False))
+            on_targets[f"{attack}_score"] = on_target
         for attack, reason in refused.items():
             print(f"score: {attack}: not applicable: {reason}", file=sys.stderr)
         if len(refused) == len(chosen):
             reasons = "; ".join(f"{attack} {reason}" for attack, reason in refused.items())
             raise InputError(f"params.yaml: attacks.run: no attack can run: {reasons}; add others, or set it to all")
     names = [attack for attack in chosen if attack not in refused]
-    tables.write(paths.EXPOSURE, exposed, tables.exposure(names))
-    documents.write_json(paths.NOT_APPLICABLE, refused)
+    parquet.write(paths.TARGET_SCORES, on_targets, schemas.target_scores(names))
+    metrics_files.write_json(paths.NOT_APPLICABLE, refused)
 
 
-class Scoring:
-    """What all attacks read, and for each the scores of the audited records and of shadows' records."""
+class Seen:
+    """All that an attacker has seen; the target's membership is not in it and cannot be reached from it."""
 
     def __init__(self, params: Params) -> None:
-        self.target = tables.read_features(paths.TARGET_FEATURES, with_membership=False)
-        self.shadows = tables.read_features(paths.SHADOW_FEATURES, with_membership=True)
+        self.target = schemas.read_features(paths.TARGET_FEATURES, with_membership=False)
+        self.shadows = schemas.read_features(paths.SHADOW_FEATURES, with_membership=True)
         self.names = features.chosen(self.target.columns, params.features.columns)
-        membership = tables.read(paths.TARGET_MEMBERSHIP, tables.MEMBERSHIP)
-        self.audited = self.target[["model_id", "source", "sample_id", "label"]].merge(
-            membership, on=["model_id", "source", "sample_id"], how="left", validate="one_to_one"
-        )
         self.answers = evidence.gather(
-            tables.read_table(paths.TARGET_SIGNALS, tables.SIGNALS), tables.read_parts(paths.MARGINS, tables.MARGINS)
+            parquet.read_table(paths.TARGET_SIGNALS, SIGNALS),
+            parquet.read_parts(paths.MARGINS, schemas.MARGINS),
         )
         self.evidence = self.answers["population"].of_target()
         self.played = evidence.plays(
@@ -99,31 +78,31 @@ class Scoring:
         if a is None and wanted(params.attacks.run, "rmia_offline") and self.played:
             a = rmia.choose_a([play.evidence for play in self.played], [play.is_member for play in self.played])
             print(f"score: rmia_offline: a = {a}, chosen on {len(self.played)} shadows", file=sys.stderr)
-        self.options = attacks.Options(
+        self.options = catalogue.Options(
             lira_variance=params.attacks.lira.variance,
             rmia_gamma=params.attacks.rmia.gamma,
             rmia_a=0.0 if a is None else a,
             base_scale=params.attacks.base.offline_scale,
         )
 
-    def of(self, attack: str) -> tuple[Floats, pd.DataFrame]:
+    def scores(self, attack: str) -> tuple[Floats, pd.DataFrame]:
         """The target's scores, (samples,), and shadows' rows of the scores' table; raises NotApplicable."""
-        if attack in attacks.THRESHOLD:
+        if attack in catalogue.THRESHOLD:
             return self._threshold(attack)
-        if attack in attacks.PER_CLASS:
+        if attack in catalogue.PER_CLASS:
             return self._per_class(attack.removesuffix("_per_class"))
-        if attack in attacks.LEARNED:
+        if attack in catalogue.LEARNED:
             return self._learned(paths.ATTACK_MODEL / attack)
         if not self.played:
             raise NotApplicable("needs more shadow.blocks")
-        if attack == attacks.QUANTILE:
+        if attack == catalogue.QUANTILE:
             return self._quantile()
-        if attack == attacks.STACKED:
+        if attack == catalogue.STACKED:
             return self._stacked()
-        reason = attacks.lacks(attack, self.evidence)
+        reason = catalogue.lacks(attack, self.evidence)
         if reason:
             raise NotApplicable(reason)
-        score = attacks.REFERENCE[attack]
+        score = catalogue.REFERENCE[attack]
         try:
             on_shadows = [self._rows(play, score(play.evidence, self.options)) for play in self.played]
             return score(self.evidence, self.options), pd.concat(on_shadows)
@@ -136,7 +115,7 @@ class Scoring:
 
     def _threshold(self, attack: str) -> tuple[Floats, pd.DataFrame]:
         on_target, on_shadows = (
-            attacks.threshold_scores({name: frame[name].to_numpy(np.float64) for name in signals.NAMES})[attack]
+            catalogue.threshold_scores({name: frame[name].to_numpy(np.float64) for name in signals.NAMES})[attack]
             for frame in (self.target, self.shadows)
         )
         return on_target, self.shadows[KEYS].assign(score=on_shadows)
@@ -144,7 +123,7 @@ class Scoring:
     def _per_class(self, attack: str) -> tuple[Floats, pd.DataFrame]:
         on_target, rows = self._threshold(attack)
         labels = rows["label"].to_numpy()
-        thresholds = attacks.class_thresholds(
+        thresholds = catalogue.class_thresholds(
             rows["score"].to_numpy(), rows["is_member"].to_numpy(bool), labels, self.n_classes
         )
         rows["score"] -= thresholds[labels]
@@ -153,7 +132,7 @@ class Scoring:
     def _learned(self, folder: Path) -> tuple[Floats, pd.DataFrame]:
         refuse(folder)
         model = learned.load(folder)
-        unseen = tables.read(folder / "out_of_fold.parquet", tables.OUT_OF_FOLD)
+        unseen = parquet.read(folder / "out_of_fold.parquet", schemas.OUT_OF_FOLD)
         keys = ["model_id", "sample_id"]
         if len(unseen) != len(self.shadows) or not unseen[keys].equals(self.shadows[keys]):
             raise InputError(
@@ -163,7 +142,7 @@ class Scoring:
         return on_target, self.shadows[KEYS].assign(score=unseen["score"])
 
     def _quantile(self) -> tuple[Floats, pd.DataFrame]:
-        predicted = tables.read(paths.QUANTILES, tables.QUANTILES)
+        predicted = parquet.read(paths.QUANTILES, schemas.QUANTILES)
         if predicted.empty:
             raise NotApplicable("needs 20 sure non-members")
         scored = []
@@ -181,7 +160,7 @@ class Scoring:
     def _stacked(self) -> tuple[Floats, pd.DataFrame]:
         refuse(paths.STACKED_MODEL)
         model = learned.load(paths.STACKED_MODEL)
-        unseen = tables.read(paths.STACKED_MODEL / "out_of_fold.parquet", tables.OUT_OF_FOLD)
+        unseen = parquet.read(paths.STACKED_MODEL / "out_of_fold.parquet", schemas.OUT_OF_FOLD)
         names, values = stacked.features(self.evidence, self.n_classes, use_in="gain" in model.feature_names)
         rows = pd.concat([self._rows(play, np.zeros(len(play.rows))) for play in self.played], ignore_index=True)
         if names != model.feature_names or not unseen[["model_id", "sample_id"]].equals(
@@ -196,7 +175,7 @@ def refuse(folder: Path) -> None:
     """Raise NotApplicable with the reason that the fitting stage left, if it left one."""
     path = folder / "not_applicable.json"
     if path.exists():
-        raise NotApplicable(documents.read_json(path)["reason"])
+        raise NotApplicable(metrics_files.read_json(path)["reason"])
 
 
 if __name__ == "__main__":

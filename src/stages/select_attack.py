@@ -12,15 +12,17 @@ import sys
 import numpy as np
 import pandas as pd
 
-from mia import documents, estimators, features, paths, seeds, tables
+from mia import paths, seeds
+from mia.attacks import estimators, features, schemas
 from mia.errors import InputError
 from mia.params import Params
+from mia.store import metrics_files
 from stages import run
 
 
 def main(params: Params) -> None:
     """Run the stage."""
-    frame = tables.read_features(paths.SHADOW_FEATURES, with_membership=True)
+    frame = schemas.read_features(paths.SHADOW_FEATURES, with_membership=True)
     frame = subset(frame, params.select.records_per_model, seeds.generator(params.seed, "selection records"))
     names = features.chosen(frame.columns, params.features.columns)
     X, is_member, shadow = frame[names].to_numpy(), frame["is_member"].to_numpy(), frame["model_id"].to_numpy()
@@ -63,8 +65,8 @@ def main(params: Params) -> None:
     ]
     winner = int(np.argmax(searched))
 
-    documents.write_csv(paths.LEADERBOARD, board)
-    documents.write_json(
+    metrics_files.write_csv(paths.LEADERBOARD, board)
+    metrics_files.write_json(
         paths.SELECTION,
         {
             "best": best,

@@ -1,7 +1,8 @@
 """Decide which records of the population the target is trained on.
 
 Reads: the records of data/population/.
-Writes: data/membership/target.parquet (model_id, source, sample_id, is_member).
+Writes: data/membership/target.parquet (model_id, source, sample_id, is_member); data/network.json, the digest of the
+architecture's file, on which all that builds the network depends.
 
 What a shadow is trained on is drawn by `train_shadows` for its own block: it depends on the shadow's number alone, and
 one table for all shadows would change, and retrain them all, whenever a block is added.
@@ -11,15 +12,19 @@ from __future__ import annotations
 
 import numpy as np
 
-from mia import datasets, paths, seeds, splits, tables
+from mia import paths, seeds
+from mia.data import splits
+from mia.data.membership import MEMBERSHIP, membership_table
 from mia.errors import InputError
+from mia.models import networks
 from mia.params import Params
+from mia.store import parquet, stored_records
 from stages import run
 
 
 def main(params: Params) -> None:
     """Run the stage."""
-    records = datasets.load_records(paths.POPULATION)
+    records = stored_records.load_records(paths.POPULATION)
     if params.data.of(params.data.dataset).split == "published":
         is_member = records["published_train"].to_numpy(bool)
     else:
@@ -29,8 +34,9 @@ def main(params: Params) -> None:
             f"data: an audit needs at least 2 members and 2 non-members, got {int(is_member.sum())} and "
             f"{int((~is_member).sum())}; give the population more records"
         )
-    membership = splits.table(0, "population", np.flatnonzero(is_member), np.flatnonzero(~is_member))
-    tables.write(paths.TARGET_MEMBERSHIP, membership, tables.MEMBERSHIP)
+    membership = membership_table(0, "population", np.flatnonzero(is_member), np.flatnonzero(~is_member))
+    networks.declare(paths.NETWORK, params.target.of(params.data.dataset).architecture)
+    parquet.write(paths.TARGET_MEMBERSHIP, membership, MEMBERSHIP)
 
 
 if __name__ == "__main__":

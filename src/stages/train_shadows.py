@@ -1,6 +1,6 @@
 """Draw the records of one block of shadow models and train them as the target was trained.
 
-Reads: data/attacker/ (where the attacker knows the population: the population's own records).
+Reads: data/attacker/ (where the attacker knows the population: the population's own records), data/network.json.
 Writes: data/membership/shadows/BLOCK.parquet, models/shadows/BLOCK/, data/learning/shadows/BLOCK.parquet.
 
 Shadow k (from 1) draws its records, weights and order from its own number: it is the same model whatever the number of
@@ -15,8 +15,15 @@ import sys
 import numpy as np
 import pandas as pd
 
-from mia import checkpoints, datasets, paths, precision, seeds, snapshots, splits, tables, training, workers
+from mia import paths, seeds
+from mia.arrays import Integers
+from mia.compute import workers
+from mia.data import splits
+from mia.data.membership import MEMBERSHIP, membership_table
+from mia.models import building, checkpoints, networks, precision, snapshots, training
+from mia.models.learning import LEARNING
 from mia.params import Params
+from mia.store import parquet, stored_records
 from stages import run_block
 
 
@@ -24,14 +31,17 @@ def main(params: Params, block: int) -> None:
     """Run the stage for one block."""
     recipe = training.Recipe(**dict(params.target.of(params.data.dataset)))
     size = params.shadow.of(params.data.dataset)
-    attacker = datasets.load(paths.ATTACKER)
+    attacker = stored_records.load(paths.ATTACKER)
+    networks.declared(paths.NETWORK, recipe.architecture)
+    network = recipe.architecture, attacker.images.shape[1:], len(attacker.classes)
+    building.check(*network)
     said = precision.warning(recipe, attacker.images.shape[1:], len(attacker.classes), params.data.dataset)
     if said and "MIA_RAY_ADDRESS" not in os.environ:  # the cluster's processors are others
         print(said, file=sys.stderr)
     source = "population" if params.attacker.knowledge == "population" else "attacker"
 
     memberships = [
-        splits.table(index + 1, source, *draw(params, attacker, index))
+        membership_table(index + 1, source, *draw(params, attacker, index))
         for index in range(block * size.per_block, (block + 1) * size.per_block)
     ]
     lessons = [training.lesson(params.seed, membership) for membership in memberships]
@@ -39,20 +49,22 @@ def main(params: Params, block: int) -> None:
         workers.spread(
             training.train,
             (attacker.images, attacker.labels, len(attacker.classes), recipe, workers.kept()),
-            training.together(lessons, recipe, size.together),
+            training.together(
+                lessons, recipe, size.together, compares=building.compares_records(building.outline(*network))
+            ),
             name=f"block {block}",
             unit="group" if size.together > 1 else "model",
         )
     )
     trained = [one for group in groups for one in group]
-    tables.write(paths.shadow_membership(block), pd.concat(memberships, ignore_index=True), tables.MEMBERSHIP)
+    parquet.write(paths.shadow_membership(block), pd.concat(memberships, ignore_index=True), MEMBERSHIP)
     checkpoints.save(paths.shadow_models(block), [(one.description, one.weights) for one in trained])
     learning = pd.concat([one.learning for one in trained], ignore_index=True)
-    tables.write(paths.shadow_learning(block), learning, tables.LEARNING)
+    parquet.write(paths.shadow_learning(block), learning, LEARNING)
     snapshots.clear(one.snapshot for one in trained)
 
 
-def draw(params: Params, attacker: datasets.Records, index: int) -> tuple[splits.Rows, splits.Rows]:
+def draw(params: Params, attacker: stored_records.Records, index: int) -> tuple[Integers, Integers]:
     """Rows that shadow `index` is trained on, and rows held out from it."""
 
     def rng_of(number: int) -> np.random.Generator:

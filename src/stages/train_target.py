@@ -1,6 +1,6 @@
 """Train the model under audit on its members.
 
-Reads: data/population/, data/membership/target.parquet.
+Reads: data/population/, data/membership/target.parquet, data/network.json.
 Writes: models/target/, data/learning/target.parquet (one row an epoch).
 """
 
@@ -8,23 +8,30 @@ from __future__ import annotations
 
 import sys
 
-from mia import checkpoints, datasets, paths, precision, snapshots, tables, training, workers
+from mia import paths
+from mia.compute import workers
+from mia.data.membership import MEMBERSHIP
+from mia.models import building, checkpoints, networks, precision, snapshots, training
+from mia.models.learning import LEARNING
 from mia.params import Params
+from mia.store import parquet, stored_records
 from stages import run
 
 
 def main(params: Params) -> None:
     """Run the stage."""
     recipe = training.Recipe(**dict(params.target.of(params.data.dataset)))
-    population = datasets.load(paths.POPULATION)
-    lesson = training.lesson(params.seed, tables.read(paths.TARGET_MEMBERSHIP, tables.MEMBERSHIP))
+    population = stored_records.load(paths.POPULATION)
+    lesson = training.lesson(params.seed, parquet.read(paths.TARGET_MEMBERSHIP, MEMBERSHIP))
     workers.settle()
     data = population.images, population.labels, len(population.classes)
+    networks.declared(paths.NETWORK, recipe.architecture)
+    building.check(recipe.architecture, population.images.shape[1:], len(population.classes))
     if said := precision.warning(recipe, population.images.shape[1:], len(population.classes), params.data.dataset):
         print(said, file=sys.stderr)
     (trained,) = training.train(*data, recipe, workers.kept(), [lesson])
     checkpoints.save(paths.TARGET_MODEL, [(trained.description, trained.weights)])
-    tables.write(paths.TARGET_LEARNING, trained.learning, tables.LEARNING)
+    parquet.write(paths.TARGET_LEARNING, trained.learning, LEARNING)
     snapshots.clear([trained.snapshot])
 
 

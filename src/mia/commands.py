@@ -1,0 +1,98 @@
+"""The command line, `mia`: what stands beside the stages, which DVC runs."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from mia import paths
+from mia.errors import InputError, shown
+
+app = typer.Typer(
+    name="mia",
+    help="Membership-inference auditing. `dvc repro` runs the audit; these commands read what it found.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+
+
+@app.command()
+def show(path: Annotated[Path, typer.Argument(help="an attacks.json")] = paths.ATTACK_METRICS) -> None:
+    """Print what was found: a table of attacks, the verdict, where the report lies."""
+    from mia.report import show
+
+    _run(lambda: show.report(path))
+
+
+@app.command()
+def compare(
+    revisions: Annotated[list[str] | None, typer.Argument(help="experiments by name, git revisions, workspace")] = None,
+    out: Annotated[Path, typer.Option(help="where to write the page")] = Path("reports/compare.html"),
+) -> None:
+    """Set two to seven audits side by side on one page."""
+    from mia.history import compare
+
+    _run(lambda: compare.report(revisions or [], out))
+
+
+@app.command()
+def grid(
+    names: Annotated[list[str] | None, typer.Argument(help="experiments, `*` as in a shell; none: all here")] = None,
+    attacks: Annotated[str, typer.Option(help="attacks, by commas; none: the strongest, and loss")] = "",
+    out: Annotated[Path, typer.Option(help="where to write, without an ending")] = Path("reports/grid"),
+) -> None:
+    """Print and draw what a grid of experiments found; 1 where one failed or has not run."""
+    from mia.history import grid
+
+    _run(lambda: grid.report(names or [], attacks.split(",") if attacks else (), out) > 0)
+
+
+@app.command()
+def publish(
+    revision: Annotated[str, typer.Argument(help="an experiment by name, or a git revision")] = "HEAD",
+) -> None:
+    """Write the report with the commit and the date of its audit."""
+    from mia.history import publish
+
+    _run(lambda: publish.report(revision))
+
+
+@app.command()
+def verify() -> None:
+    """Check every object in DVC's cache and remove what is damaged; 1 where one was."""
+    from mia.store import verify
+
+    _run(verify.report)
+
+
+def _run(command: Callable[[], int | None]) -> None:
+    """Run a command: one line on stderr for what a user can mend, never a traceback for it."""
+    try:
+        code = int(command() or 0)
+    except InputError as error:
+        print(f"error: {error}", file=sys.stderr)
+        code = 1
+    except OSError as error:
+        print(shown(f"error: {error.filename or 'files'}: {os.strerror(error.errno or 0)}"), file=sys.stderr)
+        code = 1
+    raise typer.Exit(code)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run `mia` with these arguments, or the command line's; its exit code."""
+    try:
+        app(arguments, prog_name="mia")
+    except SystemExit as ended:  # which is how typer always ends
+        return int(ended.code or 0)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,65 @@
+"""The embedded data set: scikit-learn's handwritten digits, and images drawn in their likeness."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.datasets import load_digits
+from sklearn.neighbors import KernelDensity
+
+from mia.errors import InputError
+from mia.store.images import ImageSet
+
+LEVELS = 16  # the digits' own grey levels run from 0 to 16
+
+
+def load() -> ImageSet:
+    """All 1,797 digits: 8x8, one channel, grey levels spread over 0 to 255.
+
+    Source: E. Alpaydin and C. Kaynak, Optical Recognition of Handwritten Digits, UCI, 1998 (its test part).
+    """
+    pixels, labels = load_digits(return_X_y=True)
+    return ImageSet(
+        images=_to_bytes(pixels),
+        labels=labels.astype(np.int64),
+        classes=tuple(str(digit) for digit in range(10)),
+        published_train=None,
+        names=np.array([f"digit {row}" for row in range(len(labels))]),
+    )
+
+
+def generate(seen: ImageSet, count: int, bandwidth: float, rng: np.random.Generator) -> ImageSet:
+    """Draw `count` images, classes in equal shares, from a Gaussian kernel density per class fitted on `seen`.
+
+    bandwidth: the kernel's standard deviation in grey levels of 0 to 16. The draw is clipped to that range and
+    rounded as an image file would be. It stands for a generative model that the attacker has trained: what it knows
+    of the population it knows from images of the same kind, never from a member.
+    Raises InputError where a class has no image to be fitted on.
+    """
+    n_classes = len(seen.classes)
+    lacking = sorted(set(range(n_classes)) - set(seen.labels.tolist()))
+    if lacking:
+        raise InputError(
+            "params.yaml: data.digits.population_size: generated images are drawn from the digits outside the "
+            f"population, of which there are {len(seen)}, none of class {lacking[0]}; lower it"
+        )
+    pixels = seen.images.reshape(len(seen), -1) * (LEVELS / 255)
+    labels = np.sort(np.arange(count) % n_classes)
+    drawn = np.empty((count, pixels.shape[1]))
+    for label in range(n_classes):
+        density = KernelDensity(bandwidth=bandwidth).fit(pixels[seen.labels == label])
+        rows = labels == label
+        drawn[rows] = density.sample(int(rows.sum()), random_state=int(rng.integers(2**31)))
+    order = rng.permutation(count)
+    return ImageSet(
+        images=_to_bytes(drawn[order]),
+        labels=labels[order].astype(np.int64),
+        classes=seen.classes,
+        published_train=None,
+        names=np.array([f"generated {row}" for row in range(count)]),
+    )
+
+
+def _to_bytes(pixels: NDArray[np.float64]) -> NDArray[np.uint8]:
+    levels = np.clip(np.rint(pixels * (255 / LEVELS)), 0, 255)
+    return levels.astype(np.uint8).reshape(-1, 8, 8, 1)

@@ -1,0 +1,1 @@
+"""What attacks achieved: curves, rates with their intervals, tests, verdicts. Arrays in, numbers out."""

@@ -1,0 +1,119 @@
+"""What an audit found, in words: which attack is the strongest, what it recognises, and what that means.
+
+Numbers come from `metrics/verdict.json`, which `evaluate` writes; sentences are made here for the terminal, the report
+and README alike.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from mia.evaluation import permutation, roc
+
+ASKED_FPR = 0.01  # one false alarm in a hundred, or what the non-members can resolve that is nearest to it
+LEAST_FALSE_ALARMS = 10  # non-members that an FPR must be worth: on fewer, a threshold hangs on chance
+KEYS = ("attacks", "n_member", "n_nonmember", "auc_attack", "auc", "auc_low", "auc_high", "auc_p")
+TPR_KEYS = ("fpr", "tpr_attack", "tpr", "tpr_low", "tpr_high", "tpr_p")  # left out where the non-members are too few
+
+_NUMBERS = {10: "ten", 100: "a hundred", 1000: "a thousand", 10_000: "ten thousand"}
+
+
+def headline_fpr(fprs: Iterable[float], n_nonmember: int) -> float | None:
+    """The FPR the verdict is given at: of those worth `LEAST_FALSE_ALARMS` non-members the nearest to 1 %, by their
+    ratio; None where there is none.
+    """
+    known = [fpr for fpr in fprs if roc.false_positives_allowed(fpr, n_nonmember) >= LEAST_FALSE_ALARMS]
+    return min(known, key=lambda fpr: abs(math.log(fpr / ASKED_FPR)), default=None)
+
+
+def recognises(found: Mapping[str, Any]) -> bool:
+    """Whether the strongest attack recognises more members than guessing does, by the exact test."""
+    return "tpr" in found and _more_than_chance(found, "tpr", found["fpr"])
+
+
+def ranks(found: Mapping[str, Any]) -> bool:
+    """Whether some attack ranks members above non-members, by the exact test."""
+    return found["auc"] > 0.5 and _more_than_chance(found, "auc", 0.5)
+
+
+def _more_than_chance(found: Mapping[str, Any], name: str, guess: float) -> bool:
+    """By the exact test; by the lower limit where an audit was made before there was one."""
+    if f"{name}_p" in found:
+        return permutation.excludes_chance(found[f"{name}_p"])
+    return bool(found[f"{name}_low"] > guess)
+
+
+def sentence(found: Mapping[str, Any]) -> str:
+    """The verdict: what share of the training images is recognised at one low FPR, where guessing gets that FPR."""
+    if "tpr" not in found:
+        return (
+            f"{found['n_nonmember']:,} non-members are too few to say what an attacker recognises at few false alarms: "
+            f"one in ten needs {10 * LEAST_FALSE_ALARMS} non-members, one in a hundred {100 * LEAST_FALSE_ALARMS:,}."
+        )
+    who = f"an attacker who may raise one false alarm in {one_in(found['fpr'])}"
+    value, low, high = (percent(found[name]) for name in ("tpr", "tpr_low", "tpr_high"))
+    guess = rate(found["fpr"])
+    if recognises(found):
+        return f"Of the training images, {who} recognises {value} % ({low} to {high}); guessing would give {guess} %."
+    return (
+        f"It is not shown that {who} recognises more of the training images than guessing would: "
+        f"{value} % ({low} to {high}), where guessing gives {guess} %."
+    )
+
+
+def short(found: Mapping[str, Any]) -> str:
+    """The verdict without a number."""
+    if recognises(found):
+        many = "some" if found["tpr"] < 0.1 else "many" if found["tpr"] < 0.5 else "most"
+        few = found["fpr"] <= ASKED_FPR
+        who = "who makes few mistakes" if few else f"who may raise one false alarm in {one_in(found['fpr'])}"
+        return f"The model gives away {many} of its training images to an attacker {who}."
+    if not ranks(found):
+        return "No leak is shown."
+    if "tpr" not in found:
+        return "The model's answers tell training images from others; at few false alarms, nobody can say on so few."
+    return "The model's answers tell training images from others, but not surely at few false alarms."
+
+
+def ranking(found: Mapping[str, Any]) -> str:
+    """What the best AUC says, in words."""
+    value, low, high = (f"{100 * found[name]:.0f}" for name in ("auc", "auc_low", "auc_high"))
+    if ranks(found):
+        return (
+            f"Shown one training image and one other, an attacker says which is which {value} times in 100 "
+            f"({low} to {high}); guessing: 50."
+        )
+    return (
+        "Shown one training image and one other, an attacker does not say which is which any better than guessing, as "
+        f"far as these records can tell: {value} times in 100 ({low} to {high}); guessing: 50."
+    )
+
+
+def right_when_naming(tpr: float, fpr: float) -> float:
+    """The share of members among the records named, were members and non-members as many: TPR / (TPR + FPR)."""
+    return tpr / (tpr + fpr) if tpr + fpr > 0 else math.nan
+
+
+def one_in(fpr: float) -> str:
+    """0.01 as in one of "a hundred"."""
+    count = 1 / fpr
+    if abs(count - round(count)) < 1e-6 * count:
+        return _NUMBERS.get(round(count), f"{round(count):,}")
+    return f"{count:.3g}"
+
+
+def percent(share: float) -> str:
+    """A measured share as percent without the sign, to two digits, or to the whole: 4.0, 0.12, 37."""
+    value = 100 * share
+    if value >= 9.95:
+        return f"{value:.0f}"
+    if value >= 0.995:
+        return f"{value:.1f}"
+    return f"{value:.2g}"
+
+
+def rate(fpr: float) -> str:
+    """An FPR, which was chosen and not measured, as percent without the sign: 1, 0.1."""
+    return f"{100 * fpr:g}"

@@ -1,0 +1,1 @@
+"""Audits of other commits: read, compared, published."""

@@ -1,0 +1,62 @@
+"""The report with the commit and the date of its audit: `mia publish [REVISION]`.
+
+The report of the workspace names neither, so that the same audit gives the same page to the byte. A commit that holds
+the audit's `dvc.lock` has both, so that the same revision gives the same published page too. Reads reports/audit.html
+of a commit or experiment out of DVC's cache or remote, writes reports/audit-COMMIT.html.
+"""
+
+from __future__ import annotations
+
+import re
+import sys
+from pathlib import Path
+
+import dvc.api
+from dvc.exceptions import DvcException
+from markupsafe import escape
+
+from mia import paths
+from mia.errors import InputError
+from mia.history import revisions
+from mia.repository import git
+from mia.store import atomic
+
+PLACE = re.compile(r"<!-- provenance -->.*?<!-- end -->", re.DOTALL)
+
+
+def published(page: str, commit: str, date: str) -> str:
+    """The page with its commit and date written in. Raises InputError for what is no page of an audit."""
+    named = f"<!-- provenance --><code>{escape(commit)}</code>, {escape(date)}<!-- end -->"
+    made, places = PLACE.subn(lambda _: named, page)
+    if places != 1:
+        raise InputError(f"{paths.AUDIT_PAGE}: no page that `report` wrote; `dvc repro` makes it anew")
+    return made
+
+
+def publish(revision: str) -> Path:
+    """Write the page of a revision. Raises InputError where there is no such revision, or no page of it to be had."""
+    (commit,) = revisions.resolve([revision])
+    if revision == revisions.WORKSPACE and revisions.changed():
+        raise InputError(
+            f"{revision}: its audit is not that of the last commit, so that there is no commit to name; commit it first"
+        )
+    date = (git("show", "--no-patch", "--format=%cI", commit) or b"").decode().strip()
+    try:
+        page = dvc.api.read(str(paths.AUDIT_PAGE), rev=commit, encoding="utf-8")
+    except (DvcException, OSError) as error:
+        raise InputError(
+            f"{revision}: no {paths.AUDIT_PAGE} to be had ({' '.join(str(error).split())}); it comes with a commit of "
+            "dvc.lock that holds it, after `dvc repro`, and from DVC's cache or remote"
+        ) from None
+    out = paths.AUDIT_PAGE.with_stem(f"{paths.AUDIT_PAGE.stem}-{commit[:7]}")
+    made = published(page, commit, date)
+    with atomic.file(out) as temporary:
+        temporary.write_text(made, encoding="utf-8")
+    return out
+
+
+def report(revision: str) -> None:
+    """Publish a revision and say where."""
+    if revision == "HEAD" and git("diff", "--quiet", "HEAD", "--", "dvc.lock") is None:
+        print("note: dvc.lock has changed since the last commit, whose audit this is", file=sys.stderr)
+    print(f"The report with its commit and date: {publish(revision)}")

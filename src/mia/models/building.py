@@ -1,0 +1,78 @@
+"""Networks as models: their first weights, the one normalisation they share, and what they answer."""
+
+from __future__ import annotations
+
+import warnings
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from mia.errors import InputError
+from mia.models import networks
+
+
+def create(architecture: str, shape: tuple[int, int, int], n_classes: int, seed: int) -> nn.Module:
+    """A model for images of `shape` (height, width, channels), on the CPU, its weights drawn from `seed`.
+
+    The weights are those of the module's own initialisation, whatever its layers, under a generator of its own: torch's
+    global one is left as it was.
+    Raises InputError where the images are too small for the architecture.
+    """
+    network = networks.of(architecture)
+    least = network.SMALLEST
+    if min(shape[:2]) < least:
+        raise InputError(f"data: {architecture} needs images of at least {least}x{least}, got {shape[0]}x{shape[1]}")
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        return network(shape, n_classes)
+
+
+def check(architecture: str, shape: tuple[int, int, int], n_classes: int) -> None:
+    """Raise InputError where a parameter or buffer is not finite, or not the same in two models of one seed.
+
+    Such is memory that nobody has written to, or a draw from another generator than torch's.
+    """
+    first, again = (create(architecture, shape, n_classes, 0).state_dict() for _ in range(2))
+    for name, value in first.items():
+        if not torch.isfinite(value.float()).all():
+            raise InputError(f"{architecture}: {name} begins with values that are not finite; initialise it")
+        if not torch.equal(value, again[name]):
+            raise InputError(
+                f"{architecture}: {name} differs between two models of one seed; draw its first values from torch's "
+                "own generator"
+            )
+
+
+def outline(architecture: str, shape: tuple[int, int, int], n_classes: int) -> nn.Module:
+    """The model without memory for its weights."""
+    with torch.device("meta"):
+        return networks.of(architecture)(shape, n_classes)
+
+
+def size(architecture: str, shape: tuple[int, int, int], n_classes: int) -> int:
+    """Bytes that a model's weights take, without taking them."""
+    return sum(value.nbytes for value in outline(architecture, shape, n_classes).state_dict().values())
+
+
+def compares_records(model: nn.Module) -> bool:
+    """Whether a record's output in training depends on the others of its batch: batch normalisation, wherever it is."""
+    return any(isinstance(layer, nn.modules.batchnorm._BatchNorm) for layer in model.modules())
+
+
+def tensor(array: NDArray[Any]) -> Tensor:
+    """The array as a tensor on its own memory, which is only read."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "The given NumPy array is not writable")
+        return torch.from_numpy(array)
+
+
+def to_input(images: NDArray[np.uint8] | Tensor) -> Tensor:
+    """Images uint8 (batch, height, width, channels) as model input: float32 in -1 to 1, channels first.
+
+    The one normalisation of the project, with fixed constants: nothing is fitted, so nothing leaks through it.
+    """
+    pixels = (images if isinstance(images, Tensor) else tensor(images)).permute(0, 3, 1, 2)
+    return pixels.float().div_(127.5).sub_(1)

@@ -1,0 +1,67 @@
+"""Asking a trained model about every record: a table of logits."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from mia import progress
+from mia.compute import devices
+from mia.errors import InputError
+from mia.models import building, checkpoints, views
+from mia.models.checkpoints import Stored
+from mia.store import parquet
+from mia.store.stored_records import Records
+
+BATCH = 250  # images asked about at once: more is no faster, and takes more memory
+
+
+def logits(model: nn.Module, images: NDArray[np.uint8] | Tensor, description: str | None = None) -> NDArray[np.float32]:
+    """The model's logits for images (samples, height, width, channels), shape (samples, classes).
+
+    With a description, behind a progress bar of that name.
+    """
+    place = devices.chosen()
+    model.to(place).eval()
+    starts = range(0, len(images), BATCH)
+    with torch.inference_mode():
+        for start in progress.bar(starts, description, unit="batch") if description else starts:
+            said: Tensor = model(building.to_input(images[start : start + BATCH]).to(place)).cpu()
+            if start == 0:  # kept in one piece: small ones would lie scattered where the next batch needs room
+                answers = said.new_empty(len(images), said.shape[1])
+            answers[start : start + BATCH] = said
+        found: NDArray[np.float32] = answers.numpy()
+        return found
+
+
+def signals(sources: Mapping[str, Records], n_views: int, stored: Stored) -> pa.Table:
+    """What a stored model says of every record of every source, in each view: SIGNALS by source, view, record.
+
+    Raises InputError where the model's weights do not fit it, or it was made for other images or classes.
+    """
+    model, model_id = checkpoints.build(stored), stored.description.model_id
+    answers = []
+    for source, records in sources.items():
+        for view in range(n_views):
+            try:
+                values = logits(model, views.apply(records.images, view), f"query {source}")
+            except RuntimeError as error:
+                shape = records.images.shape[1:]
+                raise InputError(
+                    f"models: a model does not fit images of {shape} ({error}); `dvc repro` trains anew"
+                ) from None
+            if values.shape[1] != len(records.classes):
+                raise InputError(
+                    f"models: expected a model of {len(records.classes)} classes, got {values.shape[1]}; "
+                    "`dvc repro` trains it anew"
+                )
+            keys = {"model_id": model_id, "source": source, "sample_id": np.arange(len(records)), "view": view}
+            table = pa.Table.from_pandas(pd.DataFrame(keys).assign(label=records.labels), preserve_index=False)
+            answers.append(table.append_column("logits", parquet.list_column(values)))
+    return pa.concat_tables(answers)

@@ -1,0 +1,146 @@
+"""What an audit found, as a table: `mia show [metrics/attacks.json]`."""
+
+from __future__ import annotations
+
+import itertools
+import shutil
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from mia import paths
+from mia.errors import InputError, shown
+from mia.evaluation import verdict
+from mia.repository import git
+from mia.store import metrics_files, sealed_json
+
+COLUMNS = (
+    "attack",
+    "AUC",
+    "TPR at 1 % FPR",
+    "TPR at 0.1 % FPR",
+    "balanced accuracy",
+    "accuracy",
+    "F1",
+    "epsilon at least",
+)
+MAKING = (paths.PARAMS.as_posix(), "dvc.yaml", "src", "requirements.txt")  # what makes the numbers, beside the machine
+NAMES = {"auc": "AUC", "tpr_at_fpr_0_1": "TPR at 10 % FPR", "tpr_at_fpr_0_01": "TPR at 1 % FPR"}
+SHOWN = {"auc": 3, "tpr_at_fpr_0_1": 4, "tpr_at_fpr_0_01": 4}  # decimals in the table
+MOST_MOVED = 4  # numbers that the note names
+FINDS = "finds members"  # what mia.evaluation.detectable.verdict says of an attack that works
+FLAT = ("tpr_at_fpr_0_01", "tpr_at_fpr_0_001", "balanced_accuracy")
+
+
+def rows(measured: Sequence[dict[str, Any]]) -> list[tuple[str, ...]]:
+    """One row an attack, best AUC first, with 95 % intervals; then what always answering "member" gets."""
+    table = []
+    for one in sorted(measured, key=lambda one: -one["auc"]):
+        table.append(
+            (
+                one["attack"].replace("_", " "),
+                interval(one, "auc", 3),
+                *(interval(one, name, 3 if name == "balanced_accuracy" else 4) for name in FLAT),
+                f"{one['accuracy']:.3f}",
+                f"{one['f1']:.3f}",
+                f"{one['epsilon_lower']:.2f}",
+            )
+        )
+    first = measured[0]
+    guess = f"{first['always_member_accuracy']:.3f}", f"{first['always_member_f1']:.3f}"
+    return [*table, ("*always “member”*", ".500", ".0100", ".0010", ".500", *guess, "0.00")]
+
+
+def markdown(measured: Sequence[dict[str, Any]]) -> str:
+    """The rows as a Markdown table."""
+    lines = [COLUMNS, ("---", *["---:"] * (len(COLUMNS) - 1)), *rows(measured)]
+    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
+
+
+def plain(measured: Sequence[dict[str, Any]], width: int | None = None) -> str:
+    """The rows in columns for a terminal; of so many letters a line, if said, the first columns that fit."""
+    table = [COLUMNS, *rows(measured)]
+    widths = [max(len(row[column]) for row in table) for column in range(len(COLUMNS))]
+    if width is not None:
+        fitting = sum(1 for end in itertools.accumulate(widths, lambda end, one: end + 2 + one) if end <= width)
+        widths = widths[: max(fitting, 2)]
+        table = [row[: len(widths)] for row in table]
+    return "\n".join(
+        "  ".join(cell.replace("*", "").ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
+        for row in table
+    )
+
+
+def interval(one: dict[str, Any], name: str, digits: int) -> str:
+    """A number of an attack with its interval, without the zero before the point."""
+    if name not in one:
+        return "–"  # the non-members cannot resolve it
+    value, low, high = (f"{one[name + end]:.{digits}f}".removeprefix("0") for end in ("", "_low", "_high"))
+    return f"{value} ({low}–{high})"
+
+
+def remarks(measured: Sequence[dict[str, Any]], refused: dict[str, str]) -> list[str]:
+    """What to know beside the table: attacks that find nothing here, and those that could not run, and why."""
+    lines = [
+        f"{one['attack'].replace('_', ' ')}: {one['verdict']}" for one in measured if one.get("verdict", FINDS) != FINDS
+    ]
+    return lines + [f"{attack.replace('_', ' ')}: not applicable: {reason}" for attack, reason in refused.items()]
+
+
+def moved(measured: Sequence[dict[str, Any]]) -> str | None:
+    """Which numbers are not those that git holds, by more than rounding; None where none is.
+
+    Asked only where the last commit has the same parameters and code: the machine is then what differs.
+    """
+    held = git("show", f"HEAD:./{paths.ATTACK_METRICS.as_posix()}")
+    if held is None or git("diff", "--quiet", "HEAD", "--", *MAKING) is None:
+        return None
+    before = {one["attack"]: one for one in sealed_json.parse(held.decode())}
+    parts, attacks = [], set()
+    for one in measured:
+        for key, decimals in SHOWN.items():
+            there, here = before.get(one["attack"], {}).get(key), one.get(key)
+            if there is not None and here is not None and abs(there - here) > 1.5 * 10**-decimals:
+                attacks.add(one["attack"])
+                texts = (f"{value:.{decimals}f}".removeprefix("0") for value in (there, here))
+                parts.append("{} {} {} there, {} here".format(one["attack"].replace("_", " "), NAMES[key], *texts))
+    if not parts:
+        return None
+    left = len(parts) - MOST_MOVED
+    more = f"; and {left} number{'s' if left > 1 else ''} more" if left > 0 else ""
+    return (
+        f"note: {len(attacks)} of {len(measured)} attacks differ{'s' if len(attacks) == 1 else ''} from the numbers in "
+        "git by more than rounding, as another processor trains other last bits: "
+        f"{'; '.join(parts[:MOST_MOVED])}{more}"
+    )
+
+
+def report(path: Path) -> None:
+    """Print the table of this file, and last the verdict and where the report lies.
+
+    Raises InputError where the file is missing, or not what `evaluate` writes.
+    """
+    measured = metrics_files.read_json(path)
+    refused, found = (
+        metrics_files.read_json(beside) if (beside := path.with_name(other.name)).exists() else {}
+        for other in (paths.NOT_APPLICABLE, paths.VERDICT)
+    )
+    try:
+        first = measured[0]
+        size = f"{first['n_member']} members, {first['n_nonmember']} non-members"
+        lines = [
+            f"\n{size}; 95 % intervals; thresholds from shadows\n",
+            plain(measured, width=shutil.get_terminal_size().columns if sys.stdout.isatty() else None),
+            "",
+            *remarks(measured, refused),
+            f"\nfigures: {paths.LEAK_FIGURE.parent}/*.png; which records: {paths.EXPOSURE}; every number: {path}",
+            *([f"\n{verdict.sentence(found)}"] if found else []),
+        ]
+    except (LookupError, TypeError, ValueError, AttributeError) as error:
+        raise InputError(f"{path}: not what `evaluate` writes ({error!r})") from None
+    print(shown("\n".join(lines)))  # the file may be anybody's
+    if path == paths.ATTACK_METRICS and paths.AUDIT_PAGE.exists():
+        print(f"The report: {paths.AUDIT_PAGE}")
+        if note := moved(measured):
+            print(shown(f"\n{note}"))

@@ -1,0 +1,53 @@
+"""The command line: what it offers, that it starts at once, and what it says of a wrong call."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+import pipeline
+from mia import commands
+
+
+@pytest.mark.parametrize("command", ["show", "compare", "grid", "publish", "verify"])
+def test_every_command_explains_itself(command: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert commands.main(["--help"]) == 0
+    assert f"  {command}" in capsys.readouterr().out
+    assert commands.main([command, "--help"]) == 0
+    assert capsys.readouterr().out.startswith(f"Usage: mia {command}")
+
+
+def test_a_wrong_call_is_said_and_has_an_exit_code_of_its_own(capsys: pytest.CaptureFixture[str]) -> None:
+    assert commands.main(["compere"]) == 2
+    assert "No such command 'compere'" in capsys.readouterr().err
+    assert commands.main(["publish", "a", "b"]) == 2
+
+
+def test_help_loads_nothing_that_takes_time() -> None:
+    program = (
+        "import sys; from mia import commands; commands.main(['--help']); "
+        "sys.exit(bool({'torch', 'matplotlib', 'pandas', 'sklearn', 'dvc'} & sys.modules.keys()))"
+    )
+    done = subprocess.run([sys.executable, "-c", program], cwd=pipeline.SRC, capture_output=True, text=True)
+    assert done.returncode == 0, done
+
+
+def test_what_reads_an_audit_needs_no_torch_and_no_dvc() -> None:
+    """The base installation has neither."""
+    program = """
+import importlib.abc, sys
+
+class Absent(importlib.abc.MetaPathFinder):
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] in ("torch", "torchvision", "dvc"):
+            raise ModuleNotFoundError(name)
+
+sys.meta_path.insert(0, Absent())
+from mia.report import audit_page, figures, show
+from mia.evaluation import differences, metrics, permutation, strongest
+from mia.attacks import base, catalogue, evidence, lira, rmia
+"""
+    done = subprocess.run([sys.executable, "-c", program], cwd=pipeline.SRC, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
