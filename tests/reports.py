@@ -13,10 +13,10 @@ import pandas as pd
 import pipeline
 from mia import params
 from mia.attacks.chosen import wanted
-from mia.evaluation import detectable, differences, metrics, roc, verdict
+from mia.evaluation import detectable, differences, measurement, metrics, roc, verdict
 from mia.report import audit_page, figures
 from mia.store import stored_records
-from stages import evaluate, report
+from stages import report
 
 ATTACKS = wanted("all")
 HOSTILE = (
@@ -83,7 +83,7 @@ def made(
         low, high = metrics.clopper_pearson(curve.tp, n_member)
         rates = {"fpr": curve.fpr, "tpr": curve.tpr, "threshold": curve.thresholds, "tpr_low": low, "tpr_high": high}
         curves.append(pd.DataFrame({"attack": attack, **rates}))
-        bins.append(evaluate.histogram(attack, score, member, 60))
+        bins.append(measurement.histogram(attack, score, member, 60))
         per_class += [{"attack": attack, **row} for row in of_classes(score, member, of_class)]
     best = max(entries, key=lambda one: float(one["auc"]))
     strict = max(entries, key=lambda one: float(np.nan_to_num(one["tpr"])))

@@ -22,7 +22,7 @@ from scipy.stats import binom, norm, rankdata
 from mia.arrays import Bools, Floats
 from mia.errors import InputError
 from mia.evaluation.metrics import Estimate, clopper_pearson, enough_replicates, fpr_key, mover, tail_of
-from mia.evaluation.roc import auc, curve, false_positives_allowed, resolvable, tpr_at
+from mia.evaluation.roc import auc, curve, false_positives_allowed, of_attacks, resolvable, tpr_at
 
 # Decimals and digits kept in `table`: as `metrics.json_ready`, and a p-value keeps its order of magnitude.
 _DECIMALS = 4
@@ -175,7 +175,9 @@ def replicate_tprs(
     Cost: time O(attacks * samples * replicates); 25 attacks, 1,000 replicates: 0.7 s on 10,000 records, 4 s on 60,000.
     InputError: as `roc.curve`, for each attack; an fpr that `roc.tpr_at` refuses; no replicate.
     """
-    values, member = _checked(scores, is_member, replicates)
+    values, member = of_attacks(scores, is_member)
+    if replicates < 1:
+        raise InputError(f"replicates: expected at least 1, got {replicates}")
     M, N = int(member.sum()), int((~member).sum())
     for fpr in fprs:
         tpr_at(curve(values[0], member), fpr)  # says what is wrong with an FPR, if anything is
@@ -195,17 +197,6 @@ def replicate_tprs(
             too_many = np.searchsorted(accused, allowed, side="right")  # N where no non-member is one too many
             tprs[attack, :, r] = found[above[attack, too_many]] / M
     return tprs
-
-
-def _checked(scores: ArrayLike, is_member: ArrayLike, replicates: int) -> tuple[Floats, Bools]:
-    values, member = np.asarray(scores, dtype=np.float64), np.asarray(is_member)
-    if values.ndim != 2 or values.shape[0] == 0:
-        raise InputError(f"scores: expected shape (attacks, samples), at least one attack, got {values.shape}")
-    if replicates < 1:
-        raise InputError(f"replicates: expected at least 1, got {replicates}")
-    for row in values:
-        curve(row, member)
-    return values, member
 
 
 def members_above(members: Floats, nonmembers: Floats) -> NDArray[np.int64]:

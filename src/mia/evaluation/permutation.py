@@ -20,7 +20,7 @@ from scipy.stats import rankdata
 
 from mia.arrays import Bools, Floats
 from mia.errors import InputError
-from mia.evaluation.roc import curve, false_positives_allowed, tpr_at
+from mia.evaluation.roc import curve, false_positives_allowed, of_attacks, tpr_at
 
 PERMUTATIONS = 1999
 _AT_ONCE = 100  # draws held in memory
@@ -58,13 +58,9 @@ def p_values(
     Cost: time O(attacks * samples * permutations); 24 attacks, 1,999 draws: 1 s on 10,000 records, 6 s on 60,000.
     InputError: as `roc.curve`, for each attack; an fpr that `roc.tpr_at` refuses; no attack or no permutation.
     """
-    values, member = np.asarray(scores, dtype=np.float64), np.asarray(is_member)
-    if values.ndim != 2 or values.shape[0] == 0:
-        raise InputError(f"scores: expected shape (attacks, samples), at least one attack, got {values.shape}")
+    values, member = of_attacks(scores, is_member)
     if permutations < 1:
         raise InputError(f"permutations: expected at least 1, got {permutations}")
-    for row in values:
-        curve(row, member)
     for fpr in fprs:
         tpr_at(curve(values[0], member), fpr)  # says what is wrong with an FPR, if anything is
     n_nonmember = int((~member).sum())

@@ -80,6 +80,19 @@ def curve(scores: ArrayLike, is_member: ArrayLike) -> Roc:
     )
 
 
+def of_attacks(scores: ArrayLike, is_member: ArrayLike) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
+    """Return the scores of several attacks, (attacks, samples), and who is a member, checked.
+
+    InputError: another shape, no attack; else as `curve`, for each attack.
+    """
+    values, member = np.asarray(scores, dtype=np.float64), np.asarray(is_member)
+    if values.ndim != 2 or values.shape[0] == 0:
+        raise InputError(f"scores: expected shape (attacks, samples), at least one attack, got {values.shape}")
+    for row in values:
+        curve(row, member)
+    return values, member
+
+
 def auc(roc: Roc) -> float:
     """Return P(member's score > non-member's) + P(equal) / 2, exactly.
 
