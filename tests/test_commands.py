@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -51,3 +54,21 @@ from mia.attacks import base, catalogue, evidence, lira, rmia
 """
     done = subprocess.run([sys.executable, "-c", program], cwd=pipeline.SRC, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
+
+
+def test_a_stage_runs_the_code_of_its_own_folder_and_not_the_installed_one(tmp_path: Path) -> None:
+    """As in the copies that `dvc exp run --temp` makes; PYTHONPATH stands for the installed package."""
+    for name in ("stage.py", "mia/__init__.py", "mia/errors.py", "stages/__init__.py", "mia/arrays.py"):
+        (tmp_path / "src" / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(pipeline.SRC / name, tmp_path / "src" / name)
+    (tmp_path / "src/stages/__init__.py").write_text("")
+    (tmp_path / "src/stages/probe.py").write_text(
+        "import mia, stages, sys\nprint(mia.__file__, stages.__file__, sys.argv)\n"
+    )
+    environment = {**os.environ, "PYTHONPATH": str(pipeline.SRC)}
+    command = [sys.executable, "src/stage.py", "probe", "--block", "3"]
+    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True)
+    assert done.stderr == ""
+    where = [Path(part).resolve().is_relative_to(tmp_path.resolve()) for part in done.stdout.split()[:2]]
+    assert where == [True, True], done.stdout
+    assert done.stdout.rstrip().endswith("'--block', '3']")
