@@ -214,7 +214,8 @@ def copy(here: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(tmp_path)
     for path in (paths.POPULATION, paths.ATTACKER):
         shutil.copytree(here / path, path)
-    shutil.copy(here / paths.PARAMS, paths.PARAMS)
+    for path in (paths.PARAMS, paths.NETWORK):
+        shutil.copy(here / path, path)
     return tmp_path
 
 

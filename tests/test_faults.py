@@ -244,7 +244,7 @@ def test_of_two_runs_at_once_one_is_told_so_and_the_other_ends_well(
     remove(an_object(finished, paths.EXPOSURE))
     remove(finished.root / paths.EXPOSURE)
     run = Run(finished, "/bin/sh")
-    assert next(run.stages()) == "score"
+    assert next(run.stages()) == "evaluate"
     said = finished.dvc("repro", expected=None)
     assert "is busy, it is being blocked by" in said or "Unable to acquire lock" in said
     assert "Traceback" not in said

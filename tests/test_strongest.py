@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from mia.evaluation import differences, metrics, permutation, roc, strongest
+from mia.evaluation import differences, metrics, permutation, roc, strongest, verdict
 
 Floats = NDArray[np.float64]
 
@@ -80,10 +82,36 @@ def test_the_verdict_has_two_claims_and_allows_for_both() -> None:
     assert (found["fpr"], found["auc_p"], found["tpr_p"]) == (0.1, 0.02, 0.02)  # 300 non-members: 1 % is worth three
 
 
+def of_one(score: list[float] | Floats, is_member: NDArray[np.bool_], **others: Floats) -> dict[str, Any]:
+    scores = {"it": np.asarray(score, np.float64), **others}
+    rng = np.random.default_rng(0)
+    chance = permutation.p_values(np.stack(list(scores.values())), is_member, fprs=[0.1], rng=rng)
+    return strongest.found(scores, is_member, [0.1], chance)
+
+
+def test_an_attack_that_is_turned_round_is_no_claim_and_its_limits_stay_in_order() -> None:
+    is_member = np.arange(40) < 20
+    found = of_one(-is_member.astype(float), is_member)
+    assert found["auc_low"] <= found["auc"] == 0 <= found["auc_high"]
+    assert not verdict.ranks(found)
+    found = of_one(-is_member.astype(float), is_member, noise=np.random.default_rng(1).normal(size=40).round(2))
+    assert found["auc_p"] > 0.05
+    assert not verdict.ranks(found)
+
+
+def test_ties_that_leave_the_tpr_below_guessing_are_no_claim() -> None:
+    """Twenty members and nobody else score 1: rarer than chance would have it, and fewer than guessing finds."""
+    is_member = np.arange(800) < 400
+    found = of_one((np.arange(800) < 20).astype(float), is_member)
+    assert (found["tpr"], found["fpr"]) == (0.05, 0.1)
+    assert found["tpr_low"] <= found["tpr"] <= found["tpr_high"]
+    assert not verdict.recognises(found)
+
+
 def test_with_few_non_members_there_is_one_claim() -> None:
     rng = np.random.default_rng(0)
     is_member = np.arange(60) < 40
     chance = permutation.PValues(np.array([0.03]), np.array([[0.001]]))
-    found = strongest.found({"loss": rng.normal(size=60)}, is_member, [0.1], chance)
+    found = strongest.found({"loss": rng.normal(size=60) + is_member}, is_member, [0.1], chance)
     assert "fpr" not in found
     assert found["auc_p"] == 0.03

@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike
 from scipy.stats import beta, binom
 
 from mia.arrays import Floats
-from mia.evaluation import permutation
+from mia.evaluation import permutation, roc
 from mia.evaluation.differences import auc_interval, holm, members_above, placements, stacked_scores
 from mia.evaluation.metrics import Estimate, clopper_pearson, tail_of
 from mia.evaluation.roc import false_positives_allowed
@@ -41,14 +41,18 @@ def found(
     """Return the numbers of the verdict, as metrics/verdict.json keeps them; in words: `mia.evaluation.verdict`.
 
     scores: name -> (samples,), all of the same records. fprs: those that the non-members resolve; `chance` is of these.
-    The two claims, of the AUC and of the TPR, have the exact test's p-values, adjusted for being two after Holm. Where
+    The two claims, of the AUC and of the TPR, have the exact test's p-values, that of the AUC over the attacks above
+    0.5, adjusted for being two after Holm. Where
     the non-members are too few for any FPR (`verdict.headline_fpr`), there is no TPR.
     InputError: as `comparison.table`.
     """
     member = np.asarray(is_member)
     n_member, n_nonmember = int(member.sum()), int((~member).sum())
     fpr = headline_fpr(fprs, n_nonmember)
-    claims = [chance.auc.min()] if fpr is None else [chance.auc.min(), chance.tpr[:, fprs.index(fpr)].min()]
+    above = np.array([roc.auc(roc.curve(score, member)) > 0.5 for score in scores.values()])
+    claims = [float(chance.auc[above].min(initial=1))]  # an attack that is turned round ranks no member above others
+    if fpr is not None:
+        claims.append(float(chance.tpr[:, fprs.index(fpr)].min()))
     p_auc, *p_tpr = holm(claims).tolist()
     by_auc = strongest_auc(scores, member, p_value=p_auc)
     numbers: dict[str, Any] = {"attacks": len(scores), "n_member": n_member, "n_nonmember": n_nonmember}
@@ -69,7 +73,8 @@ def strongest_tpr(
     The best of many is partly luck, and its own interval does not know. So the limits of all attacks are made to hold
     at once by Bonferroni's rule: `tpr_limits` at 1 - (1 - level) / attacks. The TPR of whichever attack is the
     strongest then lies between the highest lower and the highest upper limit. Whether it lies above guessing the exact
-    test says: where it excludes guessing at 1 - level the lower limit is no lower than that, elsewhere no higher.
+    test says: where the value is above guessing and the test excludes guessing at 1 - level, the lower limit is no
+    lower than guessing, elsewhere no higher.
     InputError: as `comparison.table`.
     """
     names, values, member = stacked_scores(scores, is_member)
@@ -93,8 +98,9 @@ def strongest_auc(
 def _picked(names: list[str], estimates: list[Estimate], *, guess: float, p_value: float, level: float) -> Strongest:
     best = int(np.argmax([estimate.value for estimate in estimates]))
     low, high = (max(getattr(estimate, end) for estimate in estimates) for end in ("low", "high"))
-    low = max(low, guess) if permutation.excludes_chance(p_value, level=level) else min(low, guess)
-    return Strongest(names[best], Estimate(estimates[best].value, low, high), p_value)
+    value = estimates[best].value
+    more = value > guess and permutation.excludes_chance(p_value, level=level)
+    return Strongest(names[best], Estimate(value, max(low, guess) if more else min(low, guess), high), p_value)
 
 
 def tpr_limits(members: Floats, nonmembers: Floats, *, fpr: float, tail: float) -> Estimate:

@@ -30,7 +30,7 @@ def headline_fpr(fprs: Iterable[float], n_nonmember: int) -> float | None:
 
 def recognises(found: Mapping[str, Any]) -> bool:
     """Whether the strongest attack recognises more members than guessing does, by the exact test."""
-    return "tpr" in found and _more_than_chance(found, "tpr", found["fpr"])
+    return "tpr" in found and found["tpr"] > found["fpr"] and _more_than_chance(found, "tpr", found["fpr"])
 
 
 def ranks(found: Mapping[str, Any]) -> bool:
