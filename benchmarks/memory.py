@@ -292,7 +292,7 @@ def started(folder: Path, stage: str, *options: str) -> Iterator[tuple[subproces
     log = folder / "log"
     with log.open("wb") as output:
         process = subprocess.Popen(
-            [sys.executable, "-m", f"stages.{stage}", *options],
+            [sys.executable, str(ROOT / "src" / "stage.py"), stage, *options],
             cwd=folder,
             env={**os.environ, "PYTHONPATH": str(ROOT / "src")},
             stdout=output,

@@ -481,7 +481,11 @@ def environment() -> dict[str, str]:
 
 def start(stage: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, "-m", f"stages.{stage}"], env=environment(), capture_output=True, text=True, timeout=100
+        [sys.executable, str(pipeline.SRC / "stage.py"), stage],
+        env=environment(),
+        capture_output=True,
+        text=True,
+        timeout=100,
     )
 
 
@@ -563,7 +567,9 @@ def test_a_training_cut_short_leaves_nothing_and_the_next_run_is_as_if_it_had_no
     before = files()
     terminal, its_end = pty.openpty()
     termios.tcsetwinsize(its_end, (24, 120))
-    with subprocess.Popen([sys.executable, "-m", "stages.train_target"], env=environment(), stderr=its_end) as training:
+    with subprocess.Popen(
+        [sys.executable, str(pipeline.SRC / "stage.py"), "train_target"], env=environment(), stderr=its_end
+    ) as training:
         os.close(its_end)
         said = b""
         while b"test accuracy" not in said:  # the bar tells of an epoch that is over

@@ -150,7 +150,7 @@ class Cluster:
     def popen(self, stage: str, **variables: str) -> subprocess.Popen[str]:
         """The stage as dvc.yaml starts it, in this folder, on this cluster."""
         return subprocess.Popen(
-            [sys.executable, "-m", f"stages.{stage}", "--block", "0"],
+            [sys.executable, str(pipeline.SRC / "stage.py"), stage, "--block", "0"],
             env={**self.environment, "MIA_RAY_ADDRESS": self.address, "PYTHONPATH": str(pipeline.SRC), **variables},
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
@@ -259,7 +259,9 @@ def test_ctrl_c_ends_the_stage_and_what_it_runs_on_the_cluster(cluster: Cluster,
     with cluster.popen("train_shadows") as stage:
         worker = trains(cluster.nodes[0])
         stage.send_signal(signal.SIGINT)
-        assert finished(stage, 20) == (130, "", f"{INTERRUPTED}\n")
+        code, said, told = finished(stage, 20)
+        ours = [line for line in told.splitlines() if "task_manager.cc" not in line]  # Ray's, on a busy machine
+        assert (code, said, ours) == (130, "", [INTERRUPTED])
     awaited(lambda: worker not in session(cluster.nodes[0].process.pid), 20)
     assert not paths.shadow_models(0).exists()
 
