@@ -54,9 +54,8 @@ def script(path: str) -> ModuleType:
     return module
 
 
-@cache
-def imports(module: Path) -> frozenset[Path]:
-    """The project's files that a module imports, followed."""
+def own_imports(module: Path) -> set[Path]:
+    """The project's files that a module imports itself."""
     found: set[Path] = set()
     for node in ast.walk(ast.parse(module.read_text())):
         wanted: list[str] = []
@@ -69,6 +68,13 @@ def imports(module: Path) -> frozenset[Path]:
             for path in (SRC / (name.replace(".", "/") + ".py"), SRC / name.replace(".", "/") / "__init__.py"):
                 if path.is_file():
                     found.add(path)
+    return found
+
+
+@cache
+def imports(module: Path) -> frozenset[Path]:
+    """The project's files that a module imports, followed."""
+    found = own_imports(module)
     return frozenset(found).union(*(imports(path) for path in found if path != module))
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ast
 import subprocess
 import sys
 from pathlib import Path
@@ -36,18 +35,8 @@ def floor(module: Path) -> int:
 
 
 def imported(module: Path) -> set[Path]:
-    """The modules that one imports itself, those for types alone too."""
-    found: set[Path] = set()
-    for node in ast.walk(ast.parse(module.read_text())):
-        names: list[str] = []
-        if isinstance(node, ast.Import):
-            names = [alias.name for alias in node.names]
-        elif isinstance(node, ast.ImportFrom) and node.module:
-            names = [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
-        for name in names:
-            base = pipeline.SRC / name.replace(".", "/")
-            found |= {path for path in (base.with_suffix(".py"), base / "__init__.py") if path.is_file()}
-    return {path for path in found if not pipeline.is_empty(path)}
+    """The modules that one imports itself, those for types alone too; packages that hold nothing are left out."""
+    return {path for path in pipeline.own_imports(module) if not pipeline.is_empty(path)}
 
 
 @pytest.mark.parametrize("module", MODULES, ids=[str(path.relative_to(MIA)) for path in MODULES])
