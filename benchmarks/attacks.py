@@ -15,15 +15,17 @@ import multiprocessing
 import re
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 
 from mia import params, seeds
-from mia.attacks import catalogue, evidence, rmia, signals, stacked
+from mia.attacks import evidence, rmia, signals, stacked
+from mia.catalogue import ATTACKS
 
 N_CLASSES = 10
-OPTIONS = catalogue.Options(lira_variance="auto", rmia_gamma=2.0, rmia_a=0.3, base_scale=0.7)
+SETTINGS = {"lira.variance": "auto", "rmia.gamma": 2.0, "rmia.a": 0.3, "base.offline_scale": 0.7}
 
 
 def made_up(
@@ -104,9 +106,11 @@ def main() -> None:
     asked = known.of_target()
     print(f"{given.models} shadows x {given.records} records x {given.views} views")
     print(f"evidence held: {memory('VmRSS'):.0f} MiB with Python and its libraries\n")
+    thresholds = [attack.load() for attack in ATTACKS if attack.family == "threshold"]
+    references = {attack.name: attack.with_settings(SETTINGS) for attack in ATTACKS if attack.family == "reference"}
     work: dict[str, Callable[[], object]] = {
-        "all threshold attacks": lambda: catalogue.threshold_scores(signals.all_signals(logits, asked.labels)),
-        **{name: (lambda score=score: score(asked, OPTIONS)) for name, score in catalogue.REFERENCE.items()},  # type: ignore[misc]
+        "all threshold attacks": lambda: [score(signals.all_signals(logits, asked.labels)) for score in thresholds],
+        **{name: partial(score, asked) for name, score in references.items()},
         "rmia_offline: a chosen": lambda: choose(known),
         "stacked: fit and score": lambda: stack(known),
     }

@@ -43,7 +43,7 @@ from numpy.typing import NDArray
 from ruamel.yaml import YAML
 
 from mia import params, paths, seeds
-from mia.attacks.chosen import wanted
+from mia.catalogue import wanted
 from mia.data import splits
 from mia.data.membership import MEMBERSHIP, membership_table
 from mia.models import networks

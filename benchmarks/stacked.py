@@ -19,7 +19,8 @@ import numpy as np
 from scipy.stats import binomtest
 
 from mia import params, paths, progress
-from mia.attacks import catalogue, evidence, learned, rmia, schemas, stacked
+from mia.attacks import evidence, learned, rmia, schemas, stacked
+from mia.catalogue import ATTACKS
 from mia.evaluation import roc
 from mia.models.logits import SIGNALS
 from mia.store import parquet
@@ -49,9 +50,15 @@ def attacked(
         lambda model_id: np.random.default_rng([SEED, target, model_id]),
     )
     a = rmia.choose_a([play.evidence for play in played], [play.is_member for play in played])
-    options = catalogue.Options(given.lira.variance, given.rmia.gamma, a, given.base.offline_scale)
     scores = {"loss": asked.target[:, 0]}
-    scores |= {name: score(asked, options) for name, score in catalogue.REFERENCE.items() if name != "population"}
+    given_settings = {
+        "lira.variance": given.lira.variance,
+        "rmia.gamma": given.rmia.gamma,
+        "rmia.a": a,
+        "base.offline_scale": given.base.offline_scale,
+    }
+    reference_attacks = [attack for attack in ATTACKS if attack.family == "reference" and attack.name != "population"]
+    scores |= {attack.name: attack.with_settings(given_settings)(asked) for attack in reference_attacks}
 
     use_in = all(stacked.online(play.evidence) for play in played)
     described = [stacked.features(play.evidence, n_classes, use_in=use_in) for play in played]

@@ -12,7 +12,7 @@ import pandas as pd
 
 import pipeline
 from mia import params
-from mia.attacks.chosen import wanted
+from mia.catalogue import wanted
 from mia.evaluation import detectable, differences, measurement, metrics, roc, verdict
 from mia.report import audit_page, figures
 from mia.store import stored_records

@@ -24,7 +24,7 @@ from matplotlib.transforms import Bbox
 from PIL import Image
 
 from mia import paths
-from mia.attacks.chosen import wanted
+from mia.catalogue import wanted
 from mia.errors import InputError
 from mia.report import figures
 from stages import report

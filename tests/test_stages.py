@@ -18,8 +18,7 @@ from pydantic import BaseModel
 
 import pipeline
 import tiny
-from mia import params, paths
-from mia.attacks import catalogue
+from mia import catalogue, params, paths
 from mia.data import digits
 from mia.errors import InputError, NotApplicable
 from stages import score
@@ -199,7 +198,7 @@ def test_the_targets_membership_is_in_nothing_that_an_attack_reads(finished: Pat
 
 def test_the_targets_membership_cannot_be_reached_from_what_an_attack_is_given(copy: Path) -> None:
     """Every object that can be reached: no array or column holds it, nor its opposite, and no file of it is open."""
-    seen = score.Seen(tiny.write_params(paths.PARAMS))
+    seen = score.read(tiny.write_params(paths.PARAMS))
     assert seen.evidence.outside.count.all()
     is_member = pd.read_parquet(paths.TARGET_MEMBERSHIP).sort_values("sample_id")["is_member"].to_numpy()
     known, left, arrays = set(), [vars(seen)], 0
@@ -232,7 +231,7 @@ def test_scoring_opens_neither_images_nor_membership(copy: Path) -> None:
     pd.testing.assert_frame_equal(pd.read_parquet(paths.TARGET_SCORES), before[1])
 
 
-@pytest.mark.parametrize("attack", catalogue.LEARNED)
+@pytest.mark.parametrize("attack", catalogue.wanted("all", "learned"))
 def test_shadows_scores_of_the_learned_attack_are_not_fitted_ones(finished: Path, attack: str) -> None:
     """Scores in the sample would be near 0 and 1, and every threshold chosen on them wrong."""
     scores = pd.read_parquet(finished / paths.SCORES)
@@ -268,7 +267,7 @@ def test_best_takes_the_leaders_searched_settings(copy: Path) -> None:
     means = [one["auc_mean"] for one in selection["leaderboard"]]
     assert means == sorted(means, reverse=True)
     assert len(means) == 13
-    for attack in catalogue.LEARNED:
+    for attack in catalogue.wanted("all", "learned"):
         described = json.loads((paths.ATTACK_MODEL / attack / "attack.json").read_text())
         assert (described["family"], described["settings"]) == (selection["best"], selection["settings"])
 
@@ -319,7 +318,7 @@ def test_an_attacker_without_the_population_runs_every_attack_but_the_online_one
     needed = "needs attacker.knowledge=population"
     assert refused == dict.fromkeys(refused, needed)
     assert set(refused) == ONLINE
-    assert set(pd.read_parquet(finished / paths.SCORES)["attack"]) == set(catalogue.ALL) - ONLINE
+    assert set(pd.read_parquet(finished / paths.SCORES)["attack"]) == set(catalogue.NAMES) - ONLINE
     assert not pd.read_parquet(finished / paths.MARGINS).query("source == 'population'")["is_member"].any()
 
 
@@ -338,9 +337,9 @@ def test_an_attacker_with_the_population_runs_every_attack_but_the_one_that_need
 ) -> None:
     refused = json.loads((worst_case / paths.NOT_APPLICABLE).read_text())
     assert refused == {"quantile": "needs 20 sure non-members"}
-    assert set(pd.read_parquet(worst_case / paths.SCORES)["attack"]) == set(catalogue.ALL) - {"quantile"}
+    assert set(pd.read_parquet(worst_case / paths.SCORES)["attack"]) == set(catalogue.NAMES) - {"quantile"}
     assert [one["attack"] for one in json.loads((worst_case / paths.ATTACK_METRICS).read_text())] == [
-        attack for attack in catalogue.ALL if attack != "quantile"
+        attack for attack in catalogue.NAMES if attack != "quantile"
     ]
 
 
@@ -422,11 +421,15 @@ def test_a_reason_that_cannot_be_read_is_an_error(copy: Path) -> None:
 @pytest.mark.parametrize(
     ("attack", "changes", "said"),
     [
-        ("stacked", {"attacks.played.models": 3}, "models/stacked: fitted on other records; `dvc repro` fits it anew"),
+        (
+            "stacked",
+            {"attacks.played.models": 3},
+            "models: stacked was fitted on other records of shadows; `dvc repro` fits it anew",
+        ),
         (
             "learned",
             {"features.max_records": 300},
-            "models/attack/learned: its scores are of other records than data/f",
+            "models: learned was fitted on other records of shadows; `dvc repro` fits it anew",
         ),
     ],
 )

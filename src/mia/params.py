@@ -9,12 +9,13 @@ from __future__ import annotations
 import difflib
 import reprlib
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeVar, get_args
+from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
+from mia import catalogue
 from mia.errors import InputError
 
 Dataset = Literal["digits", "cifake", "cifar10", "folder"]
@@ -212,34 +213,6 @@ class Learned(Section):
     ]
 
 
-AttackName = Literal[
-    "correctness",
-    "loss",
-    "confidence",
-    "entropy",
-    "modified_entropy",
-    "loss_per_class",
-    "confidence_per_class",
-    "entropy_per_class",
-    "modified_entropy_per_class",
-    "learned",
-    "learned_per_class",
-    "population",
-    "reference",
-    "calibrated",
-    "lira_online",
-    "lira_offline",
-    "rmia_online",
-    "rmia_offline",
-    "base_online",
-    "base_offline",
-    "bavaria_normal",
-    "bavaria_t",
-    "quantile",
-    "stacked",
-]
-
-
 class Played(Section):
     """Shadows that play the target."""
 
@@ -288,9 +261,9 @@ def _attack_names(run: Any) -> Any:
     if not isinstance(run, list) or not run:
         raise ValueError("expected all, or a list of attacks")
     for name in run:
-        if name not in get_args(AttackName):
-            close = difflib.get_close_matches(_got(name), get_args(AttackName), n=1, cutoff=0.5)
-            hint = f"did you mean '{close[0]}'?" if close else f"expected one of {', '.join(get_args(AttackName))}"
+        if name not in catalogue.NAMES:
+            close = difflib.get_close_matches(_got(name), catalogue.NAMES, n=1, cutoff=0.5)
+            hint = f"did you mean '{close[0]}'?" if close else f"expected one of {', '.join(catalogue.NAMES)}"
             raise ValueError(f"unknown attack {_got(name)}; {hint}")
     return run
 
@@ -298,7 +271,7 @@ def _attack_names(run: Any) -> Any:
 class Attacks(Section):
     """Which attacks run, and what they are told."""
 
-    run: Annotated[Literal["all"] | list[AttackName], BeforeValidator(_attack_names)]
+    run: Annotated[Literal["all"] | list[str], BeforeValidator(_attack_names)]
     played: Played
     learned: Learned
     lira: Lira

@@ -23,7 +23,7 @@ from scipy.stats import rankdata
 
 from mia import paths, progress, seeds
 from mia.attacks import schemas
-from mia.attacks.chosen import wanted
+from mia.catalogue import wanted
 from mia.data.membership import MEMBERSHIP
 from mia.errors import InputError
 from mia.evaluation import differences, measurement, permutation, roc, strongest

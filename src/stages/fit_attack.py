@@ -12,7 +12,7 @@ from functools import partial
 
 from mia import paths, seeds
 from mia.attacks import features, learned, schemas
-from mia.attacks.chosen import wanted
+from mia.catalogue import wanted
 from mia.errors import NotApplicable
 from mia.params import Params
 from mia.store import atomic, metrics_files, parquet
@@ -32,7 +32,7 @@ def main(params: Params) -> None:
     known = frame[names].to_numpy(), frame["label"].to_numpy(), frame["is_member"].to_numpy()
     seed = seeds.integer(params.seed, "attack model")
     with atomic.folder(paths.ATTACK_MODEL) as temporary:
-        for attack in wanted(params.attacks.run, "learned", "learned_per_class"):
+        for attack in wanted(params.attacks.run, "learned"):
             fit = partial(
                 learned.fit, family, settings, tuple(names), per_class=attack == "learned_per_class", seed=seed
             )

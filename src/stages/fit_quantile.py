@@ -16,7 +16,7 @@ import pandas as pd
 
 from mia import paths, seeds
 from mia.attacks import evidence, quantile, schemas
-from mia.attacks.chosen import wanted
+from mia.catalogue import wanted
 from mia.errors import NotApplicable
 from mia.models import networks
 from mia.models.logits import SIGNALS

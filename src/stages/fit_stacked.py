@@ -15,7 +15,7 @@ import pandas as pd
 
 from mia import paths, progress, seeds
 from mia.attacks import evidence, learned, schemas, stacked
-from mia.attacks.chosen import wanted
+from mia.catalogue import wanted
 from mia.errors import NotApplicable
 from mia.models.logits import SIGNALS
 from mia.params import Params

@@ -1,0 +1,126 @@
+"""Every attack's scores of the target's records and of shadows' records, one function a family of attacks."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+
+from mia.arrays import Floats
+from mia.attacks import signals, stacked, thresholds
+from mia.attacks.evidence import Play
+from mia.attacks.seen import Seen
+from mia.catalogue import BY_NAME, Attack, Family
+from mia.errors import InputError, NotApplicable
+
+KEYS = ["model_id", "source", "sample_id", "label", "is_member"]
+
+
+class Scores(NamedTuple):
+    """An attack's scores. target: (samples,). shadows: schemas.SCORES without the attack, a row a shadow's record."""
+
+    target: Floats
+    shadows: pd.DataFrame
+
+
+def scores(seen: Seen, name: str) -> Scores:
+    """The scores of one attack.
+
+    Raises NotApplicable with the reason where what was seen cannot carry it, InputError where files do not fit.
+    """
+    attack = BY_NAME[name]
+    return FAMILIES[attack.family](seen, attack)
+
+
+def _threshold(seen: Seen, attack: Attack) -> Scores:
+    score = attack.load()
+    target, shadows = (
+        score({name: frame[name].to_numpy(np.float64) for name in signals.NAMES})
+        for frame in (seen.target, seen.shadows)
+    )
+    return Scores(target, seen.shadows[KEYS].assign(score=shadows))
+
+
+def _per_class(seen: Seen, attack: Attack) -> Scores:
+    target, rows = _threshold(seen, attack)
+    labels = rows["label"].to_numpy()
+    of_class = thresholds.of_classes(rows["score"].to_numpy(), rows["is_member"].to_numpy(bool), labels, seen.n_classes)
+    rows["score"] -= of_class[labels]
+    return Scores(target - of_class[seen.target["label"].to_numpy()], rows)
+
+
+def _learned(seen: Seen, attack: Attack) -> Scores:
+    model, out_of_fold = (fitted := seen.fitted(attack.name)).model, fitted.out_of_fold
+    _same_records(attack, out_of_fold, seen.shadows)
+    target = model.scores(seen.target[list(seen.columns)].to_numpy(), seen.target["label"].to_numpy())
+    return Scores(target, seen.shadows[KEYS].assign(score=out_of_fold["score"]))
+
+
+def _reference(seen: Seen, attack: Attack) -> Scores:
+    _require_plays(seen)
+    if "references_in" in attack.needs and not seen.evidence.inside.count.any():
+        raise NotApplicable("needs attacker.knowledge=population")
+    score = attack.with_settings(seen.settings)
+    try:
+        shadows = [_rows(play, score(play.evidence)) for play in seen.played]
+        return Scores(score(seen.evidence), pd.concat(shadows))
+    except InputError as error:  # too few references
+        raise NotApplicable(str(error)) from None
+
+
+def _quantile(seen: Seen, _: Attack) -> Scores:
+    _require_plays(seen)
+    predicted = seen.quantiles()
+    if predicted.empty:
+        raise NotApplicable("needs 20 sure non-members")
+    scored = []
+    for model_id, frame in predicted.groupby("model_id", sort=True):
+        known = seen.answers[str(frame["source"].iloc[0])]
+        rows, shadow = frame["sample_id"].to_numpy(), np.flatnonzero(known.model_ids == model_id)
+        margins = known.references[shadow[0]] if len(shadow) else known.target
+        assert margins is not None
+        is_in = known.is_in[shadow[0]][rows] if len(shadow) else np.zeros(len(rows), bool)
+        score = (margins[rows, 0] - frame["mean"]) / frame["deviation"]
+        keys = frame[["model_id", "source", "sample_id"]]
+        scored.append(keys.assign(label=known.labels[rows], is_member=is_in, score=score))
+    return Scores(scored[0]["score"].to_numpy(), pd.concat(scored[1:]))
+
+
+def _stacked(seen: Seen, attack: Attack) -> Scores:
+    _require_plays(seen)
+    model, out_of_fold = (fitted := seen.fitted(attack.name)).model, fitted.out_of_fold
+    names, values = stacked.features(seen.evidence, seen.n_classes, use_in="gain" in model.feature_names)
+    rows = pd.concat([_rows(play, np.zeros(len(play.rows))) for play in seen.played], ignore_index=True)
+    _same_records(attack, out_of_fold, rows)
+    if names != model.feature_names:
+        raise InputError(f"models: {attack.name} was fitted on other features; `dvc repro` fits it anew")
+    target = stacked.log_odds(model.scores(values, seen.evidence.labels))
+    return Scores(target, rows.assign(score=stacked.log_odds(out_of_fold["score"].to_numpy())))
+
+
+def _require_plays(seen: Seen) -> None:
+    if not seen.played:
+        raise NotApplicable("needs more shadow.blocks")
+
+
+def _rows(play: Play, score: Floats) -> pd.DataFrame:
+    keys = {"model_id": play.model_id, "source": play.source, "sample_id": play.rows}
+    return pd.DataFrame({**keys, "label": play.evidence.labels, "is_member": play.is_member, "score": score})
+
+
+def _same_records(attack: Attack, out_of_fold: pd.DataFrame, rows: pd.DataFrame) -> None:
+    keys = ["model_id", "sample_id"]
+    if len(out_of_fold) != len(rows) or (out_of_fold[keys].to_numpy() != rows[keys].to_numpy()).any():
+        raise InputError(f"models: {attack.name} was fitted on other records of shadows; `dvc repro` fits it anew")
+
+
+FAMILIES: Mapping[Family, Callable[[Seen, Attack], Scores]] = {
+    "threshold": _threshold,
+    "per_class": _per_class,
+    "learned": _learned,
+    "reference": _reference,
+    "quantile": _quantile,
+    "stacked": _stacked,
+}
