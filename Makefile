@@ -34,25 +34,21 @@ REV ?= HEAD
 publish: $(READY) ## the report with the commit and date of its audit, reports/audit-COMMIT.html (make publish REV=name)
 	$(RUN) mia publish $(REV)
 
-FAULTS := tests/test_faults.py tests/test_share.py tests/test_cluster.py
-PAGES := tests/test_pages.py
-# What runs the real `dvc`, trains, or simulates hundreds of worlds.
-LONG := $(addprefix tests/test_,bad_input.py compare.py dvc.py grid.py metrics.py comparison.py permutation.py quantile.py \
-  security.py sizes.py snapshots.py stages.py workers.py worlds.py)
 PYTEST := pytest -n $(JOBS) --dist loadfile --no-loadscope-reorder
+TIERS := tests/unit tests/pipeline tests/borders
 test: $(READY) ## set up, pass the tests that one runs before a commit: units, and one tiny experiment
-	$(RUN) $(PYTEST) $(addprefix --ignore=,$(FAULTS) $(PAGES) $(LONG))
+	$(RUN) $(PYTEST) -m 'not long and not statistics' $(TIERS)
 
 test-long: $(READY) ## pass the tests that run the real `dvc`, train, or simulate hundreds of worlds
-	$(RUN) $(PYTEST) $(LONG)
+	$(RUN) $(PYTEST) -m 'long or statistics' $(TIERS)
 
 test-all: test test-long ## both
 
 faults: $(READY) ## kill, fill, flip and disconnect the real thing; with `make cluster servers` all of it
-	$(RUN) pytest -n $(JOBS) --dist loadfile $(FAULTS)
+	$(RUN) pytest -n $(JOBS) --dist loadfile tests/faults
 
 pages: $(READY) ## look at the report in a real browser; needs `make browser`
-	$(RUN) pytest -n $(JOBS) --dist load $(PAGES)
+	$(RUN) pytest -n $(JOBS) --dist load tests/pages
 
 fault-results: $(READY) ## try every fault and count, for docs/RELIABILITY.md
 	mkdir -p docs/results/faults
@@ -99,11 +95,11 @@ share-check: $(READY) ## show that who clones and pulls trains nothing (REMOTE=n
 	$(RUN) python benchmarks/share.py $(if $(REMOTE),--remote '$(REMOTE)') $(foreach one,$(OPTIONS),--set '$(one)')
 
 share-results: $(READY) ## the same over a folder, SSH and S3, on servers of its own, into docs/results/share
-	$(RUN) PYTHONPATH=tests python benchmarks/remotes.py
+	$(RUN) PYTHONPATH=tests/helpers python benchmarks/remotes.py
 	$(RUN) python docs/readme.py
 
-deps: $(READY) ## write the files that each stage computes with into dvc.yaml
-	$(RUN) python tests/pipeline.py
+deps: $(READY) ## write the code of each stage into dvc.yaml, and the attacks into the template of overlaid curves
+	$(RUN) python tests/helpers/pipeline.py
 
 check: $(READY) ## lint, types, and that README says what the files say
 	$(RUN) ruff check . && ruff format --check . && mypy && python docs/readme.py --check
@@ -135,7 +131,7 @@ results: $(READY) ## copy metrics and figures of the workspace to docs/results/N
 	$(RUN) python docs/readme.py
 
 screenshots: $(READY) ## pictures of REPORT (reports/audit.html) into docs/results/NAME; BLUR=1 blurs its images
-	$(RUN) PYTHONPATH=tests python docs/screenshots.py $(or $(REPORT),reports/audit.html) docs/results/$(NAME) $(if $(BLUR),--blur)
+	$(RUN) PYTHONPATH=tests/helpers python docs/screenshots.py $(or $(REPORT),reports/audit.html) docs/results/$(NAME) $(if $(BLUR),--blur)
 
 readme: $(READY) ## write the tables and the threat models' figure from the metrics files they name
 	$(RUN) python docs/readme.py && python docs/threat_models.py

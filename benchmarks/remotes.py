@@ -1,8 +1,9 @@
 """The transcript of benchmarks/share.py over each kind of remote, on real servers on this machine's loopback.
 
-    PYTHONPATH=tests python benchmarks/remotes.py [--out docs/results/share]
+    PYTHONPATH=tests/helpers python benchmarks/remotes.py [--out docs/results/share]
 
-The servers are those of tests/servers.py: OpenSSH's sshd and `rclone serve s3`. Writes NAME.json and NAME.md a remote.
+The servers are those of tests/helpers/servers.py: OpenSSH's sshd and `rclone serve s3`. Writes NAME.json and NAME.md
+a remote.
 """
 
 from __future__ import annotations

@@ -1,10 +1,10 @@
 """Seconds and bytes of the report by the number of records and attacks.
 
-    PYTHONPATH=tests python -P benchmarks/report.py [--records 1000 10000 60000] [--attacks 3 24] [--out FILE.json]
+    PYTHONPATH=tests/helpers python -P benchmarks/report.py [--records 1000 60000] [--attacks 3 24] [--out FILE.json]
 
-Scores are drawn, not measured (tests/reports.py); what is timed is making the page of them, figures included, and not
-the reading of files. Each is made once to warm up and then three times; the fastest counts. -P: so that `stages` are
-those of src, not benchmarks/stages.py.
+Scores are drawn, not measured (tests/helpers/reports.py); what is timed is making the page of them, figures included,
+and not the reading of files. Each is made once to warm up and then three times; the fastest counts. -P: so that
+`stages` are those of src, not benchmarks/stages.py.
 """
 
 from __future__ import annotations

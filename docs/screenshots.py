@@ -1,7 +1,7 @@
 """Pictures of a report for README and docs, as a real browser shows it; `make browser` installs what this needs.
 
-PYTHONPATH=tests python docs/screenshots.py reports/audit.html docs/results/digits           # `make screenshots`
-PYTHONPATH=tests python docs/screenshots.py reports/audit.html docs/results/cifake --blur    # no image to be seen
+PYTHONPATH=tests/helpers python docs/screenshots.py reports/audit.html docs/results/digits         # `make screenshots`
+PYTHONPATH=tests/helpers python docs/screenshots.py reports/audit.html docs/results/cifake --blur  # no image to be seen
 """
 
 from __future__ import annotations

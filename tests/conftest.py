@@ -22,6 +22,14 @@ def pytest_unconfigure() -> None:
     _CACHE.cleanup()
 
 
+@pytest.fixture(scope="session")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder in which the whole tiny experiment has run; tests that change it take a copy."""
+    import tiny  # after the variables above are set
+
+    return tiny.shared(tmp_path_factory.getbasetemp(), "tiny")
+
+
 # -- the table of docs/RELIABILITY.md --------------------------------------------------------------------------------
 
 _tried: Counter[str] = Counter()

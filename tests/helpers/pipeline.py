@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import ast
 import importlib.util
+import json
 import re
+from collections import Counter
 from collections.abc import Iterable
 from functools import cache
 from pathlib import Path
@@ -14,11 +16,15 @@ from typing import Any
 from ruamel.yaml import YAML
 
 from mia import paths
+from mia.catalogue import NAMES
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[2]
 SRC = ROOT / "src"
 
 NETWORKS, ATTACKS = "src/mia/models/networks", "src/mia/attacks"
+
+# Stages of seconds depend on whole packages; those that train, ask or fit depend on what they compute with alone.
+QUICK = {"prepare", "score", "evaluate", "report"}
 
 # How a stage is started, and what dvc.yaml itself repeats: no arithmetic, so no dependency.
 NO_ARITHMETIC = {
@@ -89,7 +95,15 @@ def code_deps(stage: str) -> set[str]:
         files = {name for name in files if not name.startswith(f"{ATTACKS}/")} | {ATTACKS}
     if "networks.declare(" in module.read_text():  # it reads every architecture's file, and computes with none
         files = {name for name in files if not name.startswith(f"{NETWORKS}/")} | {NETWORKS}
-    return {name for name in files - NO_ARITHMETIC if not is_empty(ROOT / name)}
+    files = {name for name in files - NO_ARITHMETIC if not is_empty(ROOT / name)}
+    return whole_packages(files) if stage in QUICK else files
+
+
+def whole_packages(files: set[str]) -> set[str]:
+    """The files, but for packages of which there are two or more: these as their folder."""
+    packages = {name: "/".join(name.split("/")[:3]) for name in files if name.count("/") > 2}
+    count = Counter(packages.values())
+    return {packages[name] if count[packages.get(name, "")] > 1 else name for name in files}
 
 
 def is_empty(module: Path) -> bool:
@@ -135,5 +149,13 @@ def with_code_deps(text: str) -> str:
     return "\n".join(lines) + "\n"
 
 
+def with_attacks(text: str) -> str:
+    """The template of overlaid ROC curves with every attack of the catalogue to pick."""
+    spec = json.loads(text)
+    spec["params"][0]["bind"]["options"] = list(NAMES)
+    return json.dumps(spec, indent=2) + "\n"
+
+
 if __name__ == "__main__":  # `make deps`
-    (ROOT / "dvc.yaml").write_text(with_code_deps((ROOT / "dvc.yaml").read_text()))
+    for path, written in {"dvc.yaml": with_code_deps, ".dvc/plots/roc_overlay.json": with_attacks}.items():
+        (ROOT / path).write_text(written((ROOT / path).read_text()))

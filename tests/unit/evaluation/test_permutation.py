@@ -15,6 +15,8 @@ from numpy.typing import NDArray
 from mia.errors import InputError
 from mia.evaluation import permutation, roc, strongest, verdict
 
+pytestmark = pytest.mark.long
+
 Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
 

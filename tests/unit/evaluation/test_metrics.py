@@ -23,6 +23,8 @@ from mia.errors import InputError
 from mia.evaluation import metrics, roc
 from mia.evaluation.metrics import Estimate
 
+pytestmark = pytest.mark.long
+
 FPRS = [0.1, 0.01, 0.001, 0.0001]
 Attack = tuple[NDArray[np.float64], NDArray[np.bool_]]
 

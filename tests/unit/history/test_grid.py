@@ -16,6 +16,8 @@ from mia.errors import InputError
 from mia.history import grid
 from mia.report import figures
 
+pytestmark = pytest.mark.long
+
 # An audit of no time: two attacks, better with epochs and knowledge; with 40 epochs on disjoint images it fails.
 STAGE = """
 import json, pathlib, sys

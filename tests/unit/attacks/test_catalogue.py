@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import inspect
 from operator import attrgetter
-from pathlib import Path
 
 import pytest
 
+import pipeline
 from mia import params
 from mia.attacks import scoring
 from mia.catalogue import ATTACKS, NAMES, Attack
 
-ATTACKS_OF_PARAMS = params.load(Path(__file__).parents[1] / "params.yaml").attacks
+ATTACKS_OF_PARAMS = params.load(pipeline.ROOT / "params.yaml").attacks
 
 
 def test_names_are_distinct_and_every_family_is_scored() -> None:

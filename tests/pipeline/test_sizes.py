@@ -17,6 +17,8 @@ import tiny
 from mia import params, paths
 from mia.errors import InputError
 
+pytestmark = pytest.mark.long
+
 HUGE = 10**9
 # Work, not a size of anything held: as much of it as one wants takes as long as it takes.
 WORK = {"target.digits.epochs", "attacks.quantile.epochs", "shadow.digits.per_block", "select.search_iterations"}
@@ -60,12 +62,6 @@ CASES: list[tuple[str, Any, str | None]] = [
     ("report.gallery", 0, None),
     ("report.gallery", HUGE, None),
 ]
-
-
-@pytest.fixture(scope="module")
-def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder in which the whole tiny experiment has run."""
-    return tiny.run_in(tmp_path_factory.mktemp("tiny"))
 
 
 @pytest.mark.parametrize(("name", "value", "said"), CASES, ids=[f"{name}={value}" for name, value, _ in CASES])

@@ -11,15 +11,17 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+import test_training
 import torch
 from torch import Tensor
 
 import pipeline
-import test_training
 from mia.errors import InputError
 from mia.models import snapshots, training
 from mia.models.snapshots import Snapshots
 from mia.models.training import Lesson, Recipe, Trained
+
+pytestmark = pytest.mark.long
 
 ADAM = dataclasses.replace(test_training.RECIPE, epochs=3, batch_size=8)
 SGD = dataclasses.replace(

@@ -23,13 +23,7 @@ from mia.data import digits
 from mia.errors import InputError, NotApplicable
 from stages import score
 
-pytestmark = pytest.mark.xdist_group("tiny")
-
-
-@pytest.fixture(scope="module")
-def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder in which the whole tiny experiment has run."""
-    return tiny.run_in(tmp_path_factory.mktemp("tiny"))
+pytestmark = pytest.mark.long
 
 
 @pytest.fixture

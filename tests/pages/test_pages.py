@@ -14,7 +14,6 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-import filelock
 import numpy as np
 import pytest
 
@@ -22,7 +21,6 @@ import browsers
 import pipeline
 import reports
 import servers
-import tiny
 from mia import paths
 from mia.report import audit_page
 
@@ -58,16 +56,9 @@ def browser() -> Iterator[Any]:
 
 
 @pytest.fixture(scope="module")
-def real(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Path:
-    """The page of the tiny experiment, by the real stages; processes side by side run it once."""
-    if worker_id == "master":
-        return tiny.run_in(tmp_path_factory.mktemp("tiny")) / paths.AUDIT_PAGE
-    folder = tmp_path_factory.getbasetemp().parent / "tiny"
-    with filelock.FileLock(f"{folder}.lock"):
-        if not (folder / paths.AUDIT_PAGE).exists():
-            folder.mkdir(exist_ok=True)
-            tiny.run_in(folder)
-    return folder / paths.AUDIT_PAGE
+def real(finished: Path) -> Path:
+    """The page of the tiny experiment, by the real stages."""
+    return finished / paths.AUDIT_PAGE
 
 
 @pytest.fixture(scope="module")

@@ -16,6 +16,8 @@ from mia.errors import InputError
 from mia.evaluation import by_class, detectable, differences, metrics, roc
 from mia.evaluation.differences import Placements
 
+pytestmark = pytest.mark.long
+
 Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
 Attacks = tuple[Floats, Bools]

@@ -31,11 +31,11 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+import test_cifake
+import test_cifar10
 from PIL import Image
 
 import pipeline
-import test_cifake
-import test_cifar10
 import tiny
 from mia import paths
 from mia.data import cifake, cifar10
@@ -43,7 +43,7 @@ from mia.errors import MEND
 from mia.models.logits import SIGNALS
 from mia.store import parquet
 
-pytestmark = pytest.mark.xdist_group("bad_input")
+pytestmark = pytest.mark.long
 
 VALUES: dict[str, Any] = {"target.digits.epochs": 2, "select.search_iterations": 1, "estimators.mlp.max_iter": 5}
 FOLDER: dict[str, Any] = {

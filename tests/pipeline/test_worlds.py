@@ -23,6 +23,8 @@ from mia.models.logits import SIGNALS
 from mia.store import metrics_files, parquet, stored_records
 from mia.store.images import ImageSet
 
+pytestmark = pytest.mark.long
+
 CLASSES, SHADOWS = 4, 6
 SAMPLES = {"population": 1600, "attacker": 1800}
 ONLINE = {"lira_online", "rmia_online", "base_online"}

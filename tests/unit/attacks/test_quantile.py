@@ -15,6 +15,8 @@ from mia.attacks import quantile
 from mia.errors import InputError
 from mia.evaluation import roc
 
+pytestmark = pytest.mark.long
+
 Floats = NDArray[np.float64]
 CLASSES = 2
 RECIPE: dict[str, Any] = {

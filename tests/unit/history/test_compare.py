@@ -31,6 +31,8 @@ from mia.history import compare, revisions
 from mia.history.revisions import Revision
 from mia.store import metrics_files, parquet
 
+pytestmark = pytest.mark.long
+
 ATTACKS = ("correctness", "loss", "stacked")
 N = 240
 TURNED = "\u202e"  # what follows runs the other way

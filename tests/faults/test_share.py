@@ -28,7 +28,7 @@ from repository import Repository, ran
 
 pytestmark = [pytest.mark.xdist_group("share"), pytest.mark.timeout(240)]
 
-STAGES = {"prepare", "split", "train_shadows"}  # all stages are shared in tests/test_dvc.py, once
+STAGES = {"prepare", "split", "train_shadows"}  # all stages are shared in tests/pipeline/test_dvc.py, once
 OTHER = ("--set-param", "target.digits.epochs=1")  # another experiment, which trains the shadows anew
 MODELS = paths.shadow_models(0)
 KINDS = ("folder", "ssh", "s3")

@@ -8,6 +8,7 @@ import os
 from pathlib import Path
 from typing import Any
 
+from filelock import FileLock
 from ruamel.yaml import YAML
 
 import pipeline
@@ -69,6 +70,23 @@ def run_in(folder: Path, changes: dict[str, Any] | None = None) -> Path:
         run(changes=changes)
     finally:
         os.chdir(before)
+    return folder
+
+
+def shared(base: Path, name: str, changes: dict[str, Any] | None = None) -> Path:
+    """A folder in which the whole tiny experiment has run, once for all processes of pytest; nobody writes into it.
+
+    base: `tmp_path_factory.getbasetemp()`. Tests change a copy: hard links would let one that damages a file in place
+    damage it for all.
+    """
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        base = base.parent
+    folder = base / name
+    with FileLock(f"{folder}.lock"):
+        if not (done := Path(f"{folder}.done")).exists():
+            folder.mkdir(exist_ok=True)
+            run_in(folder, changes)
+            done.touch()
     return folder
 
 

@@ -16,11 +16,12 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
-import pipeline
 import tiny
 from mia import paths
 from mia.compute import workers
 from mia.errors import InputError
+
+pytestmark = pytest.mark.long
 
 
 def scaled(array: NDArray[np.float64], by: float) -> tuple[float, int, int]:
@@ -107,7 +108,7 @@ def test_a_number_that_is_none_is_refused(variable: str, value: str, monkeypatch
 def test_no_process_outlives_a_parent_that_was_killed(tmp_path: Path) -> None:
     code = "import test_workers as t; from mia.compute import workers; from pathlib import Path; import sys\n"
     code += "list(workers.spread(t.lengthy, (Path(sys.argv[1]),), [300, 300], name='x', unit='x'))"
-    environment = {**os.environ, "MIA_PROCESSES": "2", "PYTHONPATH": f"{pipeline.SRC}:{Path(__file__).parent}"}
+    environment = {**os.environ, "MIA_PROCESSES": "2", "PYTHONPATH": ":".join(sys.path)}
     with subprocess.Popen([sys.executable, "-c", code, str(tmp_path)], env=environment) as parent:
         children = waited_for(lambda: [int(path.name) for path in tmp_path.iterdir()], 2)
         assert parent.pid not in children

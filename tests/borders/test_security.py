@@ -55,6 +55,8 @@ from mia.store import metrics_files, parquet, sealed_json, stored_records
 from mia.store.images import ImageSet
 from stages import prepare
 
+pytestmark = pytest.mark.long
+
 MOST_MEMORY = 200 << 20
 MOST_SECONDS = 10
 STRUCT = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
