@@ -20,10 +20,10 @@ import pandas as pd
 import psutil
 from pydantic import BaseModel
 
-from mia import params, paths
+from mia import dotted, params, paths
 from mia.errors import InputError
 from mia.evaluation import metrics
-from mia.report import audit_page, figures, show
+from mia.report import figures, show
 from mia.repository import git
 from mia.store import atomic
 
@@ -60,7 +60,7 @@ def experiments(shown: Iterable[Mapping[str, Any]], wanted: Sequence[str] = ()) 
             name=last["name"] or last["rev"][:7],
             state=state_of(group["executor"] or {}),
             rev=last["rev"],
-            values=dict(audit_page.flat(declared)),
+            values=dict(dotted.flat(declared)),
             time=data.get("timestamp") or "",
         )
         if wanted and not any(fnmatch(one.name, pattern) for pattern in wanted):

@@ -21,10 +21,9 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError,
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
-from mia import paths
+from mia import dotted, paths
 from mia.attacks import schemas
 from mia.errors import InputError, shown
-from mia.report import audit_page
 from mia.repository import git
 from mia.store import metrics_files, parquet, sealed_json
 
@@ -250,7 +249,7 @@ def read(name: str, commit: str) -> Revision:
         shadows=files.json(paths.SHADOW_METRICS, Shadows),
         data=files.json(paths.DATA_METRICS, Data),
         used=files.checked(paths.PARAMS, Used, used(values)),
-        parameters=dict(audit_page.flat(values)),
+        parameters=dict(dotted.flat(values)),
         outs=files.outs(),
         curves=files.curves(list(attacks)),
         exposure=files.exposure(verdict, list(attacks)),
