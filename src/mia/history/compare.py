@@ -27,7 +27,7 @@ from mia.evaluation.differences import Comparison
 from mia.evaluation.metrics import Estimate
 from mia.history import revisions
 from mia.history.revisions import Revision
-from mia.report import audit_page, figures, html, show
+from mia.report import audit_page, figures, html, text_table
 from mia.store import atomic
 
 OUT = Path("reports/compare.html")
@@ -609,7 +609,7 @@ def attack_rows(some: Sequence[Revision], fpr: float | None) -> list[dict[str, A
             if fpr is not None:
                 text = "{} ({}–{})".format(*map(verdict.percent, tpr)) if tpr else "–"
                 cells.append((tpr[0] if tpr else "", text))
-            auc = show.interval(attack.model_dump(), "auc", 3) if attack else "–"
+            auc = text_table.interval(attack.model_dump(), "auc", 3) if attack else "–"
             cells.append((attack.auc if attack else "", auc))
         strong = any(name in (one.verdict.tpr_attack, one.verdict.auc_attack) for one in some)
         rows.append({"attack": name, "cells": cells, "strong": strong})
