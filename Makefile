@@ -37,8 +37,8 @@ publish: $(READY) ## the report with the commit and date of its audit, reports/a
 FAULTS := tests/test_faults.py tests/test_share.py tests/test_cluster.py
 PAGES := tests/test_pages.py
 # What runs the real `dvc`, trains, or simulates hundreds of worlds.
-LONG := $(addprefix tests/test_,bad_input.py compare.py dvc.py grid.py metrics.py comparison.py permutation.py quantile.py \
-  security.py sizes.py snapshots.py stages.py workers.py worlds.py)
+LONG := $(addprefix tests/test_,bad_input.py compare.py dvc.py grid.py metrics.py comparison.py permutation.py params_read.py \
+  quantile.py revisions.py security.py sizes.py snapshots.py stages.py workers.py worlds.py)
 PYTEST := pytest -n $(JOBS) --dist loadfile --no-loadscope-reorder
 test: $(READY) ## set up, pass the tests that one runs before a commit: units, and one tiny experiment
 	$(RUN) $(PYTEST) $(addprefix --ignore=,$(FAULTS) $(PAGES) $(LONG))
