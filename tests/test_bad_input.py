@@ -43,8 +43,6 @@ from mia.errors import MEND
 from mia.models.logits import SIGNALS
 from mia.store import parquet
 
-pytestmark = pytest.mark.xdist_group("bad_input")
-
 VALUES: dict[str, Any] = {"target.digits.epochs": 2, "select.search_iterations": 1, "estimators.mlp.max_iter": 5}
 FOLDER: dict[str, Any] = {
     "data.dataset": "folder",

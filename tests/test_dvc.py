@@ -16,8 +16,6 @@ import pipeline
 from mia import paths
 from repository import Repository, clone, create, ran
 
-pytestmark = pytest.mark.xdist_group("dvc")
-
 OF_BLOCKS = {"train_shadows", "query_shadows"}
 AFTER_SHADOWS = {
     *("build_features", "select_attack", "fit_attack", "fit_quantile", "fit_stacked", "score", "evaluate", "report")

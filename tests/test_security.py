@@ -199,9 +199,7 @@ def test_nothing_in_our_code_unpickles_evaluates_or_asks_a_shell(name: str) -> N
     ],
 )
 def test_the_search_finds(line: str) -> None:
-    assert faults(line) != [] or line == "from torch import load"
-    if line == "from torch import load":
-        assert faults(line) == ["torch.load"]
+    assert faults(line)
 
 
 # -- pickles under other names ---------------------------------------------------------------------------------------
