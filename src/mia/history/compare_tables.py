@@ -61,16 +61,16 @@ def result(audit: Revision, fpr: float | None) -> dict[str, str]:
             estimated(best[1], percent) if best else "–"
         )
         recognised["by the attack"] = html.words(best[0]) if best else "–"
-    target, found = audit.target, audit.verdict
+    target, strongest = audit.target, audit.verdict
     return {
         "accuracy on members": f"{100 * target.train_accuracy:.1f} %",
         "accuracy on non-members": estimated(audit_differences.accuracy(audit), percent),
         "gap, points": f"{100 * (target.train_accuracy - target.test_accuracy):.1f}",
         **recognised,
-        "best AUC": f"{found.auc:.3f} ({found.auc_low:.3f} to {found.auc_high:.3f})",
-        "of the attack": html.words(found.auc_attack),
-        "members, non-members": f"{found.n_member:,}, {found.n_nonmember:,}",
-        "attacks measured": f"{found.attacks:,}",
+        "best AUC": f"{strongest.auc:.3f} ({strongest.auc_low:.3f} to {strongest.auc_high:.3f})",
+        "of the attack": html.words(strongest.auc_attack),
+        "members, non-members": f"{strongest.n_member:,}, {strongest.n_nonmember:,}",
+        "attacks measured": f"{strongest.attacks:,}",
         "attacker.knowledge": shown(audit.used.knowledge),
         "shadow models": f"{audit.shadows.models:,}",
     }
