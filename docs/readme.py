@@ -74,7 +74,7 @@ def overview(folder: Path, to: Path) -> None:
         for one in metrics_files.read_json(folder / "attacks.json")
     }
     sizes = {"n_member": found["n_member"], "n_nonmember": found["n_nonmember"]}
-    curves = metrics_files.read_csv(folder / "roc.csv")
+    curves = metrics_files.read_csv(folder / "roc.csv", ["attack"])
     figures.save(figures.overview(curves, measured, fpr=found["fpr"], **sizes), to)
 
 

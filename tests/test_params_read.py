@@ -15,7 +15,7 @@ from PIL import Image
 import pipeline
 import tiny
 from mia.data import cifake, cifar10
-from mia.store.images import ImageSet
+from mia.data.images import ImageSet
 from recording import Recording
 
 STAGES = pipeline.stages()

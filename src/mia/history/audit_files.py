@@ -121,7 +121,7 @@ class AuditFiles:
         """plots/roc.csv: attack, fpr, tpr, tpr_low, tpr_high, of each attack at least one row."""
         columns = ["fpr", "tpr", "tpr_low", "tpr_high"]
         try:
-            frame = metrics_files.parse_csv(self.text(paths.ROC_CURVES))
+            frame = metrics_files.parse_csv(self.text(paths.ROC_CURVES), ["attack"])
             rates = frame[columns].astype("float64")
             inside = bool(((rates >= 0) & (rates <= 1)).all(axis=None))
             lacks = sorted(set(attacks) - set(frame["attack"]))

@@ -14,9 +14,9 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from mia import dotted
+from mia.data import stored_records
 from mia.evaluation import metrics, roc, verdict
 from mia.report import figures, html
-from mia.store import stored_records
 
 Numbers = Mapping[str, Any]
 
