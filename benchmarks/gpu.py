@@ -28,9 +28,9 @@ from numpy.typing import NDArray
 from torch.utils.flop_counter import FlopCounterMode
 
 from mia.compute import devices, workers
+from mia.data import stored_records
 from mia.models import building, training
 from mia.models.training import Lesson, Recipe, Trained
-from mia.store import stored_records
 
 CNN = Recipe("shokri_cnn", 20, 256, "adam", 0.001, "constant", 0.9, 0.0, 0.0, [], "float32")
 WIDE = Recipe("wrn28_2", 100, 256, "sgd", 0.1, "cosine", 0.9, 0.0005, 0.0, ["flip", "shift", "cutout"], "bfloat16")

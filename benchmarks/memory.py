@@ -44,12 +44,12 @@ from ruamel.yaml import YAML
 
 from mia import params, paths, seeds
 from mia.catalogue import wanted
-from mia.data import splits
+from mia.data import images, splits, stored_records
 from mia.data.membership import MEMBERSHIP, membership_table
 from mia.models import networks
 from mia.models.learning import LEARNING
 from mia.models.logits import SIGNALS
-from mia.store import images, parquet, stored_records
+from mia.store import parquet
 
 ROOT = Path(__file__).parent.parent
 PARTS = ("block", "together", "audit")

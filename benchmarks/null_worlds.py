@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 
 from mia import progress
 from mia.evaluation import by_class, differences, metrics, permutation, roc, strongest, verdict
+from mia.report import text_table
 from mia.store import atomic
 
 CORRELATION = 0.7
@@ -132,7 +133,7 @@ def counted(size: Size, shift: float, worlds: int) -> dict[str, Any]:
 
 def markdown(head: list[str], rows: list[list[str]]) -> str:
     """A Markdown table, numbers to the right."""
-    return "\n".join("| " + " | ".join(row) + " |" for row in (head, ["---:"] * len(head), *rows))
+    return text_table.markdown([head, *rows], words=())
 
 
 def shares(row: dict[str, Any], kinds: list[str]) -> list[str]:

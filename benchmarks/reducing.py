@@ -20,7 +20,7 @@ from typing import Any
 import pandas as pd
 
 from mia.evaluation import metrics, verdict
-from mia.report import audit_page, figures
+from mia.report import audit_page, figures, text_table
 from mia.store import atomic, metrics_files
 
 DOCS = Path(__file__).parent.parent / "docs" / "results" / "reducing"
@@ -98,13 +98,13 @@ def collect() -> list[dict[str, Any]]:
 def markdown(rows: list[dict[str, Any]]) -> str:
     """The rows as a Markdown table."""
     head = ["training", "right on non-members", "on members", "recognised at 1 % FPR", "by", "AUC", "by"]
-    lines = [head, ["---", *["---:"] * 3, "---", "---:", "---"]]
+    lines = [head]
     for one in rows:
         shares = [f"{100 * one[key]:.1f} %" for key in ("test_accuracy", "train_accuracy")]
         tpr, auc = audit_page.documented(one, "tpr", None), audit_page.documented(one, "auc", 3)
         by = one["tpr_attack"].replace("_", " "), one["auc_attack"].replace("_", " ")
         lines.append([one["change"], *shares, tpr, by[0], auc, by[1]])
-    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
+    return text_table.markdown(lines, words=(0, 4, 6))
 
 
 def main() -> int:

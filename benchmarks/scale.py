@@ -25,12 +25,12 @@ from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from mia.compute import workers
+from mia.data.stored_records import Records
 from mia.models import building, query, training
 from mia.models.checkpoints import Stored
 from mia.models.logits import SIGNALS
 from mia.models.training import Lesson, Recipe
 from mia.store import parquet
-from mia.store.stored_records import Records
 
 CASES = [  # architecture, side of the image, classes, images to time
     ("shokri_mlp", 32, 10, 4000),

@@ -19,7 +19,7 @@ from PIL import Image
 from mia import params
 from mia.errors import InputError
 from mia.evaluation import metrics, verdict
-from mia.report import figures, show
+from mia.report import figures, show, text_table
 from mia.store import metrics_files
 
 ROOT = Path(__file__).parent.parent
@@ -74,7 +74,7 @@ def overview(folder: Path, to: Path) -> None:
         for one in metrics_files.read_json(folder / "attacks.json")
     }
     sizes = {"n_member": found["n_member"], "n_nonmember": found["n_nonmember"]}
-    curves = metrics_files.read_csv(folder / "roc.csv")
+    curves = metrics_files.read_csv(folder / "roc.csv", ["attack"])
     figures.save(figures.overview(curves, measured, fpr=found["fpr"], **sizes), to)
 
 
@@ -100,12 +100,12 @@ def audits(folder: Path, measure: str) -> str:
     def best(attack: str) -> float:
         return max(measured[attack][measure] for measured in found.values() if attack in measured)
 
-    lines = [["attack", *(name.replace("-", ", ") for name in found)], ["---", *["---:"] * len(found)]]
+    rows = [["attack", *(name.replace("-", ", ") for name in found)]]
     for attack in sorted(sorted(attacks), key=lambda attack: -best(attack)):
         digits = 4 if measure.startswith("tpr") else 3
-        cells = [show.interval(one[attack], measure, digits) if attack in one else "–" for one in found.values()]
-        lines.append([attack.replace("_", " "), *cells])
-    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
+        cells = [text_table.interval(one[attack], measure, digits) if attack in one else "–" for one in found.values()]
+        rows.append([attack.replace("_", " "), *cells])
+    return text_table.markdown(rows)
 
 
 def order(name: str) -> tuple[int, int]:

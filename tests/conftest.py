@@ -48,11 +48,11 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 def pytest_runtest_logreport(report: pytest.TestReport) -> None:
-    told = dict(report.user_properties)
-    if "fault" in told and (report.when == "call" or report.failed):
-        times = int(str(told.get("times", 1)))
-        _tried[str(told["fault"])] += times
-        _survived[str(told["fault"])] += times * report.passed
+    properties = dict(report.user_properties)
+    if "fault" in properties and (report.when == "call" or report.failed):
+        times = int(str(properties.get("times", 1)))
+        _tried[str(properties["fault"])] += times
+        _survived[str(properties["fault"])] += times * report.passed
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:

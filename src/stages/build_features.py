@@ -20,13 +20,14 @@ import pyarrow as pa
 
 from mia import paths, seeds
 from mia.attacks import features, schemas, signals
+from mia.data import stored_records
 from mia.data.membership import MEMBERSHIP
 from mia.errors import InputError
 from mia.evaluation import metrics
 from mia.models.learning import LEARNING
 from mia.models.logits import SIGNALS
 from mia.params import Params
-from mia.store import metrics_files, parquet, stored_records
+from mia.store import metrics_files, parquet
 from stages import run
 
 Groups = np.ndarray[tuple[int], np.dtype[np.int64]]

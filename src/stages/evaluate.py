@@ -24,11 +24,12 @@ from scipy.stats import rankdata
 from mia import paths, progress, seeds
 from mia.attacks import schemas
 from mia.catalogue import wanted
+from mia.data import stored_records
 from mia.data.membership import MEMBERSHIP
 from mia.errors import InputError
 from mia.evaluation import differences, measurement, permutation, roc, strongest
 from mia.params import Params
-from mia.store import metrics_files, parquet, stored_records
+from mia.store import metrics_files, parquet
 from stages import run
 
 

@@ -17,11 +17,12 @@ import pandas as pd
 from mia import paths, seeds
 from mia.attacks import evidence, quantile, schemas
 from mia.catalogue import wanted
+from mia.data import stored_records
 from mia.errors import NotApplicable
 from mia.models import networks
 from mia.models.logits import SIGNALS
 from mia.params import Params
-from mia.store import parquet, stored_records
+from mia.store import parquet
 from stages import run
 
 SHADOWS = 1  # shadows that play the target, for the threshold

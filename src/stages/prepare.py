@@ -16,11 +16,11 @@ from pathlib import Path
 import numpy as np
 
 from mia import paths, seeds
-from mia.data import digits, splits
+from mia.data import digits, splits, stored_records
+from mia.data.images import ImageSet
 from mia.errors import InputError
 from mia.params import Params
-from mia.store import metrics_files, stored_records
-from mia.store.images import ImageSet
+from mia.store import metrics_files
 from stages import run
 
 

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 from mia import paths
 from mia.compute import workers
+from mia.data import stored_records
 from mia.models import checkpoints, networks, query
 from mia.models.logits import SIGNALS
 from mia.params import Params
-from mia.store import parquet, stored_records
+from mia.store import parquet
 from stages import run
 
 

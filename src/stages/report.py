@@ -17,14 +17,18 @@ import pandas as pd
 
 from mia import paths
 from mia.attacks import schemas
+from mia.data import stored_records
 from mia.errors import InputError
 from mia.evaluation import metrics, roc, verdict
 from mia.params import Params
 from mia.report import audit_page, figures
-from mia.store import atomic, metrics_files, parquet, stored_records
+from mia.store import atomic, metrics_files, parquet
 from stages import run
 
-WORDS = ("attack", "verdict", "auc_attack", "tpr_attack", "best")  # what is text; all else are numbers
+WORDS = (  # what is text, in metrics and in plots; all else are numbers
+    *("attack", "verdict", "auc_attack", "tpr_attack", "best"),
+    *("actual", "attack_a", "attack_b", "class", "estimator", "fold_aucs", "model", "predicted"),
+)
 ACCURACIES = ("train_accuracy", "test_accuracy")
 WANTED: dict[Path, tuple[str, ...]] = {  # what is taken from each file
     paths.VERDICT: verdict.KEYS,
@@ -156,7 +160,7 @@ def metrics_of(path: Path) -> dict[str, Any]:
 
 def table(path: Path, measured: Collection[str]) -> pd.DataFrame:
     """Read the CSV at `path`: it has the columns it needs, and where it has attacks, those that were measured."""
-    frame = metrics_files.read_csv(path)
+    frame = metrics_files.read_csv(path, WORDS)
     complete(path, frame)
     named = set(frame["attack"]) if "attack" in frame else set(measured)
     for lacking, other, attacks in (

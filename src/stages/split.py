@@ -13,12 +13,12 @@ from __future__ import annotations
 import numpy as np
 
 from mia import paths, seeds
-from mia.data import splits
+from mia.data import splits, stored_records
 from mia.data.membership import MEMBERSHIP, membership_table
 from mia.errors import InputError
 from mia.models import networks
 from mia.params import Params
-from mia.store import parquet, stored_records
+from mia.store import parquet
 from stages import run
 
 

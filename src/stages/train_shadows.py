@@ -18,12 +18,12 @@ import pandas as pd
 from mia import paths, seeds
 from mia.arrays import Integers
 from mia.compute import workers
-from mia.data import splits
+from mia.data import splits, stored_records
 from mia.data.membership import MEMBERSHIP, membership_table
 from mia.models import building, checkpoints, networks, precision, snapshots, training
 from mia.models.learning import LEARNING
 from mia.params import Params
-from mia.store import parquet, stored_records
+from mia.store import parquet
 from stages import run_block
 
 

@@ -10,11 +10,12 @@ import sys
 
 from mia import paths
 from mia.compute import workers
+from mia.data import stored_records
 from mia.data.membership import MEMBERSHIP
 from mia.models import building, checkpoints, networks, precision, snapshots, training
 from mia.models.learning import LEARNING
 from mia.params import Params
-from mia.store import parquet, stored_records
+from mia.store import parquet
 from stages import run
 
 

@@ -46,13 +46,13 @@ import pipeline
 import tiny
 from mia import commands, params, paths
 from mia.attacks import learned
-from mia.data import archives, cifar10, downloads, folder
+from mia.data import archives, cifar10, downloads, folder, stored_records
+from mia.data.images import ImageSet
 from mia.errors import InputError
 from mia.models import building, checkpoints
 from mia.models.checkpoints import Description
 from mia.report import figures
-from mia.store import metrics_files, parquet, sealed_json, stored_records
-from mia.store.images import ImageSet
+from mia.store import metrics_files, parquet, sealed_json
 from stages import prepare
 
 pytestmark = pytest.mark.long
@@ -201,9 +201,7 @@ def test_nothing_in_our_code_unpickles_evaluates_or_asks_a_shell(name: str) -> N
     ],
 )
 def test_the_search_finds(line: str) -> None:
-    assert faults(line) != [] or line == "from torch import load"
-    if line == "from torch import load":
-        assert faults(line) == ["torch.load"]
+    assert faults(line)
 
 
 # -- pickles under other names ---------------------------------------------------------------------------------------
@@ -295,7 +293,7 @@ def test_extension_types_of_a_table_are_not_unpickled(ran: Path) -> None:
     with refused("x.parquet: x.parquet:1: not a PNG, JPEG, WEBP or BMP image"):
         prepared("x.parquet")
     pq.write_table(
-        table.replace_schema_metadata({b"pandas": pickle.dumps(Trap(ran)), b"mia.version": parquet.VERSION}),
+        table.replace_schema_metadata({b"pandas": pickle.dumps(Trap(ran)), b"mia.version": parquet.FORMAT}),
         "y.parquet",
     )
     with refused("y.parquet: "):

@@ -30,7 +30,7 @@ from mia.compute import workers
 from mia.errors import INTERRUPTED, InputError
 
 T = TypeVar("T")
-pytestmark = [pytest.mark.xdist_group("cluster"), pytest.mark.timeout(240)]
+pytestmark = pytest.mark.timeout(240)
 
 MODELS = 3  # of more than a second each
 CHANGES = {"shadow.blocks": [0], "shadow.digits.per_block": MODELS, "target.digits.epochs": 80}

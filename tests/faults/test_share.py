@@ -26,7 +26,7 @@ from mia.errors import InputError
 from mia.models import checkpoints
 from repository import Repository, ran
 
-pytestmark = [pytest.mark.xdist_group("share"), pytest.mark.timeout(240)]
+pytestmark = pytest.mark.timeout(240)
 
 STAGES = {"prepare", "split", "train_shadows"}  # all stages are shared in tests/pipeline/test_dvc.py, once
 OTHER = ("--set-param", "target.digits.epochs=1")  # another experiment, which trains the shadows anew

@@ -62,7 +62,7 @@ def script(path: str) -> ModuleType:
 
 def own_imports(module: Path) -> set[Path]:
     """The project's files that a module imports itself."""
-    found: set[Path] = set()
+    files: set[Path] = set()
     for node in ast.walk(ast.parse(module.read_text())):
         wanted: list[str] = []
         if isinstance(node, ast.Import):
@@ -73,8 +73,8 @@ def own_imports(module: Path) -> set[Path]:
         for name in wanted:
             for path in (SRC / (name.replace(".", "/") + ".py"), SRC / name.replace(".", "/") / "__init__.py"):
                 if path.is_file():
-                    found.add(path)
-    return found
+                    files.add(path)
+    return files
 
 
 @cache
@@ -113,13 +113,13 @@ def is_empty(module: Path) -> bool:
 
 def templates(files: Iterable[Path]) -> set[Path]:
     """The other files of src/mia that files name in quotation marks, templates above all, and those that these name."""
-    found: set[Path] = set()
+    named: set[Path] = set()
     for file in files:
         for name in re.findall(r"""["']([\w-]+\.(?:html|css|js|json))["']""", file.read_text()):
-            found |= {
+            named |= {
                 path for path in (SRC / "mia/report/templates" / name, SRC / "mia/report" / name) if path.is_file()
             }
-    return found | (templates(found - set(files)) if found - set(files) else set())
+    return named | (templates(named - set(files)) if named - set(files) else set())
 
 
 def used_paths(stage: str) -> set[str]:

@@ -13,9 +13,9 @@ import pandas as pd
 import pipeline
 from mia import params
 from mia.catalogue import wanted
+from mia.data import stored_records
 from mia.evaluation import detectable, differences, measurement, metrics, roc, verdict
 from mia.report import audit_page, figures
-from mia.store import stored_records
 from stages import report
 
 ATTACKS = wanted("all")

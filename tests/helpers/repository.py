@@ -68,8 +68,8 @@ class Repository:
 
     def json(self, *arguments: str) -> Any:
         """What a dvc command prints with --json; its remarks, which go to stderr, left out."""
-        said = self.dvc(*arguments, "--json").splitlines()
-        return json.loads(next(line for line in said if line.startswith(("{", "["))))
+        printed = self.dvc(*arguments, "--json").splitlines()
+        return json.loads(next(line for line in printed if line.startswith(("{", "["))))
 
     def git(self, *arguments: str) -> str:
         return self.run("git", *arguments)
@@ -97,9 +97,9 @@ class Repository:
         return (self.root / "dvc.lock").read_bytes()
 
 
-def ran(said: str) -> set[str]:
-    """The stages that a command of dvc ran, from what it said."""
-    return set(re.findall(r"^Running stage '(.+)':$", said, re.MULTILINE))
+def ran(printed: str) -> set[str]:
+    """The stages that a command of dvc ran, from what it printed."""
+    return set(re.findall(r"^Running stage '(.+)':$", printed, re.MULTILINE))
 
 
 def home(folder: Path) -> Path:

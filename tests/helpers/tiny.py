@@ -5,9 +5,11 @@ from __future__ import annotations
 import hashlib
 import importlib
 import os
+from collections import defaultdict
 from pathlib import Path
 from typing import Any
 
+import recording
 from filelock import FileLock
 from ruamel.yaml import YAML
 
@@ -53,13 +55,17 @@ def write_params(path: Path, changes: dict[str, Any] | None = None) -> params.Pa
     return params.load(path)
 
 
-def run(*stages: str, changes: dict[str, Any] | None = None) -> None:
-    """Run stages in this process and folder, every block of those that have blocks."""
-    given = write_params(paths.PARAMS, changes)
+def run(*stages: str, changes: dict[str, Any] | None = None, read: defaultdict[str, set[str]] | None = None) -> None:
+    """Run stages in this process and folder, every block of those that have blocks.
+
+    read: where it is given, the names of the parameters that each stage reads are added to it.
+    """
+    values = write_params(paths.PARAMS, changes)
     for stage in stages or pipeline.stages():
         main = importlib.import_module(f"stages.{stage}").main
-        for arguments in [(given, block) for block in given.shadow.blocks] if stage in BLOCKS else [(given,)]:
-            main(*arguments)
+        given = values if read is None else recording.Recording(values, read[stage])
+        for block in [(block,) for block in values.shadow.blocks] if stage in BLOCKS else [()]:
+            main(given, *block)
 
 
 def run_in(folder: Path, changes: dict[str, Any] | None = None) -> Path:
@@ -93,11 +99,11 @@ def shared(base: Path, name: str, changes: dict[str, Any] | None = None) -> Path
 def digests(stage: str) -> dict[str, str]:
     """The sha256 of every file that a stage wrote into this folder."""
     declared = pipeline.stages()[stage]
-    found = {}
+    hashes = {}
     for key in ("outs", "metrics", "plots"):
         for name in pipeline.names(declared.get(key, [])):
             for place in Path().glob(name.replace("${item}", "*")):
                 for path in [place] if place.is_file() else sorted(place.rglob("*")):
                     if path.is_file():
-                        found[path.as_posix()] = hashlib.sha256(path.read_bytes()).hexdigest()
-    return found
+                        hashes[path.as_posix()] = hashlib.sha256(path.read_bytes()).hexdigest()
+    return hashes

@@ -15,8 +15,8 @@ from PIL import Image
 from mia import progress
 from mia.data import archives, downloads
 from mia.data.cifar10 import CLASSES
+from mia.data.images import ImageSet
 from mia.errors import InputError
-from mia.store.images import ImageSet
 
 SIDE = 32
 MAX_FILE_BYTES = 1 << 16  # the largest published file has 1,187

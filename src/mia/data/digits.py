@@ -7,8 +7,8 @@ from numpy.typing import NDArray
 from sklearn.datasets import load_digits
 from sklearn.neighbors import KernelDensity
 
+from mia.data.images import ImageSet
 from mia.errors import InputError
-from mia.store.images import ImageSet
 
 LEVELS = 16  # the digits' own grey levels run from 0 to 16
 

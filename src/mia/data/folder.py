@@ -20,8 +20,8 @@ from PIL import Image
 
 from mia import progress
 from mia.data import archives, page_headers
+from mia.data.images import ImageSet
 from mia.errors import InputError
-from mia.store.images import ImageSet
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp")
 FORMATS = ("PNG", "JPEG", "WEBP", "BMP")

@@ -17,7 +17,7 @@ from markupsafe import escape
 
 from mia import paths
 from mia.errors import InputError
-from mia.history import revisions
+from mia.history import commits
 from mia.repository import git
 from mia.store import atomic
 
@@ -26,17 +26,17 @@ PLACE = re.compile(r"<!-- provenance -->.*?<!-- end -->", re.DOTALL)
 
 def published(page: str, commit: str, date: str) -> str:
     """The page with its commit and date written in. Raises InputError for what is no page of an audit."""
-    named = f"<!-- provenance --><code>{escape(commit)}</code>, {escape(date)}<!-- end -->"
-    made, places = PLACE.subn(lambda _: named, page)
+    provenance = f"<!-- provenance --><code>{escape(commit)}</code>, {escape(date)}<!-- end -->"
+    filled, places = PLACE.subn(lambda _: provenance, page)
     if places != 1:
         raise InputError(f"{paths.AUDIT_PAGE}: no page that `report` wrote; `dvc repro` makes it anew")
-    return made
+    return filled
 
 
 def publish(revision: str) -> Path:
     """Write the page of a revision. Raises InputError where there is no such revision, or no page of it to be had."""
-    (commit,) = revisions.resolve([revision])
-    if revision == revisions.WORKSPACE and revisions.changed():
+    (commit,) = commits.resolve([revision])
+    if revision == commits.WORKSPACE and commits.changed():
         raise InputError(
             f"{revision}: its audit is not that of the last commit, so that there is no commit to name; commit it first"
         )
@@ -48,15 +48,15 @@ def publish(revision: str) -> Path:
             f"{revision}: no {paths.AUDIT_PAGE} to be had ({' '.join(str(error).split())}); it comes with a commit of "
             "dvc.lock that holds it, after `dvc repro`, and from DVC's cache or remote"
         ) from None
+    page = published(page, commit, date)
     out = paths.AUDIT_PAGE.with_stem(f"{paths.AUDIT_PAGE.stem}-{commit[:7]}")
-    made = published(page, commit, date)
     with atomic.file(out) as temporary:
-        temporary.write_text(made, encoding="utf-8")
+        temporary.write_text(page, encoding="utf-8")
     return out
 
 
 def report(revision: str) -> None:
-    """Publish a revision and say where."""
+    """Publish a revision and print where."""
     if revision == "HEAD" and git("diff", "--quiet", "HEAD", "--", "dvc.lock") is None:
         print("note: dvc.lock has changed since the last commit, whose audit this is", file=sys.stderr)
     print(f"The report with its commit and date: {publish(revision)}")

@@ -13,9 +13,10 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from mia import dotted
+from mia.data import stored_records
 from mia.evaluation import metrics, roc, verdict
 from mia.report import figures, html
-from mia.store import stored_records
 
 Numbers = Mapping[str, Any]
 
@@ -149,7 +150,7 @@ def page(it: Found, active: Numbers, *, gallery: int, estimator: str) -> str:
         board=board_rows(it.board, estimator),
         left_out=it.selection.get("left_out", {}),
         original=original(it),
-        parameters={name: json.dumps(value) for name, value in sorted(flat(active), key=lambda one: one[0])},
+        parameters={name: json.dumps(value) for name, value in sorted(dotted.flat(active), key=lambda one: one[0])},
         fingerprint=it.fingerprint,
     )
 
@@ -468,11 +469,3 @@ def documented(one: Numbers, name: str, digits: int | None) -> str:
         return f"{value} % ({low} to {high})"
     value, low, high = (f"{value:.{digits}f}" for value in values)
     return f"{value} ({low} to {high})"
-
-
-def flat(values: Numbers, above: str = "") -> list[tuple[str, Any]]:
-    """Nested sections as (dotted name, value)."""
-    found: list[tuple[str, Any]] = []
-    for name, value in values.items():
-        found += flat(value, f"{above}{name}.") if isinstance(value, Mapping) else [(f"{above}{name}", value)]
-    return found

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import shutil
 import sys
 from collections.abc import Sequence
@@ -12,6 +11,7 @@ from typing import Any
 from mia import paths
 from mia.errors import InputError, shown
 from mia.evaluation import verdict
+from mia.report import text_table
 from mia.repository import git
 from mia.store import metrics_files, sealed_json
 
@@ -30,21 +30,21 @@ NAMES = {"auc": "AUC", "tpr_at_fpr_0_1": "TPR at 10 % FPR", "tpr_at_fpr_0_01": "
 SHOWN = {"auc": 3, "tpr_at_fpr_0_1": 4, "tpr_at_fpr_0_01": 4}  # decimals in the table
 MOST_MOVED = 4  # numbers that the note names
 FINDS = "finds members"  # what mia.evaluation.detectable.verdict says of an attack that works
-FLAT = ("tpr_at_fpr_0_01", "tpr_at_fpr_0_001", "balanced_accuracy")
+RATES = {"tpr_at_fpr_0_01": 4, "tpr_at_fpr_0_001": 4, "balanced_accuracy": 3}  # decimals in the table
 
 
 def rows(measured: Sequence[dict[str, Any]]) -> list[tuple[str, ...]]:
     """One row an attack, best AUC first, with 95 % intervals; then what always answering "member" gets."""
     table = []
-    for one in sorted(measured, key=lambda one: -one["auc"]):
+    for entry in sorted(measured, key=lambda entry: -entry["auc"]):
         table.append(
             (
-                one["attack"].replace("_", " "),
-                interval(one, "auc", 3),
-                *(interval(one, name, 3 if name == "balanced_accuracy" else 4) for name in FLAT),
-                f"{one['accuracy']:.3f}",
-                f"{one['f1']:.3f}",
-                f"{one['epsilon_lower']:.2f}",
+                words(entry["attack"]),
+                text_table.interval(entry, "auc", 3),
+                *(text_table.interval(entry, name, digits) for name, digits in RATES.items()),
+                f"{entry['accuracy']:.3f}",
+                f"{entry['f1']:.3f}",
+                f"{entry['epsilon_lower']:.2f}",
             )
         )
     first = measured[0]
@@ -54,38 +54,25 @@ def rows(measured: Sequence[dict[str, Any]]) -> list[tuple[str, ...]]:
 
 def markdown(measured: Sequence[dict[str, Any]]) -> str:
     """The rows as a Markdown table."""
-    lines = [COLUMNS, ("---", *["---:"] * (len(COLUMNS) - 1)), *rows(measured)]
-    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
+    return text_table.markdown([COLUMNS, *rows(measured)])
 
 
 def plain(measured: Sequence[dict[str, Any]], width: int | None = None) -> str:
-    """The rows in columns for a terminal; of so many letters a line, if said, the first columns that fit."""
+    """The rows in columns for a terminal; where it is `width` letters wide, the first columns that fit."""
     table = [COLUMNS, *rows(measured)]
-    widths = [max(len(row[column]) for row in table) for column in range(len(COLUMNS))]
-    if width is not None:
-        fitting = sum(1 for end in itertools.accumulate(widths, lambda end, one: end + 2 + one) if end <= width)
-        widths = widths[: max(fitting, 2)]
-        table = [row[: len(widths)] for row in table]
-    return "\n".join(
-        "  ".join(cell.replace("*", "").ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
-        for row in table
-    )
-
-
-def interval(one: dict[str, Any], name: str, digits: int) -> str:
-    """A number of an attack with its interval, without the zero before the point."""
-    if name not in one:
-        return "–"  # the non-members cannot resolve it
-    value, low, high = (f"{one[name + end]:.{digits}f}".removeprefix("0") for end in ("", "_low", "_high"))
-    return f"{value} ({low}–{high})"
+    return text_table.plain([[cell.replace("*", "") for cell in row] for row in table], width)
 
 
 def remarks(measured: Sequence[dict[str, Any]], refused: dict[str, str]) -> list[str]:
     """What to know beside the table: attacks that find nothing here, and those that could not run, and why."""
-    lines = [
-        f"{one['attack'].replace('_', ' ')}: {one['verdict']}" for one in measured if one.get("verdict", FINDS) != FINDS
-    ]
-    return lines + [f"{attack.replace('_', ' ')}: not applicable: {reason}" for attack, reason in refused.items()]
+    idle = [entry for entry in measured if entry.get("verdict", FINDS) != FINDS]
+    lines = [f"{words(entry['attack'])}: {entry['verdict']}" for entry in idle]
+    return lines + [f"{words(attack)}: not applicable: {reason}" for attack, reason in refused.items()]
+
+
+def words(attack: str) -> str:
+    """An attack's name as words."""
+    return attack.replace("_", " ")
 
 
 def moved(measured: Sequence[dict[str, Any]]) -> str | None:
@@ -93,18 +80,18 @@ def moved(measured: Sequence[dict[str, Any]]) -> str | None:
 
     Asked only where the last commit has the same parameters and code: the machine is then what differs.
     """
-    held = git("show", f"HEAD:./{paths.ATTACK_METRICS.as_posix()}")
-    if held is None or git("diff", "--quiet", "HEAD", "--", *MAKING) is None:
+    committed = git("show", f"HEAD:./{paths.ATTACK_METRICS.as_posix()}")
+    if committed is None or git("diff", "--quiet", "HEAD", "--", *MAKING) is None:
         return None
-    before = {one["attack"]: one for one in sealed_json.parse(held.decode())}
+    before = {entry["attack"]: entry for entry in sealed_json.parse(committed.decode())}
     parts, attacks = [], set()
-    for one in measured:
+    for entry in measured:
         for key, decimals in SHOWN.items():
-            there, here = before.get(one["attack"], {}).get(key), one.get(key)
+            there, here = before.get(entry["attack"], {}).get(key), entry.get(key)
             if there is not None and here is not None and abs(there - here) > 1.5 * 10**-decimals:
-                attacks.add(one["attack"])
+                attacks.add(entry["attack"])
                 texts = (f"{value:.{decimals}f}".removeprefix("0") for value in (there, here))
-                parts.append("{} {} {} there, {} here".format(one["attack"].replace("_", " "), NAMES[key], *texts))
+                parts.append("{} {} {} there, {} here".format(words(entry["attack"]), NAMES[key], *texts))
     if not parts:
         return None
     left = len(parts) - MOST_MOVED
@@ -122,7 +109,7 @@ def report(path: Path) -> None:
     Raises InputError where the file is missing, or not what `evaluate` writes.
     """
     measured = metrics_files.read_json(path)
-    refused, found = (
+    refused, strongest = (
         metrics_files.read_json(beside) if (beside := path.with_name(other.name)).exists() else {}
         for other in (paths.NOT_APPLICABLE, paths.VERDICT)
     )
@@ -135,7 +122,7 @@ def report(path: Path) -> None:
             "",
             *remarks(measured, refused),
             f"\nfigures: {paths.LEAK_FIGURE.parent}/*.png; which records: {paths.EXPOSURE}; every number: {path}",
-            *([f"\n{verdict.sentence(found)}"] if found else []),
+            *([f"\n{verdict.sentence(strongest)}"] if strongest else []),
         ]
     except (LookupError, TypeError, ValueError, AttributeError) as error:
         raise InputError(f"{path}: not what `evaluate` writes ({error!r})") from None

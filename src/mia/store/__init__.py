@@ -1,1 +1,1 @@
-"""What lies on disk: written whole, read with every value checked. No schema stands here, so it hardly changes."""
+"""Files, written whole and read with every value checked. No schema is here, so that it hardly changes."""

@@ -1,7 +1,7 @@
-"""Every table of the pipeline: its schema, written and read in one way.
+"""Tables as files, written and read in one way; a schema stands with the code that writes its table.
 
-Files are plain Parquet, readable by pandas, polars and DuckDB. Each holds its own sha256, verified on read; the schema
-is compared with the one declared here, and a table with a missing value, or a number that is none, is refused.
+Files are plain Parquet, readable by pandas, polars and DuckDB. Each holds its own sha256, verified on read; its columns
+are compared with the schema that the reader gives, and a table with a missing value, NaN or infinity is refused.
 """
 
 from __future__ import annotations
@@ -21,7 +21,10 @@ import pyarrow.parquet as pq
 from mia.errors import MEND, InputError
 from mia.store import atomic
 
-VERSION = b"2"  # of all schemas below; raise it when one changes
+# Of how a table lies in its file, not of what stands in it: every stage depends on this module, and a new number would
+# train every model again. A change of columns is found by comparing them; new values under an old name get a new name.
+FORMAT = b"2"
+_FORMAT_KEY = b"mia.version"
 
 # The file's own digest stands in its footer, hashed as if there were zeros in its place. As Parquet's Thrift has it:
 # the key, then the type of what follows (0x18, a string) and its length.
@@ -42,7 +45,7 @@ def write(path: Path, columns: pd.DataFrame | pa.Table, schema: pa.Schema) -> No
 def writer(path: Path, schema: pa.Schema) -> Iterator[Callable[[pa.Table], None]]:
     """A function that appends rows, so that a table larger than memory is written part by part, whole or not at all."""
     with atomic.file(path) as temporary:
-        metadata = schema.with_metadata({b"mia.version": VERSION})
+        metadata = schema.with_metadata({_FORMAT_KEY: FORMAT})
         floats = [
             _leaf(field) for field in schema if pa.types.is_floating(getattr(field.type, "value_type", field.type))
         ]
@@ -81,8 +84,8 @@ def _place(file: BinaryIO) -> int | None:
     if start < 0:
         return None
     file.seek(start)
-    found = file.read(length).rfind(_MARK)
-    return None if found < 0 else start + found + len(_MARK)
+    offset = file.read(length).rfind(_MARK)
+    return None if offset < 0 else start + offset + len(_MARK)
 
 
 def _digest(file: BinaryIO, place: int) -> bytes:
@@ -90,13 +93,13 @@ def _digest(file: BinaryIO, place: int) -> bytes:
     digest = hashlib.sha256()
     file.seek(0)
     left = place
-    while left and (some := file.read(min(left, 1 << 20))):
-        digest.update(some)
-        left -= len(some)
+    while left and (chunk := file.read(min(left, 1 << 20))):
+        digest.update(chunk)
+        left -= len(chunk)
     digest.update(_BLANK)
     file.seek(place + len(_BLANK))
-    while some := file.read(1 << 20):
-        digest.update(some)
+    while chunk := file.read(1 << 20):
+        digest.update(chunk)
     return digest.hexdigest().encode()
 
 
@@ -108,8 +111,8 @@ def _leaf(field: pa.Field) -> str:
 def read_table(path: Path, schema: pa.Schema) -> pa.Table:
     """Read and check a table.
 
-    Raises InputError where the file is missing, cut short or damaged, has another schema or version, or holds a
-    missing value or a number that is none.
+    Raises InputError where the file is missing, cut short or damaged, has another format or other columns, or
+    holds a missing value, NaN or infinity.
     """
     return read_checked(path, lambda _: schema)
 
@@ -129,7 +132,7 @@ def read_checked(path: Path, expected: Callable[[pa.Schema], pa.Schema]) -> pa.T
 
 
 def _open(path: Path, expected: Callable[[pa.Schema], pa.Schema], again: str) -> pq.ParquetFile:
-    """The file, its digest, version and columns checked."""
+    """The file, its digest, format and columns checked."""
     try:
         with path.open("rb") as content:
             place = _place(content)
@@ -146,10 +149,10 @@ def _open(path: Path, expected: Callable[[pa.Schema], pa.Schema], again: str) ->
         raise InputError(f"{path}: no such file; `dvc pull {path}` fetches it, `dvc repro` makes it") from None
     except (pa.ArrowException, OSError) as error:
         raise InputError(f"{path}: not a whole Parquet file ({_first_line(error)}); {MEND}") from None
-    version = (got.metadata or {}).get(b"mia.version")
-    if version != VERSION:
-        came = version.decode(errors="replace") if version else "none"
-        raise InputError(f"{path}: expected schema version {VERSION.decode()}, got {came}; {again}")
+    written_as = (got.metadata or {}).get(_FORMAT_KEY)
+    if written_as != FORMAT:
+        came = written_as.decode(errors="replace") if written_as else "none"
+        raise InputError(f"{path}: expected format {FORMAT.decode()}, got {came}; {again}")
     if place is None:
         raise InputError(f"{path}: holds no sha256 of its own: damaged; {MEND}")
     schema = expected(got)

@@ -24,10 +24,10 @@ NAME = re.compile("[0-9a-f]{30}([.]dir)?")  # what else lies there is a write th
 def report() -> int:
     """Verify the cache of the repository in the current folder; 1 where an object was damaged."""
     os.environ.setdefault("DVC_NO_ANALYTICS", "1")
-    said = subprocess.run([sys.executable, "-m", "dvc", "cache", "dir"], stdout=subprocess.PIPE, text=True)
-    if said.returncode:  # DVC itself says why on stderr
-        return said.returncode
-    cache = Path(said.stdout.strip())
+    asked = subprocess.run([sys.executable, "-m", "dvc", "cache", "dir"], stdout=subprocess.PIPE, text=True)
+    if asked.returncode:  # DVC itself says why on stderr
+        return asked.returncode
+    cache = Path(asked.stdout.strip())
     objects = sorted(path for path in (cache / "files" / "md5").glob("??/*") if NAME.fullmatch(path.name))
     damaged = {}
     size = 0
@@ -53,7 +53,7 @@ def outputs() -> Iterator[Path]:
     """Every file of the workspace that a stage wrote, as dvc.lock has it."""
     for stage in YAML(typ="safe").load(Path("dvc.lock"))["stages"].values():
         for path in (Path(out["path"]) for out in stage.get("outs", [])):
-            yield from [path] if path.is_file() else sorted(one for one in path.rglob("*") if one.is_file())
+            yield from [path] if path.is_file() else sorted(file for file in path.rglob("*") if file.is_file())
 
 
 def md5(path: Path) -> str:

@@ -19,8 +19,8 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from mia.data import cifake, cifar10, downloads
+from mia.data.images import ImageSet
 from mia.errors import InputError
-from mia.store.images import ImageSet
 
 TRAIN, TEST = 21, 10
 

@@ -8,9 +8,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from mia.data import stored_records
+from mia.data.images import ImageSet
 from mia.errors import InputError
-from mia.store import sealed_json, stored_records
-from mia.store.images import ImageSet
+from mia.store import sealed_json
 
 
 def some_images(count: int = 6, published: bool = True) -> ImageSet:

@@ -25,8 +25,8 @@ from PIL import Image
 import tiny
 from mia import paths
 from mia.data import folder
+from mia.data.images import ImageSet
 from mia.errors import InputError
-from mia.store.images import ImageSet
 from stages import prepare
 
 MEND = "; mend them or take them out"

@@ -1,4 +1,4 @@
-"""A grid of experiments, queued and run by the real `dvc`, reads as a table and a figure; a failed one is told."""
+"""A grid of experiments, queued and run by the real `dvc`, reads as a table and a figure; a failed one is named."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import pytest
 
 import pipeline
 from mia.errors import InputError
-from mia.history import grid
+from mia.history import experiments, grid
 from mia.report import figures
 
 pytestmark = pytest.mark.long
@@ -26,13 +26,13 @@ given = YAML(typ="safe").load(pathlib.Path("params.yaml"))
 knowledge, epochs = given["attacker"]["knowledge"], given["target"]["digits"]["epochs"]
 if (knowledge, epochs) == ("disjoint", 40):
     sys.exit("error: no such images")
-found = []
+entries = []
 for attack, auc in (("loss", 0.5 + epochs / 1000), ("stacked", 0.6 + epochs / 1000 + 0.1 * (knowledge == "disjoint"))):
     row = {"auc": auc, "tpr_at_fpr_0_01": auc / 10}
-    found.append({"attack": attack} | {f"{k}{e}": v + d for k, v in row.items() for e, d in
+    entries.append({"attack": attack} | {f"{k}{e}": v + d for k, v in row.items() for e, d in
                  (("", 0), ("_low", -0.01), ("_high", 0.01))})
 pathlib.Path("metrics").mkdir(exist_ok=True)
-pathlib.Path("metrics/attacks.json").write_text(json.dumps(found))
+pathlib.Path("metrics/attacks.json").write_text(json.dumps(entries))
 pathlib.Path("metrics/target.json").write_text(json.dumps({"gap": epochs / 100}))
 """
 DVC_YAML = """
@@ -88,8 +88,8 @@ def run(root: Path, *command: str, expected: int = 0) -> str:
 
 
 def test_a_grid_is_one_table_with_what_failed_and_what_waits(repository: Path) -> None:
-    said = run(repository, sys.executable, "-m", "mia.commands", "grid", expected=1)
-    notes, lines = said.partition("\n\n")[0].splitlines(), (repository / "reports/grid.md").read_text().splitlines()
+    printed = run(repository, sys.executable, "-m", "mia.commands", "grid", expected=1)
+    notes, lines = printed.partition("\n\n")[0].splitlines(), (repository / "reports/grid.md").read_text().splitlines()
     assert lines[0] == (
         "| knowledge | epochs | target's gap "
         "| stacked: AUC | TPR at 1 % FPR | loss: AUC | TPR at 1 % FPR | experiment |"
@@ -126,20 +126,20 @@ def test_experiments_and_attacks_are_chosen_by_name_and_success_is_zero(reposito
     table = (repository / "reports/grid.md").read_text().splitlines()
     ran = [line.split("|")[-2].strip() for line in table[2:] if "(" in line]
     out = str(repository / "reports" / "two")
-    said = run(repository, sys.executable, "-m", "mia.commands", "grid", *ran[:2], "--attacks", "loss", "--out", out)
-    assert "knowledge" not in said
-    assert "stacked" not in said
+    printed = run(repository, sys.executable, "-m", "mia.commands", "grid", *ran[:2], "--attacks", "loss", "--out", out)
+    assert "knowledge" not in printed
+    assert "stacked" not in printed
     assert (repository / "reports" / "two.png").exists()
-    said = run(repository, sys.executable, "-m", "mia.commands", "grid", "lat*", expected=1)
-    assert said.endswith("error: none of these experiments has run to its end\n")
-    said = run(repository, sys.executable, "-m", "mia.commands", "grid", "nobody", expected=1)
-    assert said.startswith("error: no experiment on this commit has such a name; ")
-    said = run(repository, sys.executable, "-m", "mia.commands", "grid", ran[0], "--attacks", "los", expected=1)
-    assert said == "error: --attacks: expected any of loss, stacked, got los\n"
+    printed = run(repository, sys.executable, "-m", "mia.commands", "grid", "lat*", expected=1)
+    assert printed.endswith("error: none of these experiments has run to its end\n")
+    printed = run(repository, sys.executable, "-m", "mia.commands", "grid", "nobody", expected=1)
+    assert printed.startswith("error: no experiment on this commit has such a name; ")
+    printed = run(repository, sys.executable, "-m", "mia.commands", "grid", ran[0], "--attacks", "los", expected=1)
+    assert printed == "error: --attacks: expected any of loss, stacked, got los\n"
 
 
-def shown(*rows: tuple[str, str, dict[str, Any]]) -> list[dict[str, Any]]:
-    """What `dvc exp show --json` says of experiments (name, state, parameters), each newer than the one before."""
+def exp_show(*rows: tuple[str, str, dict[str, Any]]) -> list[dict[str, Any]]:
+    """What `dvc exp show --json` prints of experiments (name, state, parameters), each newer than the one before."""
     groups = []
     for at, (name, state, values) in enumerate(rows):
         data = {"timestamp": f"2026-01-01T00:00:{at:02}", "params": {"params.yaml": {"data": values}}}
@@ -149,11 +149,11 @@ def shown(*rows: tuple[str, str, dict[str, Any]]) -> list[dict[str, Any]]:
 
 
 def test_of_experiments_with_the_same_parameters_the_newest_that_ran_counts() -> None:
-    one, two = {"seed": 1}, {"seed": 2}
-    found = grid.experiments(
-        shown(("a", "success", one), ("b", "success", one), ("c", "failed", one), ("d", "failed", two))
+    first, second = {"seed": 1}, {"seed": 2}
+    newest = experiments.newest(
+        exp_show(("a", "success", first), ("b", "success", first), ("c", "failed", first), ("d", "failed", second))
     )
-    assert {(found.name, found.state) for found in found} == {("b", "success"), ("d", "failed")}
+    assert {(experiment.name, experiment.state) for experiment in newest} == {("b", "success"), ("d", "failed")}
 
 
 def test_axes_are_what_differs_in_an_order_that_reads() -> None:
@@ -166,13 +166,13 @@ def test_axes_are_what_differs_in_an_order_that_reads() -> None:
             ("generated", [0.1], None),
         )
     ]
-    some = grid.experiments(shown(*((str(at), "success", row) for at, row in enumerate(rows))))
-    found = grid.axes(some)
-    assert list(found) == ["attacker.knowledge", "evaluate.fprs", "rmia.a"]
-    assert found["attacker.knowledge"] == ["generated", "disjoint", "population"]
-    assert [value for value in found["rmia.a"] if value is not None] == [9, 9.5, 10]
-    assert found["evaluate.fprs"] == [[0.1, 0.01], [0.1]]
-    assert grid.short(["target.digits.epochs", "attacks.quantile.epochs", "seed"]) == {
+    ran = experiments.newest(exp_show(*((str(at), "success", row) for at, row in enumerate(rows))))
+    axes = experiments.axes(ran)
+    assert list(axes) == ["attacker.knowledge", "evaluate.fprs", "rmia.a"]
+    assert axes["attacker.knowledge"] == ["generated", "disjoint", "population"]
+    assert [value for value in axes["rmia.a"] if value is not None] == [9, 9.5, 10]
+    assert axes["evaluate.fprs"] == [[0.1, 0.01], [0.1]]
+    assert experiments.short(["target.digits.epochs", "attacks.quantile.epochs", "seed"]) == {
         "target.digits.epochs": "target.digits.epochs",
         "attacks.quantile.epochs": "attacks.quantile.epochs",
         "seed": "seed",
@@ -185,8 +185,8 @@ def measured(auc: float) -> dict[str, dict[str, float]]:
 
 
 def test_experiments_that_differ_in_no_parameter_stand_by_their_names() -> None:
-    found = [grid.Experiment(name, "success", name, {"seed": 1}, "") for name in ("old-code", "new-code")]
-    frame, axis = grid.points(found, {"old-code": measured(0.6), "new-code": measured(0.7)}, ["loss"])
+    ran = [experiments.Experiment(name, "success", name, {"seed": 1}, "") for name in ("old-code", "new-code")]
+    frame, axis = grid.points(ran, {"old-code": measured(0.6), "new-code": measured(0.7)}, ["loss"])
     assert axis == {"x": "experiment", "joined": False}
     assert list(frame["at"]) == ["old-code", "new-code"]
     figures.grid(frame, **axis, fpr=0.01)
@@ -194,8 +194,8 @@ def test_experiments_that_differ_in_no_parameter_stand_by_their_names() -> None:
 
 def test_the_axis_with_the_most_numbers_is_the_figures_and_the_others_tell_series_apart() -> None:
     rows = [{"seed": seed, "knowledge": name, "epochs": n} for seed in (1, 2) for name in "ab" for n in (8, 10, 9)]
-    some = grid.experiments(shown(*((str(at), "success", row) for at, row in enumerate(rows))))
-    frame, axis = grid.points(some, {one.name: measured(0.6) for one in some[1:]}, ["loss"])
+    ran = experiments.newest(exp_show(*((str(at), "success", row) for at, row in enumerate(rows))))
+    frame, axis = grid.points(ran, {experiment.name: measured(0.6) for experiment in ran[1:]}, ["loss"])
     assert axis == {"x": "epochs", "joined": True}
     assert list(dict.fromkeys(frame["at"])) == ["8", "9", "10"]
     assert set(frame["series"]) == {f"seed {seed}, knowledge {name}" for seed in (1, 2) for name in "ab"}
@@ -212,6 +212,6 @@ def test_an_experiment_whose_worker_was_killed_is_not_running() -> None:
     with subprocess.Popen([sys.executable, "-c", ""]) as gone:
         gone.wait()
     for pid, state in ((os.getpid(), "running"), (gone.pid, "stopped")):
-        assert grid.state_of({"state": "running", "local": {"pid": pid}}) == state
-    assert grid.state_of({"state": "queued", "local": {"pid": None}}) == "queued"
-    assert grid.state_of({}) == "success"
+        assert experiments.state_of({"state": "running", "local": {"pid": pid}}) == state
+    assert experiments.state_of({"state": "queued", "local": {"pid": None}}) == "queued"
+    assert experiments.state_of({}) == "success"

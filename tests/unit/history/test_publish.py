@@ -9,7 +9,7 @@ import pytest
 
 from mia import paths
 from mia.errors import InputError
-from mia.history import publish, revisions
+from mia.history import commits, publish
 
 PAGE = "<html><dd><!-- provenance -->not in this copy<!-- end --></dd></html>\n"
 WHO = ["-c", "user.name=a", "-c", "user.email=a@example.org"]
@@ -84,7 +84,7 @@ def test_a_workspace_that_no_commit_holds_is_not_published(repository: Path) -> 
 def test_an_unknown_revision_is_refused(revision: str) -> None:
     with pytest.raises(InputError) as error:
         publish.publish(revision)
-    assert str(error.value) == f"{revision}: no experiment and no git revision of that name; {revisions.LIST}"
+    assert str(error.value) == f"{revision}: no experiment and no git revision of that name; {commits.LIST}"
     assert [path.name for path in Path("reports").glob("*.html")] == ["audit.html"]
 
 

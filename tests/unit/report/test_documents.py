@@ -24,6 +24,8 @@ from mia.store import metrics_files, parquet
 ODD = ["001", "01", "1", "1e3", "nan", "NaN", "None", "null", "NA", "inf", "True", "-", " 1", "1 ", "a,b", 'say "a"',
        "US$5_$10", "猫", "🐈 and 犬", "=1+1", "#", "'", "\\n", "é"]  # fmt: skip
 
+WORDS = ["attack", "class"]
+
 
 def table(names: list[str]) -> pd.DataFrame:
     rows = {"attack": "loss", "class": names, "n_member": 10, "n_nonmember": 9, "auc": 0.5, "auc_low": 0.4}
@@ -39,7 +41,7 @@ def table(names: list[str]) -> pd.DataFrame:
 def test_text_is_read_as_it_was_written_and_numbers_are_numbers(tmp_path: Path, names: list[str]) -> None:
     written = table(names)
     metrics_files.write_csv(tmp_path / "classes.csv", written)
-    pd.testing.assert_frame_equal(metrics_files.read_csv(tmp_path / "classes.csv"), written, check_dtype=False)
+    pd.testing.assert_frame_equal(metrics_files.read_csv(tmp_path / "classes.csv", WORDS), written, check_dtype=False)
 
 
 def test_a_number_that_is_none_is_refused(tmp_path: Path) -> None:
@@ -48,10 +50,10 @@ def test_a_number_that_is_none_is_refused(tmp_path: Path) -> None:
     with pytest.raises(
         InputError, match=r"roc.csv: not CSV \(Unable to parse string .none.*\); delete it, then `dvc repro`"
     ):
-        metrics_files.read_csv(path)
+        metrics_files.read_csv(path, WORDS)
     path.write_bytes(b"attack,fpr\n\xff,1\n")
     with pytest.raises(InputError, match=r"roc.csv: not CSV \(.*utf-8.*\); delete it"):
-        metrics_files.read_csv(path)
+        metrics_files.read_csv(path, WORDS)
 
 
 def test_every_class_has_a_row_of_its_own_in_figure_and_page() -> None:
@@ -90,7 +92,7 @@ def test_odd_names_pass_through_every_stage(tmp_path: Path, monkeypatch: pytest.
     )
     exposed = parquet.read(paths.EXPOSURE, schemas.exposure(["loss", "learned"]))
     assert set(exposed["class"]) == set(ODD)
-    classes = metrics_files.read_csv(paths.CLASSES)
+    classes = metrics_files.read_csv(paths.CLASSES, WORDS)
     assert sorted(classes.loc[classes["attack"] == "loss", "class"]) == sorted(set(ODD))
     assert paths.CLASSES_FIGURE.stat().st_size > 0
     page = paths.AUDIT_PAGE.read_text(encoding="utf-8")

@@ -50,10 +50,10 @@ def test_numbers_that_another_processor_moved_are_named_in_one_line(measured: li
     )
     for entry in measured:
         entry["auc"] = 0.6
-    said = show.moved(measured)
-    assert said is not None
-    assert said.startswith("note: 4 of 4 attacks differ from the numbers in git")
-    assert said.endswith("rmia offline AUC .574 there, .600 here; and 1 number more")
+    note = show.moved(measured)
+    assert note is not None
+    assert note.startswith("note: 4 of 4 attacks differ from the numbers in git")
+    assert note.endswith("rmia offline AUC .574 there, .600 here; and 1 number more")
 
 
 @pytest.mark.parametrize("name", ["params.yaml", "src/code.py"])

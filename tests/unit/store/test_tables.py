@@ -85,7 +85,7 @@ def refused(path: Path) -> str:
     return message
 
 
-def versioned(table: pa.Table, version: bytes = parquet.VERSION) -> pa.Table:
+def versioned(table: pa.Table, version: bytes = parquet.FORMAT) -> pa.Table:
     return table.cast(SIGNALS).replace_schema_metadata({b"mia.version": version})
 
 
@@ -136,8 +136,8 @@ def test_a_table_without_its_digest_is_refused(tmp_path: Path) -> None:
 
 @pytest.mark.fault("table cut short, flipped or of another version")
 def test_another_version_is_refused(tmp_path: Path) -> None:
-    assert "expected schema version 2, got 7" in refused(damaged(tmp_path, versioned(signals(), b"7")))
-    assert "expected schema version 2, got none" in refused(damaged(tmp_path, signals().replace_schema_metadata(None)))
+    assert "expected format 2, got 7" in refused(damaged(tmp_path, versioned(signals(), b"7")))
+    assert "expected format 2, got none" in refused(damaged(tmp_path, signals().replace_schema_metadata(None)))
 
 
 def test_other_columns_are_refused_with_both_lists(tmp_path: Path) -> None:

@@ -14,9 +14,9 @@ import pandas as pd
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from mia.data.images import ImageSet
 from mia.errors import MEND, InputError
 from mia.store import atomic, parquet, sealed_json
-from mia.store.images import ImageSet
 
 RECORDS = pa.schema(
     [
@@ -29,7 +29,7 @@ RECORDS = pa.schema(
     ]
 )
 
-# What NumPy and json raise over files that are none; a header of .npy is read as a literal of Python.
+# What NumPy and json raise over files that are not theirs; a header of .npy is read as a literal of Python.
 DAMAGE = (
     ValueError,
     TypeError,

@@ -1,0 +1,157 @@
+"""Audits side by side in tables: parameters that differ, results, costs and every attack; a column an audit."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, get_args
+
+from mia import params, paths
+from mia.errors import shown
+from mia.evaluation import verdict
+from mia.evaluation.metrics import Estimate
+from mia.history import audit_differences
+from mia.history.revisions import Revision
+from mia.report import html, text_table
+
+DATASETS = get_args(params.Dataset)
+
+Rows = list[tuple[str, list[str]]]  # the name of a row, and a cell an audit
+
+
+def differing(audits: Sequence[Revision]) -> Rows:
+    """The parameters that differ, those of the active data sets only."""
+    fold = len({audit.used.dataset for audit in audits}) > 1
+    parameters = [active(audit, fold=fold) for audit in audits]
+    names = dict.fromkeys(name for values in parameters for name in values)
+    rows = [(name, [text_of(values[name]) if name in values else "–" for values in parameters]) for name in names]
+    return [(shown(name), cells) for name, cells in rows if len(set(cells)) > 1]
+
+
+def active(audit: Revision, *, fold: bool) -> dict[str, Any]:
+    """Parameters without those of data sets that are not used; fold: the data set's name left out of them."""
+    values = {}
+    for name, value in audit.parameters.items():
+        section, _, rest = name.partition(".")
+        dataset, _, last = rest.partition(".")
+        if section in ("data", "target", "shadow") and last and dataset in DATASETS:
+            if dataset != audit.used.dataset:
+                continue
+            name = f"{section}.{last}" if fold else name
+        values[name] = value
+    return values
+
+
+def text_of(value: Any) -> str:
+    """A parameter's value as text that may be shown."""
+    return shown(value if isinstance(value, str) else json.dumps(value, default=str))
+
+
+def results(audits: Sequence[Revision], fpr: float | None) -> Rows:
+    """What was measured, a row a number."""
+    return transposed([result(audit, fpr) for audit in audits])
+
+
+def result(audit: Revision, fpr: float | None) -> dict[str, str]:
+    """What an audit measured: its column of `results`."""
+    recognised = {}
+    if fpr is not None:
+        best = audit_differences.strongest(audit, fpr)
+        recognised[f"recognised at {verdict.rate(fpr)} % false alarms (TPR)"] = (
+            estimated(best[1], percent) if best else "–"
+        )
+        recognised["by the attack"] = html.words(best[0]) if best else "–"
+    target, strongest = audit.target, audit.verdict
+    return {
+        "accuracy on members": f"{100 * target.train_accuracy:.1f} %",
+        "accuracy on non-members": estimated(audit_differences.accuracy(audit), percent),
+        "gap, points": f"{100 * (target.train_accuracy - target.test_accuracy):.1f}",
+        **recognised,
+        "best AUC": f"{strongest.auc:.3f} ({strongest.auc_low:.3f} to {strongest.auc_high:.3f})",
+        "of the attack": html.words(strongest.auc_attack),
+        "members, non-members": f"{strongest.n_member:,}, {strongest.n_nonmember:,}",
+        "attacks measured": f"{strongest.attacks:,}",
+        "attacker.knowledge": shown(audit.used.knowledge),
+        "shadow models": f"{audit.shadows.models:,}",
+    }
+
+
+def costs(audits: Sequence[Revision]) -> Rows:
+    """What the audits took, a row a cost."""
+    return transposed([cost(audit) for audit in audits])
+
+
+def cost(audit: Revision) -> dict[str, str]:
+    """What an audit took, counted and not timed, so that it is the same everywhere; "–": not known."""
+    used = audit.used
+    models = 1 + audit.shadows.models
+    asked = audit.data.population + (0 if used.knowledge == "population" else audit.data.attacker)
+    stored = [paths.TARGET_MODEL.as_posix(), *(paths.shadow_models(block).as_posix() for block in used.blocks)]
+    sizes = [audit.outs[path][1] for path in stored if path in audit.outs]
+    about = "about " if used.knowledge == "population" and audit.data.population_duplicates else ""
+    return {
+        "images through training, target: epochs × members": f"{used.epochs * audit.verdict.n_member:,}",
+        "images through training, all shadows: epochs × images": f"{about}{used.epochs * shadow_images(audit):,}",
+        "models trained: target and shadows": f"{models:,}",
+        "questions asked of each model: records × views": f"{asked * used.views:,}",
+        "questions asked of all models": f"{asked * used.views * models:,}",
+        "stored models, in bytes": f"{sum(sizes):,}" if len(sizes) == len(stored) else "–",
+    }
+
+
+def shadow_images(audit: Revision) -> int:
+    """Images in the training sets of all shadows; of those that are halves of the population, two make a whole."""
+    used = audit.used
+    if used.knowledge != "population":
+        return audit.shadows.models * used.train_size
+    shadows = [block * used.per_block + place for block in used.blocks for place in range(used.per_block)]
+    half = audit.data.population // 2
+    return sum(half if shadow % 2 == 0 else audit.data.population - half for shadow in shadows)
+
+
+def attack_rows(audits: Sequence[Revision], fpr: float | None) -> list[dict[str, Any]]:
+    """Every attack that any audit has; those strongest in the first audit come first.
+
+    Each row: attack; cells: (value to sort by, text) of TPR, where there is an FPR, and AUC of each audit; strong:
+    whether it is the strongest of one of them.
+    """
+    names = dict.fromkeys(name for audit in audits for name in audit.attacks)
+
+    def first(name: str) -> tuple[float, ...]:
+        attack = audits[0].attacks.get(name)
+        return (-attack.tprs.get(fpr or 0, (-1.0,))[0], -attack.auc) if attack else (2.0, 0.0)
+
+    return [
+        {
+            "attack": name,
+            "cells": [cell for audit in audits for cell in attack_cells(audit, name, fpr)],
+            "strong": any(name in (audit.verdict.tpr_attack, audit.verdict.auc_attack) for audit in audits),
+        }
+        for name in sorted(names, key=first)
+    ]
+
+
+def attack_cells(audit: Revision, name: str, fpr: float | None) -> list[tuple[float | str, str]]:
+    """An attack's TPR, where there is an FPR, and AUC: (value to sort by, text); a dash where it was not run."""
+    attack = audit.attacks.get(name)
+    cells: list[tuple[float | str, str]] = []
+    if fpr is not None:
+        tpr = attack.tprs.get(fpr) if attack else None
+        cells.append((tpr[0], "{} ({}–{})".format(*map(verdict.percent, tpr))) if tpr else ("", "–"))
+    cells.append((attack.auc, text_table.interval(attack.model_dump(), "auc", 3)) if attack else ("", "–"))
+    return cells
+
+
+def transposed(columns: Sequence[Mapping[str, str]]) -> Rows:
+    """Rows of a table whose columns all have the same names."""
+    return [(name, [column[name] for column in columns]) for name in columns[0]]
+
+
+def percent(share: float) -> str:
+    """A share in percent, to one decimal where it is large enough."""
+    return f"{100 * share:.1f}" if share >= 0.0995 else verdict.percent(share)
+
+
+def estimated(estimate: Estimate, text: Callable[[float], str]) -> str:
+    """An estimate in percent with its limits."""
+    return f"{text(estimate.value)} % ({text(estimate.low)} to {text(estimate.high)})"

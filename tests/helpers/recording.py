@@ -1,0 +1,39 @@
+"""Parameters that write down which of them are read, handed to the stages in place of the real ones."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from mia import params
+
+
+class Recording:
+    """A section of params.yaml; the dotted name of each value that is read goes into `read`.
+
+    It has what stages use of a section: its fields, `of`, `model_dump`, and (name, value) pairs for `dict`.
+    """
+
+    def __init__(self, section: params.Section, read: set[str], above: str = "") -> None:
+        self._section, self._read, self._above = section, read, above
+
+    def __getattr__(self, name: str) -> Any:
+        if name not in type(self._section).model_fields:
+            raise AttributeError(name)  # which getattr with a default needs
+        value = getattr(self._section, name)
+        if isinstance(value, params.Section):
+            return Recording(value, self._read, f"{self._above}{name}.")
+        self._read.add(f"{self._above}{name}")
+        return value
+
+    def __iter__(self) -> Iterator[tuple[str, Any]]:
+        return iter([(name, getattr(self, name)) for name in type(self._section).model_fields])
+
+    def of(self, dataset: str) -> Any:
+        return getattr(self, dataset)
+
+    def model_dump(self) -> dict[str, Any]:
+        for _, value in self:
+            if isinstance(value, Recording):
+                value.model_dump()
+        return self._section.model_dump()
