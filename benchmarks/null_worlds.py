@@ -21,7 +21,7 @@ from joblib import Parallel, delayed
 from numpy.typing import NDArray
 
 from mia import progress
-from mia.evaluation import by_class, differences, metrics, permutation, roc, strongest, verdict
+from mia.evaluation import bootstrap, by_class, differences, epsilon, permutation, roc, strongest, verdict
 from mia.store import atomic
 
 CORRELATION = 0.7
@@ -86,7 +86,7 @@ def claims(seed: list[int], size: Size, shift: float) -> dict[str, bool]:
     if shift:
         return said
     said["an attack finds members"] = any(
-        permutation.excludes_chance(p) and metrics.bootstrap(row, is_member, **DRAWS, rng=rng)["auc"].low > 0.5
+        permutation.excludes_chance(p) and bootstrap.estimates(row, is_member, **DRAWS, rng=rng)["auc"].low > 0.5
         for row, p in zip(scores, chance.auc, strict=True)
     )
     best = by_name[found["auc_attack"]]
@@ -115,9 +115,9 @@ def bounded(rng: np.random.Generator, size: Size, score: NDArray[np.float64], is
     """Whether epsilon is said to be above 0, at a threshold chosen on a shadow that knows nothing either."""
     shadow, shadows_member = world(rng, Size(500, 500, 1, size.ties), 0)
     sizes = {"n_member": size.members, "n_nonmember": size.nonmembers}
-    called = score >= metrics.epsilon_threshold(shadow[0], shadows_member, **sizes)
+    called = score >= epsilon.best_threshold(shadow[0], shadows_member, **sizes)
     counts = int((called & is_member).sum()), size.members, int((called & ~is_member).sum()), size.nonmembers
-    return metrics.epsilon_lower_bound(*counts) > 0
+    return epsilon.lower_bound(*counts) > 0
 
 
 def counted(size: Size, shift: float, worlds: int) -> dict[str, Any]:

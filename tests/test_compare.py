@@ -25,8 +25,8 @@ import repository
 from mia import commands, paths, seeds
 from mia.attacks import schemas
 from mia.errors import InputError, shown
-from mia.evaluation import differences, metrics, roc, strongest, verdict
-from mia.evaluation.metrics import Estimate
+from mia.evaluation import bootstrap, differences, intervals, metrics, roc, strongest, verdict
+from mia.evaluation.intervals import Estimate
 from mia.history import compare, revisions
 from mia.history.revisions import Revision
 from mia.store import metrics_files, parquet
@@ -94,7 +94,7 @@ def write(root: Path, *, seed: int, leak: float, right: float, model: bytes) -> 
     parquet.write(root / paths.EXPOSURE, frame, schemas.exposure(list(ATTACKS)))
     entries, curves = [], []
     for attack, score in scores.items():
-        numbers = metrics.bootstrap(score, member, fprs=FPRS, replicates=60, rng=np.random.default_rng(0))
+        numbers = bootstrap.estimates(score, member, fprs=FPRS, replicates=60, rng=np.random.default_rng(0))
         numbers.pop("advantage")
         flat = {f"{key}{end}": value for key, one in numbers.items()
                 for end, value in zip(("", "_low", "_high"), (one.value, one.low, one.high), strict=True)}  # fmt: skip
@@ -317,7 +317,7 @@ def test_the_page_has_the_numbers_of_the_files(here: repository.Repository, tmp_
     results = {row[0]: row[1:] for row in table_of(page, "Results")}
     targets = [found(audit, paths.TARGET_METRICS)["test_accuracy"] for audit in audits]
     for cell, share in zip(results["accuracy on non-members"], targets, strict=True):
-        low, high = metrics.clopper_pearson(round(share * N / 2), N // 2)
+        low, high = intervals.clopper_pearson(round(share * N / 2), N // 2)
         assert cell == f"{100 * share:.1f} % ({100 * low:.1f} to {100 * high:.1f})"
     verdicts = [found(audit, paths.VERDICT) for audit in audits]
     assert results["by the attack"] == [one["tpr_attack"] for one in verdicts]
@@ -688,7 +688,7 @@ def test_without_a_difference_one_in_twenty_is_told_apart_at_most() -> None:
     """Binomial shares, Clopper and Pearson's limits, which are wide: fewer than 5 %."""
     rng = np.random.default_rng(5)
     draws = rng.binomial(300, 0.1, size=(400, 2))
-    lows, highs = metrics.clopper_pearson(draws, 300)
+    lows, highs = intervals.clopper_pearson(draws, 300)
     ps = [
         compare.independent(*(Estimate(draws[at, i] / 300, lows[at, i], highs[at, i]) for i in range(2))).p_value
         for at in range(400)

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from mia.evaluation import differences, metrics, permutation, roc, strongest, verdict
+from mia.evaluation import bootstrap, differences, metrics, permutation, roc, strongest, verdict
 
 Floats = NDArray[np.float64]
 
@@ -23,7 +23,7 @@ def test_limits_are_those_of_a_bootstrap_with_many_replicates(
     is_member = np.arange(n_member + n_nonmember) < n_member
     score = (rng.normal(size=is_member.size) + is_member).round(decimals)
     found = strongest.tpr_limits(score[is_member], score[~is_member], fpr=fpr, tail=0.025)
-    drawn = metrics.bootstrap(score, is_member, fprs=[fpr], replicates=20_000, rng=rng)[metrics.fpr_key(fpr)]
+    drawn = bootstrap.estimates(score, is_member, fprs=[fpr], replicates=20_000, rng=rng)[metrics.fpr_key(fpr)]
     assert found.value == drawn.value == roc.tpr_at(roc.curve(score, is_member), fpr)
     assert (found.low, found.high) == pytest.approx((drawn.low, drawn.high), abs=1.01 / n_member)
 

@@ -22,7 +22,7 @@ from mia import paths, seeds
 from mia.attacks import features, schemas, signals
 from mia.data.membership import MEMBERSHIP
 from mia.errors import InputError
-from mia.evaluation import metrics
+from mia.evaluation import classifier
 from mia.models.learning import LEARNING
 from mia.models.logits import SIGNALS
 from mia.params import Params
@@ -111,7 +111,7 @@ def features_and_quality(
 
     quality: dict[str, float] = {}
     for side, rows in (("train", frame["is_member"].to_numpy()), ("test", ~frame["is_member"].to_numpy())):
-        measured = metrics.classifier_metrics(
+        measured = classifier.quality(
             logits[rows].argmax(1), labels[rows], frame["loss"].to_numpy()[rows], logits.shape[1]
         )
         quality |= {f"{side}_{name}": value for name, value in measured.items()}

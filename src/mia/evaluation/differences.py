@@ -2,7 +2,7 @@
 
 Every attack scored the SAME records, so attacks are compared record by record: what two attacks have in common (easy
 records, hard records) cancels. Conventions are those of `mia.evaluation.roc`: higher score = member, ties move
-together. As in `mia.evaluation.metrics`, records are independent draws put to one target model.
+together. As in `mia.evaluation.intervals`, records are independent draws put to one target model.
 """
 
 from __future__ import annotations
@@ -21,7 +21,9 @@ from scipy.stats import binom, norm, rankdata
 
 from mia.arrays import Bools, Floats
 from mia.errors import InputError
-from mia.evaluation.metrics import Estimate, clopper_pearson, enough_replicates, fpr_key, mover, tail_of
+from mia.evaluation.bootstrap import enough_replicates
+from mia.evaluation.intervals import Estimate, clopper_pearson, mover, tail_of
+from mia.evaluation.metrics import fpr_key
 from mia.evaluation.roc import auc, curve, false_positives_allowed, of_attacks, resolvable, tpr_at
 
 # Decimals and digits kept in `table`: as `metrics.json_ready`, and a p-value keeps its order of magnitude.
@@ -166,7 +168,7 @@ def replicate_tprs(
 
     scores: (attacks, samples), finite. is_member: bool, (samples,).
     A replicate draws M members and N non-members with replacement, members first, each side from its own (as
-    `metrics.bootstrap`), ONCE for all attacks: result[a] - result[b] is a paired difference. With
+    `bootstrap.estimates`), ONCE for all attacks: result[a] - result[b] is a paired difference. With
     i = rng.integers(M, size=M), then j = rng.integers(N, size=N), the records are the i-th members and the j-th
     non-members in the order of the samples.
     The highest TPR with at most k false positives is the share of drawn members with a score strictly above the
@@ -229,7 +231,7 @@ def compare_tpr(
     are too sure (5 members found by a alone: p = 0.014, by a sign test 0.06), and where none does they are all 0. Hence
     p is at least that of the exact sign test (McNemar) on the members that only one of the two finds at its threshold,
     and the interval is widened where need be to hold the limits at fixed thresholds: Clopper-Pearson of the two shares
-    "found by a alone" and "by b alone", joined by MOVER (Zou & Donner 2008; see `metrics.decision`).
+    "found by a alone" and "by b alone", joined by MOVER (Zou & Donner 2008; see `decisions.decision`).
     InputError: as `replicate_tprs`; fewer than 2 / (1 - level) replicates (40 for 0.95).
     """
     a, b = np.asarray(scores_a, dtype=np.float64), np.asarray(scores_b, dtype=np.float64)

@@ -13,7 +13,7 @@ from scipy.stats import beta, binom
 from mia.arrays import Floats
 from mia.evaluation import permutation, roc
 from mia.evaluation.differences import auc_interval, holm, members_above, placements, stacked_scores
-from mia.evaluation.metrics import Estimate, clopper_pearson, tail_of
+from mia.evaluation.intervals import Estimate, clopper_pearson, tail_of
 from mia.evaluation.roc import false_positives_allowed
 from mia.evaluation.verdict import headline_fpr
 
@@ -108,7 +108,7 @@ def tpr_limits(members: Floats, nonmembers: Floats, *, fpr: float, tail: float) 
 
     members, nonmembers: scores, (n,) each. The value is that of `roc.tpr_at`.
     The limits are those of the percentile bootstrap that draws members and non-members with replacement, as
-    `metrics.bootstrap` does, computed instead of drawn: no number of replicates reaches a tail of one in a thousand.
+    `bootstrap.estimates` does, computed instead of drawn: no number of replicates reaches a tail of one in a thousand.
     With at most k false positives, a replicate's threshold is its (k + 1)-th highest non-member. That one is among the
     j highest of the data with the probability that k + 1 or more of N draws are, and the members found are then
     binomial. The limits are widened where need be to Clopper and Pearson's at the data's own threshold.
