@@ -79,7 +79,7 @@ def claims(seed: list[int], size: Size, shift: float) -> dict[str, bool]:
     by_name = dict(zip(names, scores, strict=True))
     fprs = [fpr for fpr in FPRS if roc.resolvable(fpr, size.nonmembers)]
     chance = permutation.p_values(scores, is_member, fprs=fprs, rng=rng, permutations=PERMUTATIONS)
-    found = strongest.found(by_name, is_member, fprs, chance)
+    found = strongest.verdict_numbers(by_name, is_member, fprs, chance)
     said = {"recognises": verdict.recognises(found)} if "fpr" in found else {}
     said["ranks"] = verdict.ranks(found)
     said["either"] = any(said.values())
@@ -91,9 +91,9 @@ def claims(seed: list[int], size: Size, shift: float) -> dict[str, bool]:
     )
     best = by_name[found["auc_attack"]]
     labels, p_value = rng.integers(CLASSES, size=is_member.size), float(chance.auc[names.index(found["auc_attack"])])
-    rows = by_class.by_class(best, is_member, labels, p_value=p_value)
+    rows = by_class.auc_rows(best, is_member, labels, p_value=p_value)
     said["a class leaks"] = any(row.get("auc_low", 0) > 0.5 for row in rows)
-    said["classes differ"] = by_class.alike(best, is_member, labels) < CHANCE
+    said["classes differ"] = by_class.homogeneity_p_value(best, is_member, labels) < CHANCE
     said["epsilon above 0"] = any(bounded(rng, size, row, is_member) for row in scores)
     others, _ = world(rng, size, shift)
     other = dict(zip(names, others, strict=True))

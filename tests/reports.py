@@ -147,7 +147,7 @@ def entry(attack: str, score: Any, member: Any, fpr: float | None) -> dict[str, 
     decided = decisions.decision(called, member)
     one: dict[str, Any] = {
         "attack": attack,
-        "verdict": detectable.verdict(area.value, area.low, area.high, *sizes),
+        "verdict": detectable.sentence(area.value, area.low, area.high, *sizes),
         **{f"auc{end}": value for end, value in (("", area.value), ("_low", area.low), ("_high", area.high))},
         **{f"tpr{end}": value for end, value in (("", tpr), ("_low", low), ("_high", high))},
         "epsilon_lower": 0.4 * max(area.low - 0.5, 0),

@@ -77,19 +77,19 @@ def measure(
         band_fps=curve.fp,
     )
     numbers |= beside_chance(numbers, target.fprs, target.chance, at)
-    said = detectable.verdict(
+    sentence = detectable.sentence(
         numbers["auc"], numbers["auc_low"], numbers["auc_high"], *sizes, attacks=len(target.scores)
     )
     if numbers["balanced_accuracy_low"] <= 0.5 < numbers["auc_low"]:
-        said += ", but at the threshold chosen on shadows decides no better than chance"
-    alike = metrics.json_ready({"classes_alike_p": by_class.alike(score, is_member, target.labels)})
+        sentence += ", but at the threshold chosen on shadows decides no better than chance"
+    homogeneity = metrics.json_ready({"classes_alike_p": by_class.homogeneity_p_value(score, is_member, target.labels)})
     columns = {"fpr": curve.fpr, "tpr": curve.tpr, "threshold": curve.thresholds}
     classes = pd.DataFrame(
-        by_class.by_class(score, is_member, target.class_names, p_value=float(target.chance.auc[at]))
+        by_class.auc_rows(score, is_member, target.class_names, p_value=float(target.chance.auc[at]))
     )
     classes.insert(0, "attack", attack)
     return Result(
-        {"attack": attack, "verdict": said, **numbers, **always_member(*sizes), **alike},
+        {"attack": attack, "verdict": sentence, **numbers, **always_member(*sizes), **homogeneity},
         pd.DataFrame({"attack": attack, **columns, "tpr_low": band.low, "tpr_high": band.high}),
         histogram(attack, score, is_member, histogram_bins),
         tally(attack, numbers),
@@ -151,10 +151,12 @@ def attack_metrics(
 def summary(measured: list[dict[str, Any]]) -> dict[str, Any]:
     """The numbers to compare experiments by: few an attack, and what always answering "member" gets."""
     of_attack = {
-        one["attack"]: {
-            name: one[name] for name in one if name in SUMMARY or (name[:3] == "tpr" and name[-1].isdigit())
+        numbers["attack"]: {
+            name: value
+            for name, value in numbers.items()
+            if name in SUMMARY or (name[:3] == "tpr" and name[-1].isdigit())
         }
-        for one in measured
+        for numbers in measured
     }
     first = measured[0]
     guess = {name: first[f"always_member_{name}"] for name in ("accuracy", "f1")}
@@ -162,14 +164,14 @@ def summary(measured: list[dict[str, Any]]) -> dict[str, Any]:
 
 
 def beside_chance(
-    one: Mapping[str, float | int], fprs: Sequence[float], chance: permutation.PValues, at: int
+    numbers: Mapping[str, float | int], fprs: Sequence[float], chance: permutation.PValues, at: int
 ) -> dict[str, float | int]:
     """An attack's p-values by the exact test, and its limits where they must hold guessing."""
-    low, high = permutation.limited(one["auc_low"], one["auc_high"], 0.5, chance.auc[at])
+    low, high = permutation.limited(numbers["auc_low"], numbers["auc_high"], 0.5, chance.auc[at])
     adjusted = {"auc_low": low, "auc_high": high, "auc_p": round(float(chance.auc[at]), 4)}
     for fpr, p_value in zip(fprs, chance.tpr[at], strict=True):
         key = metrics.fpr_key(fpr)
-        low, _ = permutation.limited(one[f"{key}_low"], one[f"{key}_high"], fpr, p_value)
+        low, _ = permutation.limited(numbers[f"{key}_low"], numbers[f"{key}_high"], fpr, p_value)
         adjusted |= {f"{key}_low": low, f"{key}_p": round(float(p_value), 4)}
     return adjusted
 
@@ -194,13 +196,13 @@ def histogram(attack: str, score: NDArray[np.float64], is_member: NDArray[np.boo
     return pd.DataFrame({"attack": attack, "left": edges[:-1], "right": edges[1:], **shares})
 
 
-def tally(attack: str, one: dict[str, float | int]) -> pd.DataFrame:
+def tally(attack: str, numbers: Mapping[str, float | int]) -> pd.DataFrame:
     """The confusion matrix of one attack, a row a cell."""
     cells = [
-        ("member", "member", one["tp"], one["n_member"]),
-        ("member", "non-member", one["fn"], one["n_member"]),
-        ("non-member", "member", one["fp"], one["n_nonmember"]),
-        ("non-member", "non-member", one["tn"], one["n_nonmember"]),
+        ("member", "member", numbers["tp"], numbers["n_member"]),
+        ("member", "non-member", numbers["fn"], numbers["n_member"]),
+        ("non-member", "member", numbers["fp"], numbers["n_nonmember"]),
+        ("non-member", "non-member", numbers["tn"], numbers["n_nonmember"]),
     ]
     frame = pd.DataFrame(cells, columns=["actual", "predicted", "count", "of"])
     frame["share"] = frame["count"] / frame.pop("of")
