@@ -684,6 +684,7 @@ def test_shares_of_the_same_records_are_mcnemars() -> None:
     assert compare.paired(a, a) == differences.Comparison(0.0, compare.paired(a, a).low, compare.paired(a, a).high, 1.0)
 
 
+@pytest.mark.statistics
 def test_without_a_difference_one_in_twenty_is_told_apart_at_most() -> None:
     """Binomial shares, Clopper and Pearson's limits, which are wide: fewer than 5 %."""
     rng = np.random.default_rng(5)

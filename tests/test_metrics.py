@@ -198,6 +198,7 @@ def test_balanced_accuracy_covers_as_its_docstring_says(M: int, N: int) -> None:
     assert np.mean(coverage) >= 0.96
 
 
+@pytest.mark.statistics
 @pytest.mark.parametrize(("M", "N", "tpr", "fpr"), [(60, 60, 0.6, 0.4), (25, 80, 0.9, 0.3), (80, 25, 0.3, 0.1)])
 def test_accuracy_precision_and_f1_cover_with_fixed_numbers_of_members(M: int, N: int, tpr: float, fpr: float) -> None:
     rng = np.random.default_rng(5)
@@ -286,6 +287,7 @@ def test_bootstrap_matches_drawing_records_one_replicate_at_a_time(attack: Attac
         assert (found[name].low, found[name].high) == pytest.approx((low, high), abs=1e-9), name
 
 
+@pytest.mark.statistics
 def test_bootstrap_covers_the_truth() -> None:
     """200 attacks on 150 members and 100 non-members, by how far members' scores are shifted."""
     rng = np.random.default_rng(11)
@@ -306,6 +308,7 @@ def test_bootstrap_covers_the_truth() -> None:
         assert held["tpr_at_fpr_0_1"] >= 0.91 * runs, (shift, held)
 
 
+@pytest.mark.statistics
 def test_advantage_is_biased_upward_without_a_leak() -> None:
     """As the docstring says: a maximum over noise, about 0.63 sqrt(1 / M + 1 / N) on average."""
     rng = np.random.default_rng(3)
@@ -412,6 +415,7 @@ def claim(attack: Attack, threshold: float, level: float = 0.95) -> float:
     return epsilon.lower_bound(tp, M, fp, is_member.size - M, level=level)
 
 
+@pytest.mark.statistics
 @pytest.mark.parametrize("level", [0.95, 0.8])
 def test_without_a_leak_epsilon_is_rarely_claimed(level: float) -> None:
     """With the threshold from independent shadow scores, in at most 1 - level of the runs."""
@@ -424,6 +428,7 @@ def test_without_a_leak_epsilon_is_rarely_claimed(level: float) -> None:
     assert claims <= (1 - level) * 300
 
 
+@pytest.mark.statistics
 def test_a_threshold_picked_on_the_target_breaks_the_level_of_epsilon() -> None:
     """Why `evaluate` must pick it on shadows: without a leak, at level 0.8, over a fifth of the runs claim one."""
     rng = np.random.default_rng(17)
@@ -434,6 +439,7 @@ def test_a_threshold_picked_on_the_target_breaks_the_level_of_epsilon() -> None:
     assert claims > 0.2 * 200
 
 
+@pytest.mark.statistics
 @pytest.mark.parametrize("threshold", [-1.5, 0.0, 1.5])
 def test_without_a_leak_any_fixed_threshold_is_safe(threshold: float) -> None:
     """A sharper check than the one above, whose threshold often is so extreme that it never claims."""
@@ -442,6 +448,7 @@ def test_without_a_leak_any_fixed_threshold_is_safe(threshold: float) -> None:
     assert claims <= 0.05 * 400
 
 
+@pytest.mark.statistics
 @pytest.mark.parametrize("true_epsilon", [0.5, 2.0])
 def test_epsilon_of_randomised_response_is_bounded_and_approached(true_epsilon: float) -> None:
     """The score is the membership bit, flipped with probability 1 / (1 + e^epsilon): epsilon exactly."""

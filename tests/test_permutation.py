@@ -109,6 +109,7 @@ class Size(NamedTuple):
     tied: bool = False
 
 
+@pytest.mark.statistics
 @pytest.mark.parametrize(
     ("size", "worlds"),
     [
