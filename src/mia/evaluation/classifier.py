@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+
 import numpy as np
 from numpy.typing import ArrayLike
 
@@ -46,3 +48,13 @@ def quality(predicted: ArrayLike, labels: ArrayLike, loss: ArrayLike, n_classes:
         "macro_f1": float(np.mean(2 * right / (called + actual))),
         "loss": float(np.mean(nats)),
     }
+
+
+def over_models(qualities: Sequence[Mapping[str, float]]) -> dict[str, float | int]:
+    """Return how good several models are: their number, the mean of each key, the extremes of test_accuracy.
+
+    qualities: at least one model, the same keys for each, test_accuracy among them.
+    """
+    mean = {name: float(np.mean([quality[name] for quality in qualities])) for name in qualities[0]}
+    test = [quality["test_accuracy"] for quality in qualities]
+    return {"models": len(qualities), **mean, "test_accuracy_min": min(test), "test_accuracy_max": max(test)}
