@@ -130,7 +130,7 @@ def test_a_search_tries_the_settings_of_params_first_and_no_more_than_there_are(
 def test_more_neighbours_than_records_are_left_out_with_the_reason_and_an_error_for_who_asks_for_them() -> None:
     X, _, is_member, shadow = evidence(2.0, 100)
     too_many = ("k_neighbors", {"n_neighbors": 500})
-    reason, aucs = estimators.compare([too_many, ("lda", {})], X, is_member, shadow, 0, "test")
+    reason, aucs = estimators.fold_aucs_or_reasons([too_many, ("lda", {})], X, is_member, shadow, 0, "test")
     assert isinstance(reason, str)
     assert reason.startswith("KNeighborsClassifier: Expected n_neighbors <= n_samples_fit")
     assert not isinstance(aucs, str)
@@ -142,7 +142,7 @@ def test_more_neighbours_than_records_are_left_out_with_the_reason_and_an_error_
 def test_a_setting_that_is_none_is_an_error_whichever_classifier_has_it() -> None:
     X, _, is_member, shadow = evidence(2.0, 100)
     with pytest.raises(InputError, match="estimators.qda.reg_parm: no setting of Quadratic.*did you mean 'reg_param'"):
-        estimators.compare([("lda", {}), ("qda", {"reg_parm": 0.1})], X, is_member, shadow, 0, "test")
+        estimators.fold_aucs_or_reasons([("lda", {}), ("qda", {"reg_parm": 0.1})], X, is_member, shadow, 0, "test")
 
 
 # -- stored attack models --------------------------------------------------------------------------------------------
