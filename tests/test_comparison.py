@@ -260,6 +260,13 @@ def test_equal_tprs_are_seldom_called_different() -> None:
     assert np.mean([one.low <= 0 <= one.high for one in found]) >= 0.95
 
 
+@pytest.mark.parametrize(("a_alone", "b_alone"), [(0, 0), (5, 0), (0, 5), (3, 8), (40, 40)])
+def test_the_sign_test_is_twice_the_smaller_tail(a_alone: int, b_alone: int) -> None:
+    n, least = a_alone + b_alone, min(a_alone, b_alone)
+    tail = sum(math.comb(n, k) for k in range(least + 1)) / 2**n
+    assert differences.sign_test(a_alone, b_alone) == pytest.approx(min(1, 2 * tail))
+
+
 def test_five_members_are_not_enough() -> None:
     """The replicates alone would say p = 0.014."""
     a, b, is_member = np.zeros(400), np.zeros(400), np.arange(400) < 200

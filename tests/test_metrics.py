@@ -649,3 +649,14 @@ def test_classifier_metrics_refuse_bad_input(
 ) -> None:
     with pytest.raises(InputError, match=message):
         classifier.quality(predicted, labels, loss, 3)
+
+
+def test_over_models_is_the_mean_and_the_extremes_of_test_accuracy() -> None:
+    qualities = [{"test_accuracy": value, "gap": 1 - value} for value in (0.5, 0.75, 1.0)]
+    assert classifier.over_models(qualities) == {
+        "models": 3,
+        "test_accuracy": 0.75,
+        "gap": 0.25,
+        "test_accuracy_min": 0.5,
+        "test_accuracy_max": 1.0,
+    }

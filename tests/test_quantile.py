@@ -153,6 +153,16 @@ def test_too_few_known_nonmembers_are_refused_with_the_number(count: int) -> Non
         quantile.fit(SETTINGS, images, labels, margins, name="test")
 
 
+def test_a_shadows_members_are_predicted_and_never_fitted_on() -> None:
+    is_member = np.random.default_rng(0).random(101) < 0.4
+    fitted_rows, unseen = quantile.split_records(is_member, np.random.default_rng(1))
+    assert not is_member[fitted_rows].any()
+    assert sorted([*fitted_rows, *unseen]) == list(range(101))
+    assert abs(len(fitted_rows) - (~is_member[unseen]).sum()) <= 1
+    assert (np.diff(fitted_rows) > 0).all()
+    assert (np.diff(unseen) > 0).all()
+
+
 def test_twenty_known_nonmembers_are_enough() -> None:
     images, labels, margins, _, _ = world(20, 0)
     mean, deviation = quantile.fit(SETTINGS, images, labels, margins, name="test").predict(images, labels)
