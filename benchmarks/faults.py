@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from mia import params, paths, seeds
 from mia.attacks import estimators, features, schemas
 from mia.data.membership import MEMBERSHIP
-from mia.evaluation import metrics, roc
+from mia.evaluation import decisions, roc
 from mia.store import metrics_files, parquet
 
 Floats = NDArray[np.float64]
@@ -71,7 +71,7 @@ def main() -> None:
         else:
             model.fit(case.shadows, known)
         scores = estimators.probability(model, case.target)
-        curve, decision = roc.curve(scores, is_member), metrics.decision(scores >= 0.5, is_member)
+        curve, decision = roc.curve(scores, is_member), decisions.decision(scores >= 0.5, is_member)
         found[name] = {
             "auc": round(roc.auc(curve), 4),
             "balanced_accuracy": round(decision.balanced_accuracy.value, 4),

@@ -21,7 +21,7 @@ from joblib import Parallel, delayed
 from numpy.typing import NDArray
 
 from mia import progress
-from mia.evaluation import by_class, differences, metrics, permutation, roc, strongest, verdict
+from mia.evaluation import bootstrap, by_class, differences, epsilon, permutation, roc, strongest, verdict
 from mia.report import text_table
 from mia.store import atomic
 
@@ -80,21 +80,21 @@ def claims(seed: list[int], size: Size, shift: float) -> dict[str, bool]:
     by_name = dict(zip(names, scores, strict=True))
     fprs = [fpr for fpr in FPRS if roc.resolvable(fpr, size.nonmembers)]
     chance = permutation.p_values(scores, is_member, fprs=fprs, rng=rng, permutations=PERMUTATIONS)
-    found = strongest.found(by_name, is_member, fprs, chance)
+    found = strongest.verdict_numbers(by_name, is_member, fprs, chance)
     said = {"recognises": verdict.recognises(found)} if "fpr" in found else {}
     said["ranks"] = verdict.ranks(found)
     said["either"] = any(said.values())
     if shift:
         return said
     said["an attack finds members"] = any(
-        permutation.excludes_chance(p) and metrics.bootstrap(row, is_member, **DRAWS, rng=rng)["auc"].low > 0.5
+        permutation.excludes_chance(p) and bootstrap.estimates(row, is_member, **DRAWS, rng=rng)["auc"].low > 0.5
         for row, p in zip(scores, chance.auc, strict=True)
     )
     best = by_name[found["auc_attack"]]
     labels, p_value = rng.integers(CLASSES, size=is_member.size), float(chance.auc[names.index(found["auc_attack"])])
-    rows = by_class.by_class(best, is_member, labels, p_value=p_value)
+    rows = by_class.auc_rows(best, is_member, labels, p_value=p_value)
     said["a class leaks"] = any(row.get("auc_low", 0) > 0.5 for row in rows)
-    said["classes differ"] = by_class.alike(best, is_member, labels) < CHANCE
+    said["classes differ"] = by_class.homogeneity_p_value(best, is_member, labels) < CHANCE
     said["epsilon above 0"] = any(bounded(rng, size, row, is_member) for row in scores)
     others, _ = world(rng, size, shift)
     other = dict(zip(names, others, strict=True))
@@ -116,9 +116,9 @@ def bounded(rng: np.random.Generator, size: Size, score: NDArray[np.float64], is
     """Whether epsilon is said to be above 0, at a threshold chosen on a shadow that knows nothing either."""
     shadow, shadows_member = world(rng, Size(500, 500, 1, size.ties), 0)
     sizes = {"n_member": size.members, "n_nonmember": size.nonmembers}
-    called = score >= metrics.epsilon_threshold(shadow[0], shadows_member, **sizes)
+    called = score >= epsilon.best_threshold(shadow[0], shadows_member, **sizes)
     counts = int((called & is_member).sum()), size.members, int((called & ~is_member).sum()), size.nonmembers
-    return metrics.epsilon_lower_bound(*counts) > 0
+    return epsilon.lower_bound(*counts) > 0
 
 
 def counted(size: Size, shift: float, worlds: int) -> dict[str, Any]:

@@ -19,7 +19,7 @@ from typing import Any
 
 import pandas as pd
 
-from mia.evaluation import metrics, verdict
+from mia.evaluation import intervals, verdict
 from mia.report import audit_page, figures, text_table
 from mia.store import atomic, metrics_files
 
@@ -87,7 +87,9 @@ def collect() -> list[dict[str, Any]]:
     rows = []
     for name, (change, _) in RECIPES.items():
         target, found = read(name, "metrics/target.json"), read(name, "metrics/verdict.json")
-        low, high = metrics.clopper_pearson(round(target["test_accuracy"] * found["n_nonmember"]), found["n_nonmember"])
+        low, high = intervals.clopper_pearson(
+            round(target["test_accuracy"] * found["n_nonmember"]), found["n_nonmember"]
+        )
         accuracies = {key: target[key] for key in ("train_accuracy", "test_accuracy")}
         limits = {"accuracy_low": round(float(low), 4), "accuracy_high": round(float(high), 4)}
         kept = {key: found[key] for key in (*verdict.TPR_KEYS, *verdict.KEYS[3:])}

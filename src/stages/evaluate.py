@@ -80,7 +80,7 @@ def main(params: Params) -> None:
         rng=seeds.generator(params.seed, "comparisons"),
     )
     metrics_files.write_csv(paths.COMPARISONS, pairs)
-    metrics_files.write_json(paths.VERDICT, strongest.found(on_target, is_member, fprs, chance))
+    metrics_files.write_json(paths.VERDICT, strongest.verdict_numbers(on_target, is_member, fprs, chance))
 
 
 def exposure(attacks: list[str]) -> pd.DataFrame:

@@ -29,7 +29,7 @@ def main(params: Params) -> None:
         selection = metrics_files.read_json(paths.SELECTION)
         family, settings = selection["best"], selection["settings"]
 
-    known = frame[names].to_numpy(), frame["label"].to_numpy(), frame["is_member"].to_numpy()
+    records = frame[names].to_numpy(), frame["label"].to_numpy(), frame["is_member"].to_numpy()
     seed = seeds.integer(params.seed, "attack model")
     with atomic.folder(paths.ATTACK_MODEL) as temporary:
         for attack in wanted(params.attacks.run, "learned"):
@@ -38,8 +38,8 @@ def main(params: Params) -> None:
             )
             (temporary / attack).mkdir()
             try:
-                model = fit(*known)
-                scores = learned.out_of_fold(fit, *known, frame["model_id"].to_numpy())
+                model = fit(*records)
+                scores = learned.out_of_fold(fit, *records, frame["model_id"].to_numpy())
             except NotApplicable as error:
                 print(f"fit_attack: {attack} is left out: {error}", file=sys.stderr)
                 metrics_files.write_json(temporary / attack / "not_applicable.json", {"reason": str(error)})

@@ -15,6 +15,7 @@ import numpy as np
 import pandas as pd
 
 from mia import paths, seeds
+from mia.arrays import Floats, Integers
 from mia.attacks import evidence, quantile, schemas
 from mia.catalogue import wanted
 from mia.data import stored_records
@@ -30,65 +31,48 @@ SHADOWS = 1  # shadows that play the target, for the threshold
 
 def main(params: Params) -> None:
     """Run the stage."""
-    answers = evidence.gather(
-        parquet.read_table(paths.TARGET_SIGNALS, SIGNALS),
-        parquet.read_parts(paths.MARGINS, schemas.MARGINS),
-    )
-    predicted = []
+    margins = parquet.read_parts(paths.MARGINS, schemas.MARGINS)
+    answers = evidence.gather(parquet.read_table(paths.TARGET_SIGNALS, SIGNALS), margins)
+    tables = [pd.DataFrame({name: [] for name in schemas.QUANTILES.names})]
     if wanted(params.attacks.run, "quantile") and "attacker" in answers:
         try:
-            predicted = list(learned(params, answers["attacker"]))
+            tables = list(predictions(params, answers["attacker"]))
         except NotApplicable as error:
             print(f"fit_quantile: left out: {error}", file=sys.stderr)
-    names = schemas.QUANTILES.names
-    frame = pd.concat(predicted, ignore_index=True) if predicted else pd.DataFrame({name: [] for name in names})
-    parquet.write(paths.QUANTILES, frame, schemas.QUANTILES)
+    parquet.write(paths.QUANTILES, pd.concat(tables, ignore_index=True), schemas.QUANTILES)
 
 
-def learned(params: Params, known: evidence.Answers) -> Iterator[pd.DataFrame]:
-    """Predictions for the target, then for the first shadows; raises NotApplicable where records are too few."""
+def predictions(params: Params, answers: evidence.Answers) -> Iterator[pd.DataFrame]:
+    """Predictions for the target, then for the first shadows; raises NotApplicable where records are too few.
+
+    answers: about the attacker's records.
+    """
     networks.declared(paths.NETWORK, params.target.of(params.data.dataset).architecture)
     population, attacker = stored_records.load(paths.POPULATION), stored_records.load(paths.ATTACKER)
-    every = np.arange(len(attacker))
-    assert known.target is not None
-    yield learn(params, 0, attacker, every, known.target[:, 0], population, None)
-    for number in range(min(SHADOWS, len(known.model_ids))):
-        model_id, is_in = int(known.model_ids[number]), known.is_in[number]
+    assert answers.target is not None
+    regressor = fitted(params, 0, attacker, np.arange(len(attacker)), answers.target[:, 0])
+    yield regressor.table(0, "population", np.arange(len(population)), population.images, population.labels)
+    for number in range(min(SHADOWS, len(answers.model_ids))):
+        model_id = int(answers.model_ids[number])
         rng = seeds.generator(params.seed, "quantile records", model_id)
-        seen, unseen = np.array_split(rng.permutation(np.flatnonzero(~is_in)), 2)
-        asked = np.sort(np.r_[np.flatnonzero(is_in), unseen])
-        yield learn(params, model_id, attacker, np.sort(seen), known.references[number, :, 0], attacker, asked)
+        rows, unseen = quantile.split_records(answers.is_in[number], rng)
+        regressor = fitted(params, model_id, attacker, rows, answers.references[number, :, 0])
+        yield regressor.table(model_id, "attacker", unseen, attacker.images, attacker.labels)
 
 
-def learn(
-    params: Params,
-    model_id: int,
-    attacker: stored_records.Records,
-    seen: np.ndarray[tuple[int], np.dtype[np.int64]],
-    margins: np.ndarray[tuple[int], np.dtype[np.float64]],
-    asked_of: stored_records.Records,
-    asked: np.ndarray[tuple[int], np.dtype[np.int64]] | None,
-) -> pd.DataFrame:
-    """Fit on the attacker's records `seen` and one model's margins on them; predict records of `asked_of`, or all."""
-    recipe = params.attacks.quantile
-    regressor = quantile.fit(
-        params.target.of(params.data.dataset).architecture,
-        attacker.images[seen],
-        attacker.labels[seen],
-        margins[seen],
+def fitted(
+    params: Params, model_id: int, attacker: stored_records.Records, rows: Integers, margins: Floats
+) -> quantile.Regressor:
+    """A regressor of one model's margins, fitted on rows of the attacker's records."""
+    settings = quantile.Settings(
+        architecture=params.target.of(params.data.dataset).architecture,
         n_classes=len(attacker.classes),
-        epochs=recipe.epochs,
-        batch_size=recipe.batch_size,
-        learning_rate=recipe.learning_rate,
+        **params.attacks.quantile.model_dump(),
         initial_seed=seeds.integer(params.seed, "quantile weights", model_id),
         order_seed=seeds.integer(params.seed, "quantile order", model_id),
-        name=f"quantiles of shadow {model_id}" if model_id else "quantiles of the target",
     )
-    rows = np.arange(len(asked_of)) if asked is None else asked
-    mean, deviation = regressor.predict(asked_of.images[rows], asked_of.labels[rows])
-    source = "population" if model_id == 0 else "attacker"
-    keys = {"model_id": model_id, "source": source, "sample_id": rows}
-    return pd.DataFrame({**keys, "mean": mean, "deviation": deviation})
+    name = f"quantiles of shadow {model_id}" if model_id else "quantiles of the target"
+    return quantile.fit(settings, attacker.images[rows], attacker.labels[rows], margins[rows], name=name)
 
 
 if __name__ == "__main__":

@@ -49,7 +49,7 @@ def fit(params: Params, folder: Path) -> None:
     )
     if len({play.fold for play in played}) < 2:
         raise NotApplicable("needs more shadow.blocks")
-    n_classes = 1 + max(int(known.labels.max()) for known in answers.values())
+    n_classes = 1 + max(int(of_source.labels.max()) for of_source in answers.values())
     use_in = all(stacked.online(play.evidence) for play in played)
     described = [
         stacked.features(play.evidence, n_classes, use_in=use_in)

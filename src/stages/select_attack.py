@@ -10,7 +10,6 @@ from __future__ import annotations
 import sys
 
 import numpy as np
-import pandas as pd
 
 from mia import paths, seeds
 from mia.attacks import estimators, features, schemas
@@ -23,45 +22,33 @@ from stages import run
 def main(params: Params) -> None:
     """Run the stage."""
     frame = schemas.read_features(paths.SHADOW_FEATURES, with_membership=True)
-    frame = subset(frame, params.select.records_per_model, seeds.generator(params.seed, "selection records"))
+    rng = seeds.generator(params.seed, "selection records")
+    frame = features.subset(frame, params.select.records_per_model, rng)
     names = features.chosen(frame.columns, params.features.columns)
-    X, is_member, shadow = frame[names].to_numpy(), frame["is_member"].to_numpy(), frame["model_id"].to_numpy()
+    records = frame[names].to_numpy(), frame["is_member"].to_numpy(), frame["model_id"].to_numpy()
     seed = seeds.integer(params.seed, "attack model")
 
-    families = dict(params.estimators)
-    outcomes = dict(
-        zip(
-            families,
-            estimators.compare(list(families.items()), X, is_member, shadow, seed, "attack models"),
-            strict=True,
-        )
-    )
-    left_out = {family: outcome for family, outcome in outcomes.items() if isinstance(outcome, str)}
+    settings_of = dict(params.estimators)
+    outcomes = estimators.fold_aucs_or_reasons(list(settings_of.items()), *records, seed, "attack models")
+    by_family = dict(zip(settings_of, outcomes, strict=True))
+    left_out = {family: outcome for family, outcome in by_family.items() if isinstance(outcome, str)}
     for family, reason in left_out.items():
         print(f"select_attack: {family} is left out: {reason}", file=sys.stderr)
-    aucs = {family: outcome for family, outcome in outcomes.items() if not isinstance(outcome, str)}
+    aucs = {family: outcome for family, outcome in by_family.items() if not isinstance(outcome, str)}
     if not aucs:
         raise InputError(
             "params.yaml: estimators: none can be fitted on so few records of the shadows; raise "
             "select.records_per_model, features.max_records or the sizes of shadow"
         )
-    board = pd.DataFrame(
-        {
-            "estimator": list(aucs),
-            "auc_mean": [np.mean(of_folds) for of_folds in aucs.values()],
-            "auc_std": [np.std(of_folds) for of_folds in aucs.values()],
-        }
-    )
-    board["fold_aucs"] = [" ".join(f"{auc:.4f}" for auc in of_folds) for of_folds in aucs.values()]
-    board = board.sort_values(["auc_mean", "estimator"], ascending=[False, True])
+    board = estimators.leaderboard(aucs)
     best = board["estimator"].iloc[0]
 
     search_seed = seeds.integer(params.seed, "selection search")
-    tried = estimators.random_settings(best, families[best], params.select.search_iterations, search_seed)
+    tried = estimators.random_settings(best, settings_of[best], params.select.search_iterations, search_seed)
     candidates = [(best, settings) for settings in tried]
     searched = [
         -np.inf if isinstance(outcome, str) else float(np.mean(outcome))
-        for outcome in estimators.compare(candidates, X, is_member, shadow, seed, f"{best} settings")
+        for outcome in estimators.fold_aucs_or_reasons(candidates, *records, seed, f"{best} settings")
     ]
     winner = int(np.argmax(searched))
 
@@ -77,16 +64,6 @@ def main(params: Params) -> None:
             **({"left_out": left_out} if left_out else {}),
         },
     )
-
-
-def subset(frame: pd.DataFrame, per_model: int, rng: np.random.Generator) -> pd.DataFrame:
-    """At most `per_model` records of each shadow, as near to half members and half non-members as there are."""
-    rows = []
-    for model_id in frame["model_id"].unique():
-        for side in (True, False):
-            of_side = np.flatnonzero((frame["model_id"] == model_id) & (frame["is_member"] == side))
-            rows.append(rng.permutation(of_side)[: per_model // 2])
-    return frame.iloc[np.sort(np.concatenate(rows))]
 
 
 if __name__ == "__main__":

@@ -22,7 +22,7 @@ import pipeline
 import repository
 from mia import paths
 from mia.attacks import schemas
-from mia.evaluation import metrics, roc, strongest
+from mia.evaluation import bootstrap, metrics, roc, strongest
 from mia.history import (
     commits,
     compare,
@@ -94,7 +94,7 @@ def write(root: Path, *, seed: int, leak: float, right: float, model: bytes) -> 
     parquet.write(root / paths.EXPOSURE, frame, schemas.exposure(list(ATTACKS)))
     entries, curves = [], []
     for attack, score in scores.items():
-        numbers = metrics.bootstrap(score, member, fprs=FPRS, replicates=60, rng=np.random.default_rng(0))
+        numbers = bootstrap.estimates(score, member, fprs=FPRS, replicates=60, rng=np.random.default_rng(0))
         numbers.pop("advantage")
         flat = {
             f"{key}{end}": value

@@ -14,7 +14,7 @@ import pipeline
 from mia import params
 from mia.catalogue import wanted
 from mia.data import stored_records
-from mia.evaluation import detectable, differences, measurement, metrics, roc, verdict
+from mia.evaluation import decisions, detectable, differences, intervals, measurement, roc, verdict
 from mia.report import audit_page, figures
 from stages import report
 
@@ -80,7 +80,7 @@ def made(
         curve = roc.thin(roc.curve(score, member))
         one = entry(attack, score, member, fpr)
         entries.append(one)
-        low, high = metrics.clopper_pearson(curve.tp, n_member)
+        low, high = intervals.clopper_pearson(curve.tp, n_member)
         rates = {"fpr": curve.fpr, "tpr": curve.tpr, "threshold": curve.thresholds, "tpr_low": low, "tpr_high": high}
         curves.append(pd.DataFrame({"attack": attack, **rates}))
         bins.append(measurement.histogram(attack, score, member, 60))
@@ -142,12 +142,12 @@ def entry(attack: str, score: Any, member: Any, fpr: float | None) -> dict[str, 
     tpr, low, high = math.nan, math.nan, math.nan
     if fpr is not None:
         tpr = roc.tpr_at(curve, fpr)
-        low, high = (float(end) for end in metrics.clopper_pearson(round(tpr * sizes[0]), sizes[0]))
+        low, high = (float(end) for end in intervals.clopper_pearson(round(tpr * sizes[0]), sizes[0]))
     called = score >= 0.5
-    decided = metrics.decision(called, member)
+    decided = decisions.decision(called, member)
     one: dict[str, Any] = {
         "attack": attack,
-        "verdict": detectable.verdict(area.value, area.low, area.high, *sizes),
+        "verdict": detectable.sentence(area.value, area.low, area.high, *sizes),
         **{f"auc{end}": value for end, value in (("", area.value), ("_low", area.low), ("_high", area.high))},
         **{f"tpr{end}": value for end, value in (("", tpr), ("_low", low), ("_high", high))},
         "epsilon_lower": 0.4 * max(area.low - 0.5, 0),

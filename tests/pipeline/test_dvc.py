@@ -284,6 +284,7 @@ EDITS: dict[str, set[str]] = {
     },
     "src/mia/evaluation/permutation.py": {"evaluate", "report"},
     "src/mia/evaluation/metrics.py": {"build_features", "evaluate", "report"},
+    "src/mia/evaluation/classifier.py": {"build_features"},
     "src/mia/models/views.py": {"query_target", "query_shadows@0", "query_shadows@1", "fit_quantile"},
     "src/mia/report/figures.py": {"report"},
     "src/mia/report/templates/audit.html": {"report"},

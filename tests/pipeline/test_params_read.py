@@ -11,12 +11,12 @@ from typing import Any
 import numpy as np
 import pytest
 from PIL import Image
-from recording import Recording
 
 import pipeline
 import tiny
 from mia.data import cifake, cifar10
 from mia.data.images import ImageSet
+from recording import Recording
 
 pytestmark = pytest.mark.long
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import scipy.stats
 from joblib import Parallel, delayed
 from numpy.typing import NDArray
@@ -100,13 +101,13 @@ def build(family: str, settings: Settings, seed: int) -> Pipeline:
     """
     kind = FAMILIES[family]
     estimator = kind.make()
-    known = estimator.get_params()
+    defaults = estimator.get_params()
     for name in settings:
-        if name not in known or name == "random_state":
-            close = difflib.get_close_matches(name, known, n=1)
-            hint = f"did you mean '{close[0]}'?" if close else f"expected one of {', '.join(known)}"
+        if name not in defaults or name == "random_state":
+            close = difflib.get_close_matches(name, defaults, n=1)
+            hint = f"did you mean '{close[0]}'?" if close else f"expected one of {', '.join(defaults)}"
             raise InputError(f"params.yaml: estimators.{family}.{name}: no setting of {kind.make.__name__}; {hint}")
-    seeded = {"random_state": seed} if "random_state" in known else {}
+    seeded = {"random_state": seed} if "random_state" in defaults else {}
     estimator.set_params(**settings, **seeded)
     return make_pipeline(StandardScaler(), estimator) if kind.scaled else make_pipeline(estimator)
 
@@ -152,7 +153,7 @@ _REFUSED = "params.yaml: estimators: "
 
 
 def folds(shadow: NDArray[np.int64]) -> list[tuple[NDArray[np.int64], NDArray[np.int64]]]:
-    """Rows to fit on and rows to ask, fold by fold, no shadow's outputs on both sides.
+    """Rows to fit on and rows left unseen, fold by fold, no shadow's outputs on both sides.
 
     shadow: the model_id of each row. As many folds as shadows, MAX_FOLDS at most. Raises InputError below two shadows.
     """
@@ -170,15 +171,15 @@ def fold_aucs(
 ) -> list[float]:
     """The AUC on each fold's unseen shadows."""
     aucs = []
-    for known, asked in folds(shadow):
-        if len(np.unique(is_member[asked])) < 2:
+    for fitted_rows, unseen in folds(shadow):
+        if len(np.unique(is_member[unseen])) < 2:
             raise InputError("the records of a fold's shadows are all members, or all non-members")
-        fitted = fit(build(family, settings, seed), features[known], is_member[known], seed)
-        aucs.append(float(roc_auc_score(is_member[asked], probability(fitted, features[asked]))))
+        estimator = fit(build(family, settings, seed), features[fitted_rows], is_member[fitted_rows], seed)
+        aucs.append(float(roc_auc_score(is_member[unseen], probability(estimator, features[unseen]))))
     return aucs
 
 
-def compare(
+def fold_aucs_or_reasons(
     candidates: Sequence[tuple[str, Settings]],
     features: Floats,
     is_member: Bools,
@@ -193,12 +194,12 @@ def compare(
     folds(shadow)
     for candidate in candidates:
         build(*candidate, seed)
-    work = (delayed(_aucs_or_reason)(*candidate, features, is_member, shadow, seed) for candidate in candidates)
+    work = (delayed(_fold_aucs_or_reason)(*candidate, features, is_member, shadow, seed) for candidate in candidates)
     results = Parallel(n_jobs=os.cpu_count(), return_as="generator")(work)
     return list(progress.bar(results, description, total=len(candidates), unit="model"))
 
 
-def _aucs_or_reason(*arguments: Any) -> list[float] | str:
+def _fold_aucs_or_reason(*arguments: Any) -> list[float] | str:
     import warnings
 
     from sklearn.exceptions import ConvergenceWarning
@@ -210,6 +211,22 @@ def _aucs_or_reason(*arguments: Any) -> list[float] | str:
             return fold_aucs(*arguments)
         except InputError as error:
             return str(error).removeprefix(_REFUSED)
+
+
+def leaderboard(aucs: Mapping[str, Sequence[float]]) -> pd.DataFrame:
+    """Return one row a family, the best first: estimator, auc_mean, auc_std, fold_aucs as text.
+
+    aucs: family -> AUC on each fold (`fold_aucs`). Equal means stand in the order of their names.
+    """
+    board = pd.DataFrame(
+        {
+            "estimator": list(aucs),
+            "auc_mean": [np.mean(of_folds) for of_folds in aucs.values()],
+            "auc_std": [np.std(of_folds) for of_folds in aucs.values()],
+            "fold_aucs": [" ".join(f"{auc:.4f}" for auc in of_folds) for of_folds in aucs.values()],
+        }
+    )
+    return board.sort_values(["auc_mean", "estimator"], ascending=[False, True])
 
 
 def random_settings(family: str, base: Settings, count: int, seed: int) -> list[dict[str, Any]]:

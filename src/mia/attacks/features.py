@@ -44,6 +44,19 @@ def chosen(available: Iterable[str], columns: Sequence[str]) -> list[str]:
     return [name for name in names if re.fullmatch(wanted, name)]
 
 
+def subset(frame: pd.DataFrame, per_model: int, rng: np.random.Generator) -> pd.DataFrame:
+    """At most `per_model` rows of each model in a features table, as near to half members as there are; in its order.
+
+    rng draws a permutation for the members and one for the non-members of each model, in the order of the table.
+    """
+    rows = []
+    for model_id in frame["model_id"].unique():
+        for side in (True, False):
+            of_side = np.flatnonzero((frame["model_id"] == model_id) & (frame["is_member"] == side))
+            rows.append(rng.permutation(of_side)[: per_model // 2])
+    return frame.iloc[np.sort(np.concatenate(rows))]
+
+
 def compute(logits: NDArray[np.float32], labels: NDArray[np.int64], columns: Sequence[str]) -> pd.DataFrame:
     """The stored columns for logits (samples, classes) and true labels (samples,).
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pandas as pd
 import pyarrow as pa
 
-from mia.store.parquet import read_checked
+from mia.store.parquet import read_checked, write
 
 MARGINS = pa.schema(
     [
@@ -96,3 +96,10 @@ def read_features(path: Path, *, with_membership: bool) -> pd.DataFrame:
     table = read_checked(path, lambda got: features(got.names[len(keys) :], with_membership=with_membership))
     frame: pd.DataFrame = table.to_pandas()
     return frame
+
+
+def write_features(path: Path, frame: pd.DataFrame, *, with_membership: bool) -> None:
+    """Write attack features: the keys of `features`, then every other column as a feature."""
+    keys = {"model_id", "source", "sample_id", "label", "is_member"}
+    names = [name for name in frame.columns if name not in keys]
+    write(path, frame, features(names, with_membership=with_membership))

@@ -7,13 +7,14 @@ classifier fitted on their records is asked about the target's. It uses nothing 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from mia.arrays import Bools, Floats
-from mia.attacks import estimators, learned
+from mia.attacks import learned
 from mia.attacks.evidence import Evidence, log_p
 from mia.attacks.learned import AttackModel
 from mia.evaluation import roc
@@ -96,23 +97,22 @@ def fit(
     shadow, and in the population design its partner. Best is the highest mean AUC on shadows that a candidate was not
     fitted on; their scores, (samples,), come back beside the model fitted on all, and every candidate's mean AUC.
     """
-    scores, aucs = {}, {}
     labels = np.zeros(len(values), np.int64)
-
-    def model_of(family: str, rows: Any = slice(None)) -> AttackModel:
-        return learned.fit(
-            family, candidates[family], names, values[rows], labels[rows], is_member[rows], per_class=False, seed=seed
-        )
-
-    for family in candidates:
-        score = np.empty(len(values))
-        for known, asked in estimators.folds(played):
-            score[asked] = model_of(family, known).scores(values[asked], labels[asked])
-        groups = [played == one for one in np.unique(played)]
-        aucs[family] = float(np.mean([roc.auc(roc.curve(score[rows], is_member[rows])) for rows in groups]))
-        scores[family] = score
+    model_of = {
+        family: partial(learned.fit, family, settings, names, per_class=False, seed=seed)
+        for family, settings in candidates.items()
+    }
+    scores = {
+        family: learned.out_of_fold(fitted_on, values, labels, is_member, played)
+        for family, fitted_on in model_of.items()
+    }
+    groups = [played == fold for fold in np.unique(played)]
+    aucs = {
+        family: float(np.mean([roc.auc(roc.curve(score[rows], is_member[rows])) for rows in groups]))
+        for family, score in scores.items()
+    }
     best = max(aucs, key=lambda family: aucs[family])
-    return model_of(best), scores[best], aucs
+    return model_of[best](values, labels, is_member), scores[best], aucs
 
 
 def log_odds(probability: Sequence[float] | Floats) -> Floats:

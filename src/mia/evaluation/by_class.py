@@ -17,7 +17,7 @@ from mia.evaluation.roc import curve
 _LEAST_A_SIDE = 5  # of a class, to be compared with others
 
 
-def by_class(
+def auc_rows(
     score: ArrayLike, is_member: ArrayLike, labels: ArrayLike, *, p_value: float, level: float = 0.95
 ) -> list[dict[str, Any]]:
     """Return one row a class that occurs, in the order of the labels, ready for JSON.
@@ -27,8 +27,8 @@ def by_class(
     Keys: label, n_member, n_nonmember; auc, auc_low, auc_high, auc_p, 4 decimals, which a class without members or
     without non-members has not. auc_p: of "nothing of this class", by Mann and Whitney's test, adjusted after Holm for
     all classes, and no smaller than p_value, for a class leaks only where anything does. The limits are those of
-    `comparison.auc_interval` for each class by itself (of 100 classes, 5 miss theirs at 0.95), but hold 0.5 where auc_p
-    does not exclude it (`permutation.limited`). For "do classes differ at all" see `alike`.
+    `differences.auc_interval` for each class by itself (of 100 classes, 5 miss theirs at 0.95), but hold 0.5 where
+    auc_p does not exclude it (`permutation.limited`). For "do classes differ at all" see `homogeneity_p_value`.
     InputError: as `roc.curve`, labels of another shape, level not in (0, 1).
     """
     values, member, classes = _checked(score, is_member, labels)
@@ -42,14 +42,14 @@ def by_class(
             alone = mannwhitneyu(values[of_class & member], values[of_class & ~member]).pvalue
             row |= {"auc": area.value, "auc_low": area.low, "auc_high": area.high, "auc_p": float(alone)}
         rows.append({"label": label.item(), **row})
-    known = [row for row in rows if "auc" in row]
-    for row, adjusted in zip(known, differences.holm([row["auc_p"] for row in known]), strict=True):
+    with_auc = [row for row in rows if "auc" in row]
+    for row, adjusted in zip(with_auc, differences.holm([row["auc_p"] for row in with_auc]), strict=True):
         row["auc_p"] = max(float(adjusted), p_value)
         row["auc_low"], row["auc_high"] = permutation.limited(row["auc_low"], row["auc_high"], 0.5, row["auc_p"])
     return [{"label": row.pop("label"), **json_ready(row)} for row in rows]
 
 
-def alike(score: ArrayLike, is_member: ArrayLike, labels: ArrayLike) -> float:
+def homogeneity_p_value(score: ArrayLike, is_member: ArrayLike, labels: ArrayLike) -> float:
     """Return the p-value of "all classes leak alike", one AUC for all of them.
 
     Cochran's Q = sum of (AUC_c - mean)^2 / variance_c, mean weighted by 1 / variance_c, against chi-squared with one
@@ -61,20 +61,20 @@ def alike(score: ArrayLike, is_member: ArrayLike, labels: ArrayLike) -> float:
     Classes with fewer than 5 records a side are left out: with 2, the p-value is below 0.05 in 10 % of worlds without a
     difference. NaN with fewer than 2 others, or where no class has any
     spread (each perfect, or each with one score).
-    InputError: as `by_class`.
+    InputError: as `auc_rows`.
     """
     values, member, classes = _checked(score, is_member, labels)
     placed = []
     for label in np.unique(classes):
-        of_class = classes == label
-        if min(member[of_class].sum(), (~member[of_class]).sum()) >= _LEAST_A_SIDE:
-            placed.append(differences.placements(values[of_class], member[of_class]))
+        rows = classes == label
+        if min(member[rows].sum(), (~member[rows]).sum()) >= _LEAST_A_SIDE:
+            placed.append(differences.placements(values[rows], member[rows]))
     if len(placed) < 2:
         return math.nan
-    variance = _pooled([one.v10 for one in placed]) + _pooled([one.v01 for one in placed])
+    variance = _pooled([of_class.v10 for of_class in placed]) + _pooled([of_class.v01 for of_class in placed])
     if not variance.min() > 0:
         return math.nan
-    area = np.array([one.auc for one in placed])
+    area = np.array([of_class.auc for of_class in placed])
     mean = np.average(area, weights=1 / variance)
     return float(chi2.sf(np.sum((area - mean) ** 2 / variance), area.size - 1))
 

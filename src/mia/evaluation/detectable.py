@@ -30,7 +30,7 @@ def detectable_auc(n_member: int, n_nonmember: int, *, level: float = 0.95, powe
     return smallest if smallest < 1 else math.nan
 
 
-def verdict(auc: float, low: float, high: float, n_member: int, n_nonmember: int, *, attacks: int = 1) -> str:
+def sentence(auc: float, low: float, high: float, n_member: int, n_nonmember: int, *, attacks: int = 1) -> str:
     """Return one plain line on an AUC and its 95 % limits, for readers who wonder whether an AUC of 0.5 is a bug.
 
     low, high: as `permutation.limited` leaves them, so that of many attacks that know nothing none is said to find

@@ -2,7 +2,7 @@
 
 Every attack scored the SAME records, so attacks are compared record by record: what two attacks have in common (easy
 records, hard records) cancels. Conventions are those of `mia.evaluation.roc`: higher score = member, ties move
-together. As in `mia.evaluation.metrics`, records are independent draws put to one target model.
+together. As in `mia.evaluation.intervals`, records are independent draws put to one target model.
 """
 
 from __future__ import annotations
@@ -17,11 +17,13 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 from scipy.special import betainccinv, betaincinv, expit, gammaln, logit
-from scipy.stats import binom, norm, rankdata
+from scipy.stats import binomtest, norm, rankdata
 
 from mia.arrays import Bools, Floats
 from mia.errors import InputError
-from mia.evaluation.metrics import Estimate, clopper_pearson, enough_replicates, fpr_key, mover, tail_of
+from mia.evaluation.bootstrap import enough_replicates
+from mia.evaluation.intervals import Estimate, clopper_pearson, mover, tail_of
+from mia.evaluation.metrics import fpr_key
 from mia.evaluation.roc import auc, curve, false_positives_allowed, of_attacks, resolvable, tpr_at
 
 # Decimals and digits kept in `table`: as `metrics.json_ready`, and a p-value keeps its order of magnitude.
@@ -166,7 +168,7 @@ def replicate_tprs(
 
     scores: (attacks, samples), finite. is_member: bool, (samples,).
     A replicate draws M members and N non-members with replacement, members first, each side from its own (as
-    `metrics.bootstrap`), ONCE for all attacks: result[a] - result[b] is a paired difference. With
+    `bootstrap.estimates`), ONCE for all attacks: result[a] - result[b] is a paired difference. With
     i = rng.integers(M, size=M), then j = rng.integers(N, size=N), the records are the i-th members and the j-th
     non-members in the order of the samples.
     The highest TPR with at most k false positives is the share of drawn members with a score strictly above the
@@ -187,15 +189,15 @@ def replicate_tprs(
     nonmember_order = np.argsort(-nonmembers, axis=1)
     above = np.stack([members_above(*sides) for sides in zip(members, nonmembers, strict=True)])
     tprs = np.empty((values.shape[0], len(allowed), replicates))
-    found = np.zeros(M + 1, dtype=np.int64)  # found[i]: drawn members among the i with the highest scores
+    drawn = np.zeros(M + 1, dtype=np.int64)  # drawn[i]: draws of the i members with the highest scores
     for r in range(replicates):
         times_member = np.bincount(rng.integers(M, size=M), minlength=M)
         times_nonmember = np.bincount(rng.integers(N, size=N), minlength=N)
         for attack in range(values.shape[0]):
-            np.cumsum(times_member[member_order[attack]], out=found[1:])
+            np.cumsum(times_member[member_order[attack]], out=drawn[1:])
             accused = np.cumsum(times_nonmember[nonmember_order[attack]])
             too_many = np.searchsorted(accused, allowed, side="right")  # N where no non-member is one too many
-            tprs[attack, :, r] = found[above[attack, too_many]] / M
+            tprs[attack, :, r] = drawn[above[attack, too_many]] / M
     return tprs
 
 
@@ -229,7 +231,7 @@ def compare_tpr(
     are too sure (5 members found by a alone: p = 0.014, by a sign test 0.06), and where none does they are all 0. Hence
     p is at least that of the exact sign test (McNemar) on the members that only one of the two finds at its threshold,
     and the interval is widened where need be to hold the limits at fixed thresholds: Clopper-Pearson of the two shares
-    "found by a alone" and "by b alone", joined by MOVER (Zou & Donner 2008; see `metrics.decision`).
+    "found by a alone" and "by b alone", joined by MOVER (Zou & Donner 2008; see `decisions.decision`).
     InputError: as `replicate_tprs`; fewer than 2 / (1 - level) replicates (40 for 0.95).
     """
     a, b = np.asarray(scores_a, dtype=np.float64), np.asarray(scores_b, dtype=np.float64)
@@ -238,11 +240,11 @@ def compare_tpr(
     tail = enough_replicates(replicates, level)
     values, member = np.stack([a, b]), np.asarray(is_member)
     tprs = replicate_tprs(values, member, fprs=[fpr], replicates=replicates, rng=rng)
-    found = [_found(row, member, fpr) for row in values]
-    return _tpr_difference(found[0], found[1], tprs[0, 0] - tprs[1, 0], tail)
+    called = [_members_called(row, member, fpr) for row in values]
+    return _tpr_difference(called[0], called[1], tprs[0, 0] - tprs[1, 0], tail)
 
 
-def _found(score: Floats, is_member: Bools, fpr: float) -> Bools:
+def _members_called(score: Floats, is_member: Bools, fpr: float) -> Bools:
     """(members,): which members are called members at the point of `roc.tpr_at`."""
     nonmembers = np.sort(score[~is_member])[::-1]
     k = false_positives_allowed(fpr, nonmembers.size)
@@ -256,19 +258,23 @@ def reach_of_shares(a_alone: int, b_alone: int, n: int, *, level: float = 0.95) 
     return mover(Estimate(a_alone / n, lows[0], highs[0]), Estimate(b_alone / n, lows[1], highs[1]))
 
 
-def _tpr_difference(found_a: Bools, found_b: Bools, replicated: Floats, tail: float) -> Comparison:
-    M = found_a.size
-    a_alone, b_alone = int((found_a & ~found_b).sum()), int((found_b & ~found_a).sum())
+def sign_test(a_alone: int, b_alone: int) -> float:
+    """Return the p-value of "a and b find equally often what only one of them finds" (McNemar's exact test)."""
+    return float(binomtest(a_alone, a_alone + b_alone).pvalue) if a_alone + b_alone else 1.0
+
+
+def _tpr_difference(called_a: Bools, called_b: Bools, replicated: Floats, tail: float) -> Comparison:
+    M = called_a.size
+    a_alone, b_alone = int((called_a & ~called_b).sum()), int((called_b & ~called_a).sum())
     difference = (a_alone - b_alone) / M
     low, high = np.quantile(replicated, [tail, 1 - tail])
     below, above = reach_of_shares(a_alone, b_alone, M, level=1 - 2 * tail)
     rarer = 1 + min(int((replicated <= 0).sum()), int((replicated >= 0).sum()))
-    by_sign = 2 * float(binom.cdf(min(a_alone, b_alone), a_alone + b_alone, 0.5))
     return Comparison(
         difference,
         max(-1.0, min(float(low), difference - below)),
         min(1.0, max(float(high), difference + above)),
-        min(1.0, max(2 * rarer / (replicated.size + 1), by_sign)),
+        min(1.0, max(2 * rarer / (replicated.size + 1), sign_test(a_alone, b_alone))),
     )
 
 
@@ -327,35 +333,34 @@ def table(
     InputError: no attack, an attack of other records, else as `compare_auc` and `compare_tpr`.
     """
     tail = enough_replicates(replicates, level)
-    given, values, member = stacked_scores(scores, is_member)
+    unsorted_names, values, member = stacked_scores(scores, is_member)
     areas = [auc(curve(row, member)) for row in values]
-    order = sorted(range(len(given)), key=lambda at: -areas[at])
-    names, values = [given[at] for at in order], values[order]
-    asked = [fpr for fpr in fprs if resolvable(fpr, int((~member).sum()))]
-    tprs = replicate_tprs(values, member, fprs=asked, replicates=replicates, rng=rng)
+    order = sorted(range(len(areas)), key=lambda at: -areas[at])
+    names, values = [unsorted_names[at] for at in order], values[order]
+    resolved = [fpr for fpr in fprs if resolvable(fpr, int((~member).sum()))]
+    tprs = replicate_tprs(values, member, fprs=resolved, replicates=replicates, rng=rng)
     placed = [placements(row, member) for row in values]
-    found = [[_found(row, member, fpr) for fpr in asked] for row in values]
+    called = [[_members_called(row, member, fpr) for fpr in resolved] for row in values]
     pairs = list(combinations(range(len(names)), 2))
     by_auc = [compare_auc(placed[a], placed[b], level=level) for a, b in pairs]
     columns: dict[str, list[str] | Floats] = {
         "attack_a": [names[a] for a, _ in pairs],
         "attack_b": [names[b] for _, b in pairs],
         **_columns("auc", by_auc, _DECIMALS),
-        "auc_p_holm": _digits(holm([one.p_value for one in by_auc])),
+        "auc_p_holm": _digits(holm([comparison.p_value for comparison in by_auc])),
     }
-    for i, fpr in enumerate(asked):
-        by_tpr = [_tpr_difference(found[a][i], found[b][i], tprs[a, i] - tprs[b, i], tail) for a, b in pairs]
+    for i, fpr in enumerate(resolved):
+        by_tpr = [_tpr_difference(called[a][i], called[b][i], tprs[a, i] - tprs[b, i], tail) for a, b in pairs]
         columns |= _columns(fpr_key(fpr), by_tpr, _TPR_DECIMALS)
     return pd.DataFrame(columns)
 
 
-def _columns(key: str, compared: Sequence[Comparison], decimals: int) -> dict[str, list[str] | Floats]:
-    rounded: dict[str, list[str] | Floats] = {
-        f"{key}_{name}": np.array([getattr(one, name) for one in compared], dtype=np.float64).round(decimals)
-        + 0.0  # no -0.0
-        for name in ("difference", "low", "high")
-    }
-    return rounded | {f"{key}_p": _digits([one.p_value for one in compared])}
+def _columns(key: str, comparisons: Sequence[Comparison], decimals: int) -> dict[str, list[str] | Floats]:
+    columns: dict[str, list[str] | Floats] = {}
+    for name in ("difference", "low", "high"):
+        values = np.array([getattr(comparison, name) for comparison in comparisons], dtype=np.float64)
+        columns[f"{key}_{name}"] = values.round(decimals) + 0.0  # no -0.0
+    return columns | {f"{key}_p": _digits([comparison.p_value for comparison in comparisons])}
 
 
 def _digits(p_values: ArrayLike) -> Floats:

@@ -2,18 +2,27 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from mia.arrays import Bools, Floats
-from mia.evaluation import by_class, detectable, metrics, permutation, roc
+from mia.errors import InputError
+from mia.evaluation import bootstrap, by_class, decisions, detectable, epsilon, metrics, permutation, roc
 
 SUMMARY = ("auc", "balanced_accuracy", "epsilon_lower")
+
+
+class Measured(NamedTuple):
+    """What one attack did: its numbers, flat and ready for JSON, and the band around points of its ROC curve."""
+
+    numbers: dict[str, float | int]
+    band: bootstrap.Band
 
 
 @dataclass(frozen=True)
@@ -51,36 +60,36 @@ def measure(
     """Measure an attack of the target.
 
     on_shadows: its scores of shadows' records, and whether they are members, for the thresholds. rng: of the bootstrap.
-    InputError: as `metrics.attack_metrics`.
+    InputError: as `attack_metrics`.
     """
     score, is_member = target.scores[attack], target.is_member
     at = list(target.scores).index(attack)
     sizes = int(is_member.sum()), int((~is_member).sum())
     curve = roc.thin(roc.curve(score, is_member))
-    numbers, band = metrics.attack_metrics(
+    numbers, band = attack_metrics(
         score,
         is_member,
         threshold=roc.best_threshold(*on_shadows),
-        epsilon_threshold=metrics.epsilon_threshold(*on_shadows, n_member=sizes[0], n_nonmember=sizes[1]),
+        epsilon_threshold=epsilon.best_threshold(*on_shadows, n_member=sizes[0], n_nonmember=sizes[1]),
         fprs=target.fprs,
         replicates=replicates,
         rng=rng,
         band_fps=curve.fp,
     )
     numbers |= beside_chance(numbers, target.fprs, target.chance, at)
-    said = detectable.verdict(
+    sentence = detectable.sentence(
         numbers["auc"], numbers["auc_low"], numbers["auc_high"], *sizes, attacks=len(target.scores)
     )
     if numbers["balanced_accuracy_low"] <= 0.5 < numbers["auc_low"]:
-        said += ", but at the threshold chosen on shadows decides no better than chance"
-    alike = metrics.json_ready({"classes_alike_p": by_class.alike(score, is_member, target.labels)})
+        sentence += ", but at the threshold chosen on shadows decides no better than chance"
+    homogeneity = metrics.json_ready({"classes_alike_p": by_class.homogeneity_p_value(score, is_member, target.labels)})
     columns = {"fpr": curve.fpr, "tpr": curve.tpr, "threshold": curve.thresholds}
     classes = pd.DataFrame(
-        by_class.by_class(score, is_member, target.class_names, p_value=float(target.chance.auc[at]))
+        by_class.auc_rows(score, is_member, target.class_names, p_value=float(target.chance.auc[at]))
     )
     classes.insert(0, "attack", attack)
     return Result(
-        {"attack": attack, "verdict": said, **numbers, **always_member(*sizes), **alike},
+        {"attack": attack, "verdict": sentence, **numbers, **always_member(*sizes), **homogeneity},
         pd.DataFrame({"attack": attack, **columns, "tpr_low": band.low, "tpr_high": band.high}),
         histogram(attack, score, is_member, histogram_bins),
         tally(attack, numbers),
@@ -88,13 +97,66 @@ def measure(
     )
 
 
+def attack_metrics(
+    scores: ArrayLike,
+    is_member: ArrayLike,
+    *,
+    threshold: float,
+    epsilon_threshold: float,
+    fprs: Sequence[float],
+    replicates: int,
+    rng: np.random.Generator,
+    band_fps: ArrayLike = (),
+    level: float = 0.95,
+) -> Measured:
+    """Return one attack's numbers on the target, flat, rounded as `metrics.json_ready` does, and a band.
+
+    threshold: for the hard decision; epsilon_threshold: for the bound on epsilon. Both chosen on shadow
+    models; used as given and rounded only in what is returned.
+    band_fps: (points,), whole: the band holds the limits of the TPR with at most so many false positives, made as
+    those of the TPR at an FPR are (`bootstrap.estimates`), from the same replicates, one point at a time.
+    Keys, in this order; those marked * come with `_low` and `_high`:
+    auc*, advantage*, tpr_at_fpr_...* (`bootstrap.estimates`); accuracy*, balanced_accuracy*, precision*, recall*,
+    fpr*, f1* (`decisions.decision` at threshold); epsilon_lower (`epsilon.lower_bound` at epsilon_threshold, from
+    epsilon_tp and epsilon_fp); threshold, epsilon_threshold; n_member, n_nonmember, tp, fp, tn, fn,
+    epsilon_tp, epsilon_fp.
+    Left out, never NaN or zero: the TPR at an FPR that the non-members cannot resolve; precision, with its
+    limits, when nothing is called member (tp + fp = 0 says so).
+    InputError: as `bootstrap.estimates`, and a threshold that is NaN or infinite.
+    """
+    for name, value in (("threshold", threshold), ("epsilon_threshold", epsilon_threshold)):
+        if not math.isfinite(value):
+            raise InputError(f"{name}: expected a finite number chosen on shadow models, got {value}")
+    values, member = np.asarray(scores, dtype=np.float64), np.asarray(is_member)
+    curve = roc.curve(values, member)
+    estimates, band = bootstrap.estimates_and_band(
+        curve, fprs=fprs, replicates=replicates, rng=rng, level=level, band_fps=band_fps
+    )
+    hard = decisions.decision(values >= threshold, member, level=level)
+    for name in ("accuracy", "balanced_accuracy", "precision", "recall", "fpr", "f1"):
+        estimates[name] = getattr(hard, name)
+    called = values >= epsilon_threshold
+    epsilon_tp, epsilon_fp = int((called & member).sum()), int((called & ~member).sum())
+    summary: dict[str, float | int] = {}
+    for name, estimate in estimates.items():
+        if not math.isnan(estimate.value):
+            summary |= {name: estimate.value, f"{name}_low": estimate.low, f"{name}_high": estimate.high}
+    summary["epsilon_lower"] = epsilon.lower_bound(epsilon_tp, hard.n_member, epsilon_fp, hard.n_nonmember, level=level)
+    summary |= {"threshold": threshold, "epsilon_threshold": epsilon_threshold}
+    for name in ("n_member", "n_nonmember", "tp", "fp", "tn", "fn"):
+        summary[name] = getattr(hard, name)
+    return Measured(metrics.json_ready(summary | {"epsilon_tp": epsilon_tp, "epsilon_fp": epsilon_fp}), band)
+
+
 def summary(measured: list[dict[str, Any]]) -> dict[str, Any]:
     """The numbers to compare experiments by: few an attack, and what always answering "member" gets."""
     of_attack = {
-        one["attack"]: {
-            name: one[name] for name in one if name in SUMMARY or (name[:3] == "tpr" and name[-1].isdigit())
+        numbers["attack"]: {
+            name: value
+            for name, value in numbers.items()
+            if name in SUMMARY or (name[:3] == "tpr" and name[-1].isdigit())
         }
-        for one in measured
+        for numbers in measured
     }
     first = measured[0]
     guess = {name: first[f"always_member_{name}"] for name in ("accuracy", "f1")}
@@ -102,21 +164,21 @@ def summary(measured: list[dict[str, Any]]) -> dict[str, Any]:
 
 
 def beside_chance(
-    one: Mapping[str, float | int], fprs: Sequence[float], chance: permutation.PValues, at: int
+    numbers: Mapping[str, float | int], fprs: Sequence[float], chance: permutation.PValues, at: int
 ) -> dict[str, float | int]:
     """An attack's p-values by the exact test, and its limits where they must hold guessing."""
-    low, high = permutation.limited(one["auc_low"], one["auc_high"], 0.5, chance.auc[at])
+    low, high = permutation.limited(numbers["auc_low"], numbers["auc_high"], 0.5, chance.auc[at])
     adjusted = {"auc_low": low, "auc_high": high, "auc_p": round(float(chance.auc[at]), 4)}
     for fpr, p_value in zip(fprs, chance.tpr[at], strict=True):
         key = metrics.fpr_key(fpr)
-        low, _ = permutation.limited(one[f"{key}_low"], one[f"{key}_high"], fpr, p_value)
+        low, _ = permutation.limited(numbers[f"{key}_low"], numbers[f"{key}_high"], fpr, p_value)
         adjusted |= {f"{key}_low": low, f"{key}_p": round(float(p_value), 4)}
     return adjusted
 
 
 def always_member(n_member: int, n_nonmember: int) -> dict[str, float]:
     """What answering "member" for every record gets, to stand beside accuracy and F1."""
-    guess = metrics.always_member(n_member, n_nonmember)
+    guess = decisions.always_member(n_member, n_nonmember)
     return {f"always_member_{name}": round(guess[name], 4) for name in ("accuracy", "precision", "f1")}
 
 
@@ -134,13 +196,13 @@ def histogram(attack: str, score: NDArray[np.float64], is_member: NDArray[np.boo
     return pd.DataFrame({"attack": attack, "left": edges[:-1], "right": edges[1:], **shares})
 
 
-def tally(attack: str, one: dict[str, float | int]) -> pd.DataFrame:
+def tally(attack: str, numbers: Mapping[str, float | int]) -> pd.DataFrame:
     """The confusion matrix of one attack, a row a cell."""
     cells = [
-        ("member", "member", one["tp"], one["n_member"]),
-        ("member", "non-member", one["fn"], one["n_member"]),
-        ("non-member", "member", one["fp"], one["n_nonmember"]),
-        ("non-member", "non-member", one["tn"], one["n_nonmember"]),
+        ("member", "member", numbers["tp"], numbers["n_member"]),
+        ("member", "non-member", numbers["fn"], numbers["n_member"]),
+        ("non-member", "member", numbers["fp"], numbers["n_nonmember"]),
+        ("non-member", "non-member", numbers["tn"], numbers["n_nonmember"]),
     ]
     frame = pd.DataFrame(cells, columns=["actual", "predicted", "count", "of"])
     frame["share"] = frame["count"] / frame.pop("of")

@@ -71,18 +71,18 @@ def p_values(
 
     def measured(memberships: Bools) -> tuple[Floats, Counts]:
         """(attacks, draws): how far the members' rank sums are from guessing. (attacks, fprs, draws): members found."""
-        found = [attack.found(memberships, allowed) for attack in sorted_attacks]
-        return np.abs(ranks @ memberships.T.astype(np.float64)) / spread, np.stack(found)  # sums of halves: exact
+        hits = [attack.members_found(memberships, allowed) for attack in sorted_attacks]
+        return np.abs(ranks @ memberships.T.astype(np.float64)) / spread, np.stack(hits)  # sums of halves: exact
 
-    observed_far, observed_found = measured(member[None])
+    observed_far, observed_hits = measured(member[None])
     as_good_auc = np.ones(values.shape[0])
     as_good_tpr = np.ones((values.shape[0], len(allowed)))
     for start in range(0, permutations, _AT_ONCE):
         draws = min(_AT_ONCE, permutations - start)
         drawn = rng.permuted(np.tile(member, (draws, 1)), axis=1)
-        far, found = measured(drawn)
+        far, hits = measured(drawn)
         as_good_auc += (far.max(axis=0) >= observed_far).sum(axis=1)
-        as_good_tpr += (found.max(axis=0) >= observed_found).sum(axis=2)
+        as_good_tpr += (hits.max(axis=0) >= observed_hits).sum(axis=2)
     return PValues(as_good_auc / (permutations + 1), as_good_tpr / (permutations + 1))
 
 
@@ -105,7 +105,7 @@ class _Sorted:
         begins = np.append(True, ranked[1:] != ranked[:-1])
         self.first = np.maximum.accumulate(np.where(begins, np.arange(score.size), 0))
 
-    def found(self, memberships: Bools, allowed: Sequence[int]) -> Counts:
+    def members_found(self, memberships: Bools, allowed: Sequence[int]) -> Counts:
         """(len(allowed), draws): the most members called members with at most so many non-members called members.
 
         memberships: (draws, samples). These are the members with a score strictly above that of the (k + 1)-th
@@ -120,12 +120,12 @@ class _Sorted:
             if length == samples or nonmembers[:, -1].min() >= most:
                 break
             length = min(samples, 2 * length)
-        found = np.empty((len(allowed), draws), dtype=np.int64)
+        hits = np.empty((len(allowed), draws), dtype=np.int64)
         for row, k in enumerate(allowed):
             if k >= n_nonmember:
-                found[row] = samples - n_nonmember
+                hits[row] = samples - n_nonmember
                 continue
             one_too_many = (nonmembers <= k).sum(axis=1)  # the place of the (k + 1)-th non-member
             above = self.first[one_too_many]
-            found[row] = above - np.where(above > 0, nonmembers[np.arange(draws), above - 1], 0)
-        return found
+            hits[row] = above - np.where(above > 0, nonmembers[np.arange(draws), above - 1], 0)
+        return hits

@@ -10,10 +10,10 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy.stats import beta, binom
 
-from mia.arrays import Floats
-from mia.evaluation import permutation, roc
+from mia.arrays import Bools, Floats
+from mia.evaluation import permutation
 from mia.evaluation.differences import auc_interval, holm, members_above, placements, stacked_scores
-from mia.evaluation.metrics import Estimate, clopper_pearson, tail_of
+from mia.evaluation.intervals import Estimate, clopper_pearson, tail_of
 from mia.evaluation.roc import false_positives_allowed
 from mia.evaluation.verdict import headline_fpr
 
@@ -35,7 +35,7 @@ class Strongest:
         return {key: round(float(number), decimals) for key, number in zip(names, ends, strict=True)}
 
 
-def found(
+def verdict_numbers(
     scores: Mapping[str, ArrayLike], is_member: ArrayLike, fprs: Sequence[float], chance: permutation.PValues
 ) -> dict[str, Any]:
     """Return the numbers of the verdict, as metrics/verdict.json keeps them; in words: `mia.evaluation.verdict`.
@@ -44,17 +44,19 @@ def found(
     The two claims, of the AUC and of the TPR, have the exact test's p-values, that of the AUC over the attacks above
     0.5, adjusted for being two after Holm. Where
     the non-members are too few for any FPR (`verdict.headline_fpr`), there is no TPR.
-    InputError: as `comparison.table`.
+    InputError: as `differences.table`.
     """
-    member = np.asarray(is_member)
+    names, values, member = stacked_scores(scores, is_member)
     n_member, n_nonmember = int(member.sum()), int((~member).sum())
     fpr = headline_fpr(fprs, n_nonmember)
-    above = np.array([roc.auc(roc.curve(score, member)) > 0.5 for score in scores.values()])
+    estimates = _auc_estimates(values, member, 0.95)
+    # An AUC is a multiple of half a pair of records: what is nearer to 0.5 than a quarter is rounding.
+    above = np.array([(estimate.value - 0.5) * n_member * n_nonmember > 0.25 for estimate in estimates])
     claims = [float(chance.auc[above].min(initial=1))]  # an attack that is turned round ranks no member above others
     if fpr is not None:
         claims.append(float(chance.tpr[:, fprs.index(fpr)].min()))
     p_auc, *p_tpr = holm(claims).tolist()
-    by_auc = strongest_auc(scores, member, p_value=p_auc)
+    by_auc = _picked(names, estimates, guess=0.5, p_value=p_auc, level=0.95)
     numbers: dict[str, Any] = {"attacks": len(scores), "n_member": n_member, "n_nonmember": n_nonmember}
     numbers |= {"auc_attack": by_auc.attack, **by_auc.rounded("auc", 4)}
     if fpr is not None:
@@ -75,7 +77,7 @@ def strongest_tpr(
     strongest then lies between the highest lower and the highest upper limit. Whether it lies above guessing the exact
     test says: where the value is above guessing and the test excludes guessing at 1 - level, the lower limit is no
     lower than guessing, elsewhere no higher.
-    InputError: as `comparison.table`.
+    InputError: as `differences.table`.
     """
     names, values, member = stacked_scores(scores, is_member)
     tail = tail_of(level) / len(names)
@@ -88,11 +90,16 @@ def strongest_auc(
 ) -> Strongest:
     """Return the attack with the highest AUC, that AUC, and limits that allow for its having been picked.
 
-    As `strongest_tpr`, with the limits of `comparison.auc_interval`.
+    As `strongest_tpr`, with the limits of `differences.auc_interval`.
     """
     names, values, member = stacked_scores(scores, is_member)
-    estimates = [auc_interval(placements(row, member), level=1 - (1 - level) / len(names)) for row in values]
+    estimates = _auc_estimates(values, member, level)
     return _picked(names, estimates, guess=0.5, p_value=p_value, level=level)
+
+
+def _auc_estimates(values: Floats, member: Bools, level: float) -> list[Estimate]:
+    """The AUC of each of (attacks, samples) scores, with limits that hold for all attacks at once (Bonferroni)."""
+    return [auc_interval(placements(row, member), level=1 - (1 - level) / len(values)) for row in values]
 
 
 def _picked(names: list[str], estimates: list[Estimate], *, guess: float, p_value: float, level: float) -> Strongest:
@@ -108,7 +115,7 @@ def tpr_limits(members: Floats, nonmembers: Floats, *, fpr: float, tail: float) 
 
     members, nonmembers: scores, (n,) each. The value is that of `roc.tpr_at`.
     The limits are those of the percentile bootstrap that draws members and non-members with replacement, as
-    `metrics.bootstrap` does, computed instead of drawn: no number of replicates reaches a tail of one in a thousand.
+    `bootstrap.estimates` does, computed instead of drawn: no number of replicates reaches a tail of one in a thousand.
     With at most k false positives, a replicate's threshold is its (k + 1)-th highest non-member. That one is among the
     j highest of the data with the probability that k + 1 or more of N draws are, and the members found are then
     binomial. The limits are widened where need be to Clopper and Pearson's at the data's own threshold.
@@ -116,8 +123,8 @@ def tpr_limits(members: Floats, nonmembers: Floats, *, fpr: float, tail: float) 
     M, N = members.size, nonmembers.size
     k = false_positives_allowed(fpr, N)
     above = members_above(members, nonmembers)
-    found = int(above[min(k, N)])
-    low, high = (float(end) for end in clopper_pearson(found, M, 1 - 2 * tail))
+    hits = int(above[min(k, N)])
+    low, high = (float(end) for end in clopper_pearson(hits, M, 1 - 2 * tail))
     if k < N:
         # P(Binomial(N, j / N) > k) = P(Beta(k + 1, N - k) < j / N), for j = 0 .. N
         weights = np.diff(beta.cdf(np.arange(N + 1) / N, k + 1, N - k))
@@ -125,7 +132,7 @@ def tpr_limits(members: Floats, nonmembers: Floats, *, fpr: float, tail: float) 
         weights, shares = weights[likely] / weights[likely].sum(), above[:N][likely] / M
         low = min(low, _quantile(tail, weights, shares, M) / M)
         high = max(high, _quantile(1 - tail, weights, shares, M) / M)
-    return Estimate(found / M, low, high)
+    return Estimate(hits / M, low, high)
 
 
 def _quantile(share: float, weights: Floats, shares: Floats, trials: int) -> int:

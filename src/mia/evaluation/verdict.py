@@ -28,34 +28,35 @@ def headline_fpr(fprs: Iterable[float], n_nonmember: int) -> float | None:
     return min(known, key=lambda fpr: abs(math.log(fpr / ASKED_FPR)), default=None)
 
 
-def recognises(found: Mapping[str, Any]) -> bool:
+def recognises(numbers: Mapping[str, Any]) -> bool:
     """Whether the strongest attack recognises more members than guessing does, by the exact test."""
-    return "tpr" in found and found["tpr"] > found["fpr"] and _more_than_chance(found, "tpr", found["fpr"])
+    return "tpr" in numbers and numbers["tpr"] > numbers["fpr"] and _more_than_chance(numbers, "tpr", numbers["fpr"])
 
 
-def ranks(found: Mapping[str, Any]) -> bool:
+def ranks(numbers: Mapping[str, Any]) -> bool:
     """Whether some attack ranks members above non-members, by the exact test."""
-    return found["auc"] > 0.5 and _more_than_chance(found, "auc", 0.5)
+    return numbers["auc"] > 0.5 and _more_than_chance(numbers, "auc", 0.5)
 
 
-def _more_than_chance(found: Mapping[str, Any], name: str, guess: float) -> bool:
+def _more_than_chance(numbers: Mapping[str, Any], name: str, guess: float) -> bool:
     """By the exact test; by the lower limit where an audit was made before there was one."""
-    if f"{name}_p" in found:
-        return permutation.excludes_chance(found[f"{name}_p"])
-    return bool(found[f"{name}_low"] > guess)
+    if f"{name}_p" in numbers:
+        return permutation.excludes_chance(numbers[f"{name}_p"])
+    return bool(numbers[f"{name}_low"] > guess)
 
 
-def sentence(found: Mapping[str, Any]) -> str:
+def sentence(numbers: Mapping[str, Any]) -> str:
     """The verdict: what share of the training images is recognised at one low FPR, where guessing gets that FPR."""
-    if "tpr" not in found:
+    if "tpr" not in numbers:
         return (
-            f"{found['n_nonmember']:,} non-members are too few to say what an attacker recognises at few false alarms: "
-            f"one in ten needs {10 * LEAST_FALSE_ALARMS} non-members, one in a hundred {100 * LEAST_FALSE_ALARMS:,}."
+            f"{numbers['n_nonmember']:,} non-members are too few to say what an attacker recognises at few false "
+            f"alarms: one in ten needs {10 * LEAST_FALSE_ALARMS} non-members, one in a hundred "
+            f"{100 * LEAST_FALSE_ALARMS:,}."
         )
-    who = f"an attacker who may raise one false alarm in {one_in(found['fpr'])}"
-    value, low, high = (percent(found[name]) for name in ("tpr", "tpr_low", "tpr_high"))
-    guess = rate(found["fpr"])
-    if recognises(found):
+    who = f"an attacker who may raise one false alarm in {one_in(numbers['fpr'])}"
+    value, low, high = (percent(numbers[name]) for name in ("tpr", "tpr_low", "tpr_high"))
+    guess = rate(numbers["fpr"])
+    if recognises(numbers):
         return f"Of the training images, {who} recognises {value} % ({low} to {high}); guessing would give {guess} %."
     return (
         f"It is not shown that {who} recognises more of the training images than guessing would: "
@@ -63,24 +64,24 @@ def sentence(found: Mapping[str, Any]) -> str:
     )
 
 
-def short(found: Mapping[str, Any]) -> str:
+def short(numbers: Mapping[str, Any]) -> str:
     """The verdict without a number."""
-    if recognises(found):
-        many = "some" if found["tpr"] < 0.1 else "many" if found["tpr"] < 0.5 else "most"
-        few = found["fpr"] <= ASKED_FPR
-        who = "who makes few mistakes" if few else f"who may raise one false alarm in {one_in(found['fpr'])}"
+    if recognises(numbers):
+        many = "some" if numbers["tpr"] < 0.1 else "many" if numbers["tpr"] < 0.5 else "most"
+        few = numbers["fpr"] <= ASKED_FPR
+        who = "who makes few mistakes" if few else f"who may raise one false alarm in {one_in(numbers['fpr'])}"
         return f"The model gives away {many} of its training images to an attacker {who}."
-    if not ranks(found):
+    if not ranks(numbers):
         return "No leak is shown."
-    if "tpr" not in found:
+    if "tpr" not in numbers:
         return "The model's answers tell training images from others; at few false alarms, nobody can say on so few."
     return "The model's answers tell training images from others, but not surely at few false alarms."
 
 
-def ranking(found: Mapping[str, Any]) -> str:
+def ranking(numbers: Mapping[str, Any]) -> str:
     """What the best AUC says, in words."""
-    value, low, high = (f"{100 * found[name]:.0f}" for name in ("auc", "auc_low", "auc_high"))
-    if ranks(found):
+    value, low, high = (f"{100 * numbers[name]:.0f}" for name in ("auc", "auc_low", "auc_high"))
+    if ranks(numbers):
         return (
             f"Shown one training image and one other, an attacker says which is which {value} times in 100 "
             f"({low} to {high}); guessing: 50."

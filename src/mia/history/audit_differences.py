@@ -17,9 +17,9 @@ from scipy.stats import binom, norm
 
 from mia import seeds
 from mia.arrays import Bools
-from mia.evaluation import differences, metrics, roc
+from mia.evaluation import differences, intervals, roc
 from mia.evaluation.differences import Comparison
-from mia.evaluation.metrics import Estimate
+from mia.evaluation.intervals import Estimate
 from mia.history.revisions import Revision
 
 REPLICATES = 2000
@@ -158,7 +158,7 @@ def strongest_of_both(
 def accuracy(audit: Revision) -> Estimate:
     """The target's accuracy on non-members, with Clopper and Pearson's limits."""
     right = round(audit.target.test_accuracy * audit.verdict.n_nonmember)
-    low, high = metrics.clopper_pearson(right, audit.verdict.n_nonmember)
+    low, high = intervals.clopper_pearson(right, audit.verdict.n_nonmember)
     return Estimate(audit.target.test_accuracy, float(low), float(high))
 
 
@@ -212,7 +212,7 @@ def independent(a: Estimate, b: Estimate) -> Comparison:
     below 0.05 where the interval leaves 0 out.
     """
     difference = a.value - b.value
-    below, above = metrics.mover(a, b)
+    below, above = intervals.mover(a, b)
     reach = below if difference > 0 else above
     p = 1.0 if difference == 0 else 0.0 if reach == 0 else 2 * float(norm.sf(norm.isf(0.025) * abs(difference) / reach))
     return Comparison(difference, max(-1.0, difference - below), min(1.0, difference + above), p)

@@ -12,7 +12,7 @@ from mia.arrays import Bools
 from mia.errors import shown
 from mia.evaluation import verdict
 from mia.evaluation.differences import Comparison
-from mia.evaluation.metrics import Estimate
+from mia.evaluation.intervals import Estimate
 from mia.history import audit_differences, compare_tables, compare_words
 from mia.history.audit_differences import Pair
 from mia.history.compare_words import CHANCE

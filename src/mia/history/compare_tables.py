@@ -9,7 +9,7 @@ from typing import Any, get_args
 from mia import params, paths
 from mia.errors import shown
 from mia.evaluation import verdict
-from mia.evaluation.metrics import Estimate
+from mia.evaluation.intervals import Estimate
 from mia.history import audit_differences
 from mia.history.revisions import Revision
 from mia.report import html, text_table

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from mia import dotted
 from mia.data import stored_records
-from mia.evaluation import metrics, roc, verdict
+from mia.evaluation import decisions, roc, verdict
 from mia.report import figures, html
 
 Numbers = Mapping[str, Any]
@@ -415,7 +415,7 @@ def board_rows(board: pd.DataFrame, chosen: str) -> list[dict[str, Any]]:
 def original(it: Found) -> dict[str, Any]:
     """What the counting of the original experiment says of the learned attack, beside always answering "member"."""
     one = next((one for one in it.attacks if one["attack"] == "learned"), it.attacks[0])
-    guess = metrics.always_member(one["n_member"], one["n_nonmember"])
+    guess = decisions.always_member(one["n_member"], one["n_nonmember"])
     rows = [
         (
             name.replace("f1", "F1"),

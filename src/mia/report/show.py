@@ -29,7 +29,7 @@ MAKING = (paths.PARAMS.as_posix(), "dvc.yaml", "src", "requirements.txt")  # wha
 NAMES = {"auc": "AUC", "tpr_at_fpr_0_1": "TPR at 10 % FPR", "tpr_at_fpr_0_01": "TPR at 1 % FPR"}
 SHOWN = {"auc": 3, "tpr_at_fpr_0_1": 4, "tpr_at_fpr_0_01": 4}  # decimals in the table
 MOST_MOVED = 4  # numbers that the note names
-FINDS = "finds members"  # what mia.evaluation.detectable.verdict says of an attack that works
+FINDS = "finds members"  # what mia.evaluation.detectable.sentence says of an attack that works
 RATES = {"tpr_at_fpr_0_01": 4, "tpr_at_fpr_0_001": 4, "balanced_accuracy": 3}  # decimals in the table
 
 

@@ -9,12 +9,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 import skops.io
 from ruamel.yaml import YAML
 
 import pipeline
-from mia.attacks import estimators, learned
+from mia.attacks import estimators, features, learned
 from mia.errors import InputError, NotApplicable
 from mia.store import sealed_json
 
@@ -33,9 +34,9 @@ def evidence(leak: float, count: int = 600, share: float = 5 / 6) -> Evidence:
     """Features, labels, membership, shadow; members' first feature lies `leak` standard deviations higher."""
     rng = np.random.default_rng(1)
     is_member = rng.random(count) < share
-    features = rng.normal(size=(count, 4))
-    features[is_member, 0] += leak
-    return features, rng.integers(0, 3, count), is_member, np.arange(count) % 5 + 1
+    values = rng.normal(size=(count, 4))
+    values[is_member, 0] += leak
+    return values, rng.integers(0, 3, count), is_member, np.arange(count) % 5 + 1
 
 
 def fit(family: str, *, per_class: bool = False, leak: float = 2.0) -> tuple[learned.AttackModel, Evidence]:
@@ -130,7 +131,7 @@ def test_a_search_tries_the_settings_of_params_first_and_no_more_than_there_are(
 def test_more_neighbours_than_records_are_left_out_with_the_reason_and_an_error_for_who_asks_for_them() -> None:
     X, _, is_member, shadow = evidence(2.0, 100)
     too_many = ("k_neighbors", {"n_neighbors": 500})
-    reason, aucs = estimators.compare([too_many, ("lda", {})], X, is_member, shadow, 0, "test")
+    reason, aucs = estimators.fold_aucs_or_reasons([too_many, ("lda", {})], X, is_member, shadow, 0, "test")
     assert isinstance(reason, str)
     assert reason.startswith("KNeighborsClassifier: Expected n_neighbors <= n_samples_fit")
     assert not isinstance(aucs, str)
@@ -142,7 +143,24 @@ def test_more_neighbours_than_records_are_left_out_with_the_reason_and_an_error_
 def test_a_setting_that_is_none_is_an_error_whichever_classifier_has_it() -> None:
     X, _, is_member, shadow = evidence(2.0, 100)
     with pytest.raises(InputError, match="estimators.qda.reg_parm: no setting of Quadratic.*did you mean 'reg_param'"):
-        estimators.compare([("lda", {}), ("qda", {"reg_parm": 0.1})], X, is_member, shadow, 0, "test")
+        estimators.fold_aucs_or_reasons([("lda", {}), ("qda", {"reg_parm": 0.1})], X, is_member, shadow, 0, "test")
+
+
+def test_the_leaderboard_has_the_best_first_and_equals_by_name() -> None:
+    board = estimators.leaderboard({"qda": [0.5, 0.7], "lda": [0.7, 0.5], "mlp": [0.9, 0.9]})
+    assert board["estimator"].tolist() == ["mlp", "lda", "qda"]
+    assert board["fold_aucs"].tolist() == ["0.9000 0.9000", "0.7000 0.5000", "0.5000 0.7000"]
+    assert board["auc_std"].tolist() == pytest.approx([0, 0.1, 0.1])
+
+
+def test_a_subset_is_half_members_of_each_model_in_the_order_of_the_table() -> None:
+    _, _, is_member, shadow = evidence(0.0)
+    frame = pd.DataFrame({"model_id": shadow, "is_member": is_member, "row": np.arange(600)})
+    part = features.subset(frame, 20, np.random.default_rng(0))
+    assert part.groupby(["model_id", "is_member"]).size().tolist() == [10] * 10
+    assert part["row"].is_monotonic_increasing
+    rest = features.subset(frame[frame["is_member"] | (frame["row"] < 10)], 20, np.random.default_rng(0))
+    assert rest["is_member"].sum() == 50 > (~rest["is_member"]).sum()
 
 
 # -- stored attack models --------------------------------------------------------------------------------------------

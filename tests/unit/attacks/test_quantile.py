@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from functools import cache
 from typing import Any
 
@@ -19,15 +20,15 @@ pytestmark = pytest.mark.long
 
 Floats = NDArray[np.float64]
 CLASSES = 2
-RECIPE: dict[str, Any] = {
-    "n_classes": CLASSES,
-    "epochs": 12,
-    "batch_size": 64,
-    "learning_rate": 0.003,
-    "initial_seed": 1,
-    "order_seed": 2,
-    "name": "test",
-}
+SETTINGS = quantile.Settings(
+    architecture="shokri_mlp",
+    n_classes=CLASSES,
+    epochs=12,
+    batch_size=64,
+    learning_rate=0.003,
+    initial_seed=1,
+    order_seed=2,
+)
 
 
 @pytest.fixture(autouse=True, scope="module")
@@ -54,9 +55,9 @@ def world(count: int, seed: int) -> tuple[NDArray[np.uint8], NDArray[np.int64], 
 
 
 @cache
-def fitted(architecture: str = "shokri_cnn", **changes: Any) -> quantile.Regressor:
+def fitted(architecture: str = "shokri_cnn", name: str = "test", **changes: Any) -> quantile.Regressor:
     images, labels, margins, _, _ = world(1500, 0)
-    return quantile.fit(architecture, images, labels, margins, **{**RECIPE, **changes})
+    return quantile.fit(replace(SETTINGS, architecture=architecture, **changes), images, labels, margins, name=name)
 
 
 @pytest.mark.parametrize("architecture", ["shokri_cnn", "shokri_mlp"])
@@ -117,7 +118,9 @@ def test_the_global_random_state_is_left_alone() -> None:
 def test_the_epoch_that_predicts_held_back_records_best_is_kept() -> None:
     """Sixty records learned by heart for a hundred epochs: the last one is sure of what it should not be."""
     images, labels, margins, _, _ = world(60, 5)
-    regressor = quantile.fit("shokri_cnn", images, labels, margins, **{**RECIPE, "epochs": 100})
+    regressor = quantile.fit(
+        replace(SETTINGS, architecture="shokri_cnn", epochs=100), images, labels, margins, name="test"
+    )
     unseen, classes, said, _, _ = world(500, 6)
     predicted, spread = regressor.predict(unseen, classes)
     assert spread.min() > 0.1
@@ -126,7 +129,7 @@ def test_the_epoch_that_predicts_held_back_records_best_is_kept() -> None:
 
 def test_deviations_are_never_zero_where_every_margin_is_the_same() -> None:
     images, labels, _, _, _ = world(100, 1)
-    mean, deviation = quantile.fit("shokri_mlp", images, labels, np.full(100, 3.0), **RECIPE).predict(images, labels)
+    mean, deviation = quantile.fit(SETTINGS, images, labels, np.full(100, 3.0), name="test").predict(images, labels)
     np.testing.assert_allclose(mean, 3, atol=1e-3)
     assert (deviation > 0).all()
 
@@ -149,12 +152,22 @@ def test_a_regressor_that_is_sure_of_everything_still_divides_by_a_number() -> N
 def test_too_few_known_nonmembers_are_refused_with_the_number(count: int) -> None:
     images, labels, margins, _, _ = world(count, 0)
     with pytest.raises(InputError, match=f"^test: expected at least 20 known non-members to fit, got {count}$"):
-        quantile.fit("shokri_mlp", images, labels, margins, **RECIPE)
+        quantile.fit(SETTINGS, images, labels, margins, name="test")
+
+
+def test_a_shadows_members_are_predicted_and_never_fitted_on() -> None:
+    is_member = np.random.default_rng(0).random(101) < 0.4
+    fitted_rows, unseen = quantile.split_records(is_member, np.random.default_rng(1))
+    assert not is_member[fitted_rows].any()
+    assert sorted([*fitted_rows, *unseen]) == list(range(101))
+    assert abs(len(fitted_rows) - (~is_member[unseen]).sum()) <= 1
+    assert (np.diff(fitted_rows) > 0).all()
+    assert (np.diff(unseen) > 0).all()
 
 
 def test_twenty_known_nonmembers_are_enough() -> None:
     images, labels, margins, _, _ = world(20, 0)
-    mean, deviation = quantile.fit("shokri_mlp", images, labels, margins, **RECIPE).predict(images, labels)
+    mean, deviation = quantile.fit(SETTINGS, images, labels, margins, name="test").predict(images, labels)
     assert np.isfinite([mean, deviation]).all()
 
 

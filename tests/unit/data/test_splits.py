@@ -200,6 +200,7 @@ def test_no_statistic_of_the_shadows_rows_ranks_the_targets_members(seed: int) -
         assert abs(found - 0.5) < BAND, (name, found)
 
 
+@pytest.mark.statistics
 def test_over_many_seeds_the_targets_members_are_as_often_in_a_shadow_as_the_sampling_says() -> None:
     """One draw may be unlucky; a stream that another leans on is so in all. Any function of six shadows' rows counts.
 

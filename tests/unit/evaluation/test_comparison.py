@@ -165,6 +165,7 @@ def test_auc_interval_without_variance_rests_on_disjoint_pairs() -> None:
     assert astuple(flat) == pytest.approx((0.5, exact.low, exact.high))
 
 
+@pytest.mark.statistics
 @pytest.mark.parametrize(("n", "shift"), [(10, 1.5), (50, 2.5), (300, 0.3)])
 def test_auc_interval_covers_the_truth(n: int, shift: float) -> None:
     rng = np.random.default_rng(4)
@@ -175,6 +176,7 @@ def test_auc_interval_covers_the_truth(n: int, shift: float) -> None:
     assert 0.92 <= held / 400 <= 0.99
 
 
+@pytest.mark.statistics
 def test_equally_good_attacks_differ_in_5_percent_of_runs_and_a_better_one_always() -> None:
     rng = np.random.default_rng(7)
     found = [differences.compare_auc(*placed(correlated(120, 150, (0.8, 0.8), rng))) for _ in range(400)]
@@ -248,6 +250,7 @@ def test_equal_attacks_have_equal_tprs_and_a_better_one_is_found() -> None:
     assert 0 < better.low < better.difference < better.high
 
 
+@pytest.mark.statistics
 def test_equal_tprs_are_seldom_called_different() -> None:
     """On the wide side, as the docstring says: at most 5 % of p below 0.05."""
     rng = np.random.default_rng(3)
@@ -257,6 +260,13 @@ def test_equal_tprs_are_seldom_called_different() -> None:
         found.append(differences.compare_tpr(a, b, is_member, fpr=0.05, replicates=100, rng=rng))
     assert np.mean([one.p_value < 0.05 for one in found]) <= 0.05
     assert np.mean([one.low <= 0 <= one.high for one in found]) >= 0.95
+
+
+@pytest.mark.parametrize(("a_alone", "b_alone"), [(0, 0), (5, 0), (0, 5), (3, 8), (40, 40)])
+def test_the_sign_test_is_twice_the_smaller_tail(a_alone: int, b_alone: int) -> None:
+    n, least = a_alone + b_alone, min(a_alone, b_alone)
+    tail = sum(math.comb(n, k) for k in range(least + 1)) / 2**n
+    assert differences.sign_test(a_alone, b_alone) == pytest.approx(min(1, 2 * tail))
 
 
 def test_five_members_are_not_enough() -> None:
@@ -393,18 +403,21 @@ PLACED = differences.placements(SCORE, TWO["is_member"])
         (lambda: detectable.detectable_auc(5, 5, level=1), "level: expected a number in (0, 1), got 1"),
         (lambda: detectable.detectable_auc(5, 5, power=0), "power: expected a number in (0, 1), got 0"),
         (
-            lambda: detectable.verdict(0.5, 0.6, 0.4, 5, 5),
+            lambda: detectable.sentence(0.5, 0.6, 0.4, 5, 5),
             "auc, low, high: expected numbers in [0, 1] with low <= high, got 0.5, 0.6 and 0.4",
         ),
         (
-            lambda: detectable.verdict(math.nan, 0.4, 0.6, 5, 5),
+            lambda: detectable.sentence(math.nan, 0.4, 0.6, 5, 5),
             "auc, low, high: expected numbers in [0, 1] with low <= high, got nan, 0.4 and 0.6",
         ),
         (
-            lambda: by_class.by_class(SCORE, **TWO, labels=[1, 2], p_value=1.0),
+            lambda: by_class.auc_rows(SCORE, **TWO, labels=[1, 2], p_value=1.0),
             "labels: expected one a record, shape (4,), got (2,)",
         ),
-        (lambda: by_class.alike(SCORE, **TWO, labels=[1]), "labels: expected one a record, shape (4,), got (1,)"),
+        (
+            lambda: by_class.homogeneity_p_value(SCORE, **TWO, labels=[1]),
+            "labels: expected one a record, shape (4,), got (1,)",
+        ),
     ],
 )
 def test_bad_input_is_refused(call: Callable[[], object], message: str) -> None:
@@ -416,6 +429,7 @@ def test_bad_input_is_refused(call: Callable[[], object], message: str) -> None:
 # ---- power
 
 
+@pytest.mark.statistics
 @pytest.mark.parametrize(("n_member", "n_nonmember"), [(100, 100), (500, 2000)])
 def test_the_detectable_auc_is_found_4_times_in_5(n_member: int, n_nonmember: int) -> None:
     rng = np.random.default_rng(8)
@@ -437,16 +451,16 @@ def test_detectable_auc_by_hand() -> None:
 
 
 def test_verdicts() -> None:
-    assert detectable.verdict(0.53, 0.51, 0.55, 5_000, 5_000) == "finds members"
+    assert detectable.sentence(0.53, 0.51, 0.55, 5_000, 5_000) == "finds members"
     chance = "no better than chance; an AUC of 0.516 or more would have shown with these records, 4 times in 5"
-    assert detectable.verdict(0.50, 0.49, 0.51, 5_000, 5_000) == chance
-    assert detectable.verdict(0.51, 0.50, 0.52, 5_000, 5_000) == chance
-    assert detectable.verdict(0.49, 0.48, 0.50, 5_000, 5_000) == chance
-    many = detectable.verdict(0.50, 0.49, 0.51, 5_000, 5_000, attacks=24)
+    assert detectable.sentence(0.50, 0.49, 0.51, 5_000, 5_000) == chance
+    assert detectable.sentence(0.51, 0.50, 0.52, 5_000, 5_000) == chance
+    assert detectable.sentence(0.49, 0.48, 0.50, 5_000, 5_000) == chance
+    many = detectable.sentence(0.50, 0.49, 0.51, 5_000, 5_000, attacks=24)
     assert many == chance.replace("0.516", "0.523")
-    assert detectable.verdict(0.4, 0.38, 0.42, 90, 90) == "ranks non-members first: its assumption is wrong here"
+    assert detectable.sentence(0.4, 0.38, 0.42, 90, 90) == "ranks non-members first: its assumption is wrong here"
     assert (
-        detectable.verdict(0.6, 0.1, 0.9, 2, 2) == "no better than chance; with so few records no AUC would have shown"
+        detectable.sentence(0.6, 0.1, 0.9, 2, 2) == "no better than chance; with so few records no AUC would have shown"
     )
 
 
@@ -457,7 +471,7 @@ def test_by_class_is_each_class_on_its_own() -> None:
     (score,), is_member = correlated(60, 90, (1.0,), np.random.default_rng(2))
     labels = np.random.default_rng(3).integers(0, 3, size=150)
     labels[np.flatnonzero(is_member)[:4]] = 7
-    rows = by_class.by_class(score, is_member, labels, p_value=0.0, level=0.9)
+    rows = by_class.auc_rows(score, is_member, labels, p_value=0.0, level=0.9)
     assert [row["label"] for row in rows] == [0, 1, 2, 7]
     p_values = []
     for row in rows[:3]:
@@ -470,7 +484,7 @@ def test_by_class_is_each_class_on_its_own() -> None:
     assert [row["auc_p"] for row in rows[:3]] == np.round(differences.holm(p_values), 4).tolist()
     assert rows[3] == {"label": 7, "n_member": 4, "n_nonmember": 0}
     assert [type(row["label"]) for row in rows] == [int] * 4
-    assert [r["label"] for r in by_class.by_class(score, is_member, labels.astype(str), p_value=0.0)] == [
+    assert [r["label"] for r in by_class.auc_rows(score, is_member, labels.astype(str), p_value=0.0)] == [
         "0",
         "1",
         "2",
@@ -478,15 +492,20 @@ def test_by_class_is_each_class_on_its_own() -> None:
     ]
 
 
-def test_no_class_is_said_to_leak_where_nothing_is_nor_by_its_being_the_best_of_many() -> None:
+def test_a_class_is_said_to_leak_only_where_the_attack_knows_anything() -> None:
     (score,), is_member = correlated(400, 400, (0.5,), np.random.default_rng(2))
     labels = np.arange(800) % 4
-    assert all(row["auc_low"] > 0.5 for row in by_class.by_class(score, is_member, labels, p_value=0.001))
-    for row in by_class.by_class(score, is_member, labels, p_value=0.06):
+    assert all(row["auc_low"] > 0.5 for row in by_class.auc_rows(score, is_member, labels, p_value=0.001))
+    for row in by_class.auc_rows(score, is_member, labels, p_value=0.06):
         assert (row["auc_low"], row["auc_p"]) == (0.5, 0.06)
+
+
+@pytest.mark.statistics
+def test_no_class_is_said_to_leak_in_more_than_one_of_twenty_worlds_without_a_leak() -> None:
     leaking, worlds, rng = 0, 200, np.random.default_rng(1)
+    is_member = np.arange(800) < 400
     for _ in range(worlds):
-        rows = by_class.by_class(rng.normal(size=800), is_member, rng.integers(20, size=800), p_value=0.0)
+        rows = by_class.auc_rows(rng.normal(size=800), is_member, rng.integers(20, size=800), p_value=0.0)
         leaking += any(row["auc_low"] > 0.5 or row["auc_high"] < 0.5 for row in rows)
     assert leaking <= 0.081 * worlds  # 5 % and two standard errors; each class's own limits: in 60 %
 
@@ -502,28 +521,30 @@ def test_alike_is_q_with_pooled_variances() -> None:
     area = [sum(one[0]) / len(one[0]) for one in v]
     mean = sum(w * a for w, a in zip(weight, area, strict=True)) / sum(weight)
     q = sum(w * (a - mean) ** 2 for w, a in zip(weight, area, strict=True))
-    assert by_class.alike(score, is_member, labels) == pytest.approx(chi2.sf(q, 2))
+    assert by_class.homogeneity_p_value(score, is_member, labels) == pytest.approx(chi2.sf(q, 2))
 
 
+@pytest.mark.statistics
 def test_classes_that_leak_alike_are_called_so_and_one_that_does_not_is_found() -> None:
     rng = np.random.default_rng(6)
     labels, is_member = np.repeat(np.arange(20), 60), np.tile(np.arange(60) < 30, 20)
     for shift in (0.0, 2.0):
-        p = [by_class.alike(rng.normal(size=1200) + shift * is_member, is_member, labels) for _ in range(150)]
+        scores = [rng.normal(size=1200) + shift * is_member for _ in range(150)]
+        p = [by_class.homogeneity_p_value(score, is_member, labels) for score in scores]
         assert np.mean(np.array(p) < 0.05) <= 0.10, shift
         assert 0.35 <= np.mean(p) <= 0.65, shift
     odd = rng.normal(size=1200) + 9 * (is_member & (labels == 3))
-    assert by_class.alike(odd, is_member, labels) < 1e-4
+    assert by_class.homogeneity_p_value(odd, is_member, labels) < 1e-4
 
 
 def test_alike_is_silent_without_two_classes_or_any_spread() -> None:
     is_member = np.array([True, True, False, False])
-    assert math.isnan(by_class.alike(SCORE, is_member, [1, 1, 1, 1]))
-    assert math.isnan(by_class.alike(SCORE, is_member, [1, 2, 1, 2]))  # one record a side
+    assert math.isnan(by_class.homogeneity_p_value(SCORE, is_member, [1, 1, 1, 1]))
+    assert math.isnan(by_class.homogeneity_p_value(SCORE, is_member, [1, 2, 1, 2]))  # one record a side
     four = (
         np.random.default_rng(0).normal(size=16),
         np.tile(is_member, 4),
         [1] * 8 + [2] * 8,
     )  # records a side and class
-    assert math.isnan(by_class.alike(*four))
-    assert math.isnan(by_class.alike(np.zeros(40), np.tile(is_member, 10), [1] * 20 + [2] * 20))
+    assert math.isnan(by_class.homogeneity_p_value(*four))
+    assert math.isnan(by_class.homogeneity_p_value(np.zeros(40), np.tile(is_member, 10), [1] * 20 + [2] * 20))

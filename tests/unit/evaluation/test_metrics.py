@@ -20,8 +20,8 @@ from sklearn.metrics import (
 )
 
 from mia.errors import InputError
-from mia.evaluation import metrics, roc
-from mia.evaluation.metrics import Estimate
+from mia.evaluation import bootstrap, classifier, decisions, epsilon, intervals, measurement, metrics, roc
+from mia.evaluation.intervals import Estimate
 
 pytestmark = pytest.mark.long
 
@@ -57,7 +57,7 @@ def test_clopper_pearson_limits_are_where_the_tails_hold_half_the_error(
     n: int, data: st.DataObject, level: float
 ) -> None:
     k = data.draw(st.integers(0, n))
-    low, high = (float(limit) for limit in metrics.clopper_pearson(k, n, level))
+    low, high = (float(limit) for limit in intervals.clopper_pearson(k, n, level))
     assert low == 0 if k == 0 else binom.sf(k - 1, n, low) == pytest.approx((1 - level) / 2)
     assert high == 1 if k == n else binom.cdf(k, n, high) == pytest.approx((1 - level) / 2)
     by_scipy = binomtest(k, n).proportion_ci(level, method="exact")
@@ -65,32 +65,32 @@ def test_clopper_pearson_limits_are_where_the_tails_hold_half_the_error(
 
 
 def test_clopper_pearson_takes_arrays_and_no_trials() -> None:
-    low, high = metrics.clopper_pearson([0, 0, 5, 3], [0, 5, 5, 7])
+    low, high = intervals.clopper_pearson([0, 0, 5, 3], [0, 5, 5, 7])
     assert (low[0], high[0]) == (0, 1)
     assert (low[1], high[1]) == (0, pytest.approx(1 - 0.025 ** (1 / 5)))
     assert (low[2], high[2]) == (pytest.approx(0.025 ** (1 / 5)), 1)
     for i, (k, n) in enumerate([(0, 0), (0, 5), (5, 5), (3, 7)]):
-        assert (low[i], high[i]) == metrics.clopper_pearson(k, n)
-    assert metrics.clopper_pearson([1, 2], [[3], [4], [5]])[0].shape == (3, 2)
+        assert (low[i], high[i]) == intervals.clopper_pearson(k, n)
+    assert intervals.clopper_pearson([1, 2], [[3], [4], [5]])[0].shape == (3, 2)
 
 
 @pytest.mark.parametrize(("k", "n"), [(-1, 5), (6, 5), (1.5, 5), (0, -1), (math.nan, 5)])
 def test_clopper_pearson_refuses_impossible_counts(k: float, n: int) -> None:
     with pytest.raises(InputError, match=f"expected whole numbers in 0..trials, got {k} of {n}"):
-        metrics.clopper_pearson([0, k], [1, n])
+        intervals.clopper_pearson([0, k], [1, n])
 
 
 @pytest.mark.parametrize("level", [0.0, 1.0, 95.0])
 def test_level_out_of_range_is_refused(level: float) -> None:
     with pytest.raises(InputError, match=r"level: expected a number in \(0, 1\)"):
-        metrics.clopper_pearson(1, 2, level)
+        intervals.clopper_pearson(1, 2, level)
 
 
 @pytest.mark.parametrize("n", [1, 10, 57])
 def test_clopper_pearson_never_covers_less_than_its_level(n: int) -> None:
     """Exact, by enumeration: P(limits hold p) for many p, by both sides apart and together."""
     k = np.arange(n + 1)
-    low, high = metrics.clopper_pearson(k, n)
+    low, high = intervals.clopper_pearson(k, n)
     for p in np.linspace(0.001, 0.999, 101):
         weight = binom.pmf(k, n, p)
         assert weight[(low <= p) & (p <= high)].sum() >= 0.95
@@ -112,7 +112,7 @@ def decision_twin(predicted: NDArray[np.bool_], is_member: NDArray[np.bool_]) ->
 @given(st.lists(st.tuples(st.booleans(), st.booleans()), min_size=1, max_size=40))
 def test_decision_matches_its_twin_and_scikit_learn(pairs: list[tuple[bool, bool]]) -> None:
     predicted, is_member = np.array([p for p, _ in pairs]), np.array([m for _, m in pairs])
-    found, twin = metrics.decision(predicted, is_member), decision_twin(predicted, is_member)
+    found, twin = decisions.decision(predicted, is_member), decision_twin(predicted, is_member)
     assert {name: getattr(found, name) for name in twin} == twin
     assert (found.n_member, found.n_nonmember) == (is_member.sum(), (~is_member).sum())
     assert found.accuracy.value == pytest.approx(accuracy_score(is_member, predicted))
@@ -134,38 +134,38 @@ def test_decision_matches_its_twin_and_scikit_learn(pairs: list[tuple[bool, bool
 def test_decision_intervals_come_from_the_right_counts() -> None:
     predicted = np.repeat([True, False, True, False], [30, 10, 5, 25])  # tp, fn, fp, tn
     is_member = np.repeat([True, True, False, False], [30, 10, 5, 25])
-    found = metrics.decision(predicted, is_member, level=0.9)
+    found = decisions.decision(predicted, is_member, level=0.9)
     for rate, k, n in (
         (found.accuracy, 55, 70),
         (found.precision, 30, 35),
         (found.recall, 30, 40),
         (found.fpr, 5, 30),
     ):
-        assert rate == Estimate(k / n, *(float(x) for x in metrics.clopper_pearson(k, n, 0.9)))
+        assert rate == Estimate(k / n, *(float(x) for x in intervals.clopper_pearson(k, n, 0.9)))
     recall, fpr, middle = found.recall, found.fpr, (30 / 40 + 25 / 30) / 2
     assert found.balanced_accuracy.value == pytest.approx(middle)
     below = np.sqrt((0.75 - recall.low) ** 2 + (fpr.high - 5 / 30) ** 2) / 2
     above = np.sqrt((0.75 - recall.high) ** 2 + (fpr.low - 5 / 30) ** 2) / 2
     assert found.balanced_accuracy.low == pytest.approx(middle - below)
     assert found.balanced_accuracy.high == pytest.approx(middle + above)
-    low, high = (float(limit) for limit in metrics.clopper_pearson(30, 45, 0.9))
+    low, high = (float(limit) for limit in intervals.clopper_pearson(30, 45, 0.9))
     limits = (60 / 75, 2 / (1 + 1 / low), 2 / (1 + 1 / high))
     assert (found.f1.value, found.f1.low, found.f1.high) == pytest.approx(limits)
 
 
 def test_undefined_rates_are_nan_with_limits_that_say_nothing() -> None:
-    nobody = metrics.decision(np.zeros(4, dtype=bool), np.array([True, True, False, False]))
+    nobody = decisions.decision(np.zeros(4, dtype=bool), np.array([True, True, False, False]))
     assert math.isnan(nobody.precision.value)
     assert (nobody.precision.low, nobody.precision.high) == (0, 1)
     assert (nobody.tp + nobody.fp, nobody.f1.value, nobody.recall.value) == (0, 0, 0)
-    no_member = metrics.decision(np.array([False, False]), np.array([False, False]))
+    no_member = decisions.decision(np.array([False, False]), np.array([False, False]))
     assert no_member.accuracy.value == 1
-    nothing = metrics.decision(np.array([], dtype=bool), np.array([], dtype=bool))
+    nothing = decisions.decision(np.array([], dtype=bool), np.array([], dtype=bool))
     for rate in (
         no_member.recall,
         no_member.balanced_accuracy,
         no_member.f1,
-        metrics.decision(np.array([True]), np.array([True])).fpr,
+        decisions.decision(np.array([True]), np.array([True])).fpr,
         nothing.accuracy,
     ):
         assert math.isnan(rate.value)
@@ -174,9 +174,9 @@ def test_undefined_rates_are_nan_with_limits_that_say_nothing() -> None:
 
 def test_bad_decisions_are_refused() -> None:
     with pytest.raises(InputError, match=r"got \(2,\) and \(1,\)"):
-        metrics.decision(np.array([True, False]), np.array([True]))
+        decisions.decision(np.array([True, False]), np.array([True]))
     with pytest.raises(InputError, match="got int64 and bool"):
-        metrics.decision(np.array([1, 0]), np.array([True, False]))
+        decisions.decision(np.array([1, 0]), np.array([True, False]))
 
 
 @pytest.mark.parametrize(("M", "N"), [(10, 10), (30, 30), (20, 100)])
@@ -187,7 +187,7 @@ def test_balanced_accuracy_covers_as_its_docstring_says(M: int, N: int) -> None:
     for k in tp:
         for j in fp:
             predicted = np.repeat([True, False, True, False], [k, M - k, j, N - j])
-            found = metrics.decision(predicted, np.arange(M + N) < M).balanced_accuracy
+            found = decisions.decision(predicted, np.arange(M + N) < M).balanced_accuracy
             low[k, j], high[k, j] = found.low, found.high
     rates = np.concatenate([np.linspace(0.0005, 0.02, 5), np.linspace(0.05, 0.95, 19), [0.98, 0.99, 0.9995]])
     coverage = []
@@ -200,6 +200,7 @@ def test_balanced_accuracy_covers_as_its_docstring_says(M: int, N: int) -> None:
     assert np.mean(coverage) >= 0.96
 
 
+@pytest.mark.statistics
 @pytest.mark.parametrize(("M", "N", "tpr", "fpr"), [(60, 60, 0.6, 0.4), (25, 80, 0.9, 0.3), (80, 25, 0.3, 0.1)])
 def test_accuracy_precision_and_f1_cover_with_fixed_numbers_of_members(M: int, N: int, tpr: float, fpr: float) -> None:
     rng = np.random.default_rng(5)
@@ -211,7 +212,7 @@ def test_accuracy_precision_and_f1_cover_with_fixed_numbers_of_members(M: int, N
     }
     held = dict.fromkeys(truth, 0)
     for _ in range(runs):
-        found = metrics.decision(rng.random(M + N) < np.where(is_member, tpr, fpr), is_member)
+        found = decisions.decision(rng.random(M + N) < np.where(is_member, tpr, fpr), is_member)
         for name, value in truth.items():
             held[name] += holds(getattr(found, name), value)
     assert min(held.values()) >= 0.95 * runs - 10, held
@@ -220,8 +221,8 @@ def test_accuracy_precision_and_f1_cover_with_fixed_numbers_of_members(M: int, N
 @settings(deadline=None)
 @given(st.integers(1, 50), st.integers(1, 50))
 def test_always_member_is_the_decision_that_accuses_everybody(M: int, N: int) -> None:
-    found = metrics.always_member(M, N)
-    everybody = metrics.decision(np.ones(M + N, dtype=bool), np.arange(M + N) < M)
+    found = decisions.always_member(M, N)
+    everybody = decisions.decision(np.ones(M + N, dtype=bool), np.arange(M + N) < M)
     assert sorted(found) == ["accuracy", "balanced_accuracy", "f1", "precision", "recall"]
     for name, value in found.items():
         assert value == pytest.approx(getattr(everybody, name).value), name
@@ -229,7 +230,7 @@ def test_always_member_is_the_decision_that_accuses_everybody(M: int, N: int) ->
 
 def test_always_member_needs_both_sides() -> None:
     with pytest.raises(InputError, match="got 0 members and 3 non-members"):
-        metrics.always_member(0, 3)
+        decisions.always_member(0, 3)
 
 
 # ---- bootstrap
@@ -280,7 +281,7 @@ def bootstrap_twin(
 def test_bootstrap_matches_drawing_records_one_replicate_at_a_time(attack: Attack, seed: int, level: float) -> None:
     asked = [1.0, 0.5, 0.3, 0.1]
     fprs = [f for f in asked if roc.resolvable(f, int((~attack[1]).sum()))]
-    found = metrics.bootstrap(*attack, fprs=asked, replicates=21, rng=np.random.default_rng(seed), level=level)
+    found = bootstrap.estimates(*attack, fprs=asked, replicates=21, rng=np.random.default_rng(seed), level=level)
     twin = bootstrap_twin(attack, fprs, 21, np.random.default_rng(seed), level)
     assert list(found) == list(twin)
     for name, (value, low, high) in twin.items():
@@ -288,6 +289,7 @@ def test_bootstrap_matches_drawing_records_one_replicate_at_a_time(attack: Attac
         assert (found[name].low, found[name].high) == pytest.approx((low, high), abs=1e-9), name
 
 
+@pytest.mark.statistics
 def test_bootstrap_covers_the_truth() -> None:
     """200 attacks on 150 members and 100 non-members, by how far members' scores are shifted."""
     rng = np.random.default_rng(11)
@@ -300,7 +302,7 @@ def test_bootstrap_covers_the_truth() -> None:
         }
         held = dict.fromkeys(truth, 0)
         for _ in range(runs):
-            found = metrics.bootstrap(*normal_attack(150, 100, shift, rng), fprs=[0.1], replicates=200, rng=rng)
+            found = bootstrap.estimates(*normal_attack(150, 100, shift, rng), fprs=[0.1], replicates=200, rng=rng)
             for name, value in truth.items():
                 held[name] += holds(found[name], value)
         assert held["auc"] / runs == pytest.approx(0.95, abs=0.035), (shift, held)
@@ -308,11 +310,12 @@ def test_bootstrap_covers_the_truth() -> None:
         assert held["tpr_at_fpr_0_1"] >= 0.91 * runs, (shift, held)
 
 
+@pytest.mark.statistics
 def test_advantage_is_biased_upward_without_a_leak() -> None:
     """As the docstring says: a maximum over noise, about 0.63 sqrt(1 / M + 1 / N) on average."""
     rng = np.random.default_rng(3)
     values = [
-        metrics.bootstrap(*normal_attack(400, 300, 0, rng), fprs=[], replicates=40, rng=rng)["advantage"].value
+        bootstrap.estimates(*normal_attack(400, 300, 0, rng), fprs=[], replicates=40, rng=rng)["advantage"].value
         for _ in range(200)
     ]
     assert np.mean(values) == pytest.approx(0.63 * np.sqrt(1 / 400 + 1 / 300), rel=0.1)
@@ -322,13 +325,13 @@ def test_bootstrap_leaves_out_what_cannot_be_resolved_and_repeats_with_its_rng()
     attack = normal_attack(500, 120, 1.0, np.random.default_rng(0))
 
     def run(seed: int) -> dict[str, Estimate]:
-        return metrics.bootstrap(*attack, fprs=FPRS, replicates=50, rng=np.random.default_rng(seed))
+        return bootstrap.estimates(*attack, fprs=FPRS, replicates=50, rng=np.random.default_rng(seed))
 
     assert list(run(0)) == ["auc", "advantage", "tpr_at_fpr_0_1", "tpr_at_fpr_0_01"]
     assert run(0) == run(0)
     assert run(0) != run(1)
     order = np.random.default_rng(1).permutation(620)
-    shuffled = metrics.bootstrap(
+    shuffled = bootstrap.estimates(
         attack[0][order], attack[1][order], fprs=FPRS, replicates=50, rng=np.random.default_rng(0)
     )
     assert shuffled == run(0)
@@ -336,7 +339,7 @@ def test_bootstrap_leaves_out_what_cannot_be_resolved_and_repeats_with_its_rng()
 
 def test_a_tpr_of_zero_still_has_an_upper_limit() -> None:
     attack = np.repeat([0.0, 1.0], [30, 40]), np.repeat([True, False], [30, 40])
-    found = metrics.bootstrap(*attack, fprs=[0.1], replicates=40, rng=np.random.default_rng(0))
+    found = bootstrap.estimates(*attack, fprs=[0.1], replicates=40, rng=np.random.default_rng(0))
     zero = found["tpr_at_fpr_0_1"]
     assert (zero.value, zero.low) == (0, 0)
     assert zero.high == pytest.approx(1 - 0.025 ** (1 / 30))
@@ -344,9 +347,9 @@ def test_a_tpr_of_zero_still_has_an_upper_limit() -> None:
 
 def test_too_few_replicates_are_refused() -> None:
     attack = normal_attack(5, 5, 0, np.random.default_rng(0))
-    metrics.bootstrap(*attack, fprs=[], replicates=40, rng=np.random.default_rng(0))
+    bootstrap.estimates(*attack, fprs=[], replicates=40, rng=np.random.default_rng(0))
     with pytest.raises(InputError, match=r"a 0\.95 interval needs at least 40, got 39"):
-        metrics.bootstrap(*attack, fprs=[], replicates=39, rng=np.random.default_rng(0))
+        bootstrap.estimates(*attack, fprs=[], replicates=39, rng=np.random.default_rng(0))
 
 
 @pytest.mark.parametrize(
@@ -376,7 +379,7 @@ def epsilon_twin(tp: float, M: int, fp: float, N: int, level: float, delta: floa
 @given(st.integers(0, 200), st.integers(0, 200), st.data(), st.sampled_from([0.0, 0.01, 0.5]))
 def test_epsilon_is_the_formula_of_its_docstring(M: int, N: int, data: st.DataObject, delta: float) -> None:
     tp, fp = data.draw(st.integers(0, M)), data.draw(st.integers(0, N))
-    found = metrics.epsilon_lower_bound(tp, M, fp, N, level=0.9, delta=delta)
+    found = epsilon.lower_bound(tp, M, fp, N, level=0.9, delta=delta)
     assert found == pytest.approx(epsilon_twin(tp, M, fp, N, 0.9, delta), abs=1e-9)
     assert found >= 0
     if M == 0 or N == 0:
@@ -386,11 +389,11 @@ def test_epsilon_is_the_formula_of_its_docstring(M: int, N: int, data: st.DataOb
 def test_epsilon_of_a_perfect_rule_is_limited_by_the_counts() -> None:
     """Either inequality alone can give the bound: accusing few for certain, or clearing few for certain."""
     perfect = 0.025 ** (1 / 100)  # the TPR at which 100 of 100 has probability 0.025; 1 - it, the FPR of 0
-    assert metrics.epsilon_lower_bound(100, 100, 0, 100) == pytest.approx(math.log(perfect / (1 - perfect)))
-    accusing = metrics.epsilon_lower_bound(100, 1000, 0, 1000)
+    assert epsilon.lower_bound(100, 100, 0, 100) == pytest.approx(math.log(perfect / (1 - perfect)))
+    accusing = epsilon.lower_bound(100, 1000, 0, 1000)
     assert accusing == pytest.approx(math.log(beta.ppf(0.025, 100, 901) / (1 - 0.025 ** (1 / 1000))))
-    assert metrics.epsilon_lower_bound(1000, 1000, 900, 1000) == pytest.approx(accusing)
-    assert metrics.epsilon_lower_bound(0, 1000, 1000, 1000) == 0  # a wrong sign is no evidence
+    assert epsilon.lower_bound(1000, 1000, 900, 1000) == pytest.approx(accusing)
+    assert epsilon.lower_bound(0, 1000, 1000, 1000) == 0  # a wrong sign is no evidence
 
 
 @pytest.mark.parametrize(
@@ -404,16 +407,17 @@ def test_epsilon_of_a_perfect_rule_is_limited_by_the_counts() -> None:
 )
 def test_epsilon_refuses_bad_input(arguments: tuple[int, int, int, int], options: dict[str, Any], message: str) -> None:
     with pytest.raises(InputError, match=message):
-        metrics.epsilon_lower_bound(*arguments, **options)
+        epsilon.lower_bound(*arguments, **options)
 
 
 def claim(attack: Attack, threshold: float, level: float = 0.95) -> float:
     scores, is_member = attack
     called, M = scores >= threshold, int(is_member.sum())
     tp, fp = int(called[is_member].sum()), int(called[~is_member].sum())
-    return metrics.epsilon_lower_bound(tp, M, fp, is_member.size - M, level=level)
+    return epsilon.lower_bound(tp, M, fp, is_member.size - M, level=level)
 
 
+@pytest.mark.statistics
 @pytest.mark.parametrize("level", [0.95, 0.8])
 def test_without_a_leak_epsilon_is_rarely_claimed(level: float) -> None:
     """With the threshold from independent shadow scores, in at most 1 - level of the runs."""
@@ -421,21 +425,23 @@ def test_without_a_leak_epsilon_is_rarely_claimed(level: float) -> None:
     claims = 0
     for _ in range(300):
         shadows, target = normal_attack(200, 200, 0, rng), normal_attack(150, 170, 0, rng)
-        threshold = metrics.epsilon_threshold(*shadows, n_member=150, n_nonmember=170, level=level)
+        threshold = epsilon.best_threshold(*shadows, n_member=150, n_nonmember=170, level=level)
         claims += claim(target, threshold, level) > 0
     assert claims <= (1 - level) * 300
 
 
+@pytest.mark.statistics
 def test_a_threshold_picked_on_the_target_breaks_the_level_of_epsilon() -> None:
     """Why `evaluate` must pick it on shadows: without a leak, at level 0.8, over a fifth of the runs claim one."""
     rng = np.random.default_rng(17)
     claims = 0
     for _ in range(200):
         target = normal_attack(150, 170, 0, rng)
-        claims += claim(target, metrics.epsilon_threshold(*target, level=0.8), 0.8) > 0
+        claims += claim(target, epsilon.best_threshold(*target, level=0.8), 0.8) > 0
     assert claims > 0.2 * 200
 
 
+@pytest.mark.statistics
 @pytest.mark.parametrize("threshold", [-1.5, 0.0, 1.5])
 def test_without_a_leak_any_fixed_threshold_is_safe(threshold: float) -> None:
     """A sharper check than the one above, whose threshold often is so extreme that it never claims."""
@@ -444,26 +450,27 @@ def test_without_a_leak_any_fixed_threshold_is_safe(threshold: float) -> None:
     assert claims <= 0.05 * 400
 
 
-@pytest.mark.parametrize("epsilon", [0.5, 2.0])
-def test_epsilon_of_randomised_response_is_bounded_and_approached(epsilon: float) -> None:
+@pytest.mark.statistics
+@pytest.mark.parametrize("true_epsilon", [0.5, 2.0])
+def test_epsilon_of_randomised_response_is_bounded_and_approached(true_epsilon: float) -> None:
     """The score is the membership bit, flipped with probability 1 / (1 + e^epsilon): epsilon exactly."""
     rng = np.random.default_rng(29)
 
     def responses(n: int) -> Attack:
         is_member = np.arange(2 * n) < n
-        return np.where(rng.random(2 * n) < 1 / (1 + math.exp(epsilon)), ~is_member, is_member) * 1.0, is_member
+        return np.where(rng.random(2 * n) < 1 / (1 + math.exp(true_epsilon)), ~is_member, is_member) * 1.0, is_member
 
-    claims = [claim(responses(400), metrics.epsilon_threshold(*responses(400))) for _ in range(300)]
-    assert np.mean(np.array(claims) <= epsilon) >= 0.95
-    many = claim(responses(200_000), metrics.epsilon_threshold(*responses(1000)))
-    assert 0.95 * epsilon <= many <= epsilon
+    claims = [claim(responses(400), epsilon.best_threshold(*responses(400))) for _ in range(300)]
+    assert np.mean(np.array(claims) <= true_epsilon) >= 0.95
+    many = claim(responses(200_000), epsilon.best_threshold(*responses(1000)))
+    assert 0.95 * true_epsilon <= many <= true_epsilon
 
 
 @settings(deadline=None)
 @given(attacks(), st.sampled_from([0.0, 0.1]), st.sampled_from([None, 50]))
 def test_epsilon_threshold_is_the_best_of_all_thresholds(attack: Attack, delta: float, target: int | None) -> None:
     scores, is_member = attack
-    found = metrics.epsilon_threshold(scores, is_member, n_member=target, n_nonmember=target, level=0.8, delta=delta)
+    found = epsilon.best_threshold(scores, is_member, n_member=target, n_nonmember=target, level=0.8, delta=delta)
     M, N = int(is_member.sum()), int((~is_member).sum())
     bounds = {}
     for t in scores.tolist():
@@ -478,33 +485,33 @@ def test_epsilon_threshold_looks_at_the_size_of_the_target() -> None:
     """20,000 shadow records show that 1 % of members give themselves away; 100 a side cannot confirm it."""
     member, nonmember = [2.0] * 100 + [1.0] * 6000 + [0.0] * 3900, [1.0] * 2000 + [0.0] * 8000
     scores, is_member = np.array(member + nonmember), np.arange(20_000) < 10_000
-    assert metrics.epsilon_threshold(scores, is_member) == 2.0
-    assert metrics.epsilon_threshold(scores, is_member, n_member=100, n_nonmember=100) == 1.0
+    assert epsilon.best_threshold(scores, is_member) == 2.0
+    assert epsilon.best_threshold(scores, is_member, n_member=100, n_nonmember=100) == 1.0
 
 
 def test_epsilon_threshold_refuses_bad_input() -> None:
     with pytest.raises(InputError, match="n_member, n_nonmember: expected at least 1, got 0 and 1"):
-        metrics.epsilon_threshold([1.0, 0.0], [True, False], n_member=0)
+        epsilon.best_threshold([1.0, 0.0], [True, False], n_member=0)
     with pytest.raises(InputError, match="delta"):
-        metrics.epsilon_threshold([1.0, 0.0], [True, False], delta=-0.1)
+        epsilon.best_threshold([1.0, 0.0], [True, False], delta=-0.1)
     with pytest.raises(InputError, match="1 NaN"):
-        metrics.epsilon_threshold([1.0, math.nan], [True, False])
+        epsilon.best_threshold([1.0, math.nan], [True, False])
 
 
 def test_the_band_is_the_interval_of_the_tpr_at_each_point_and_moves_no_other_number() -> None:
     attack = normal_attack(300, 200, 1.0, np.random.default_rng(5))
     points = [0, 2, 2, 10, 20, 200]  # of 200 non-members; two at one FPR
-    plain, none = metrics.attack_metrics(*attack, **OPTIONS, rng=np.random.default_rng(0))
-    numbers, band = metrics.attack_metrics(*attack, **OPTIONS, rng=np.random.default_rng(0), band_fps=points)
+    plain, none = measurement.attack_metrics(*attack, **OPTIONS, rng=np.random.default_rng(0))
+    numbers, band = measurement.attack_metrics(*attack, **OPTIONS, rng=np.random.default_rng(0), band_fps=points)
     assert numbers == plain
     assert none.low.size == none.high.size == 0
-    at = metrics.bootstrap(*attack, fprs=[0.01, 0.05, 0.1], replicates=100, rng=np.random.default_rng(0))
+    at = bootstrap.estimates(*attack, fprs=[0.01, 0.05, 0.1], replicates=100, rng=np.random.default_rng(0))
     for places, key in (((1, 2), "tpr_at_fpr_0_01"), ((3,), "tpr_at_fpr_0_05"), ((4,), "tpr_at_fpr_0_1")):
         for place in places:
             assert (band.low[place], band.high[place]) == pytest.approx((at[key].low, at[key].high))
     drawn = roc.curve(*attack)
     sure = int(drawn.tp[drawn.fp == 0][-1])
-    low, high = metrics.clopper_pearson(sure, 300)
+    low, high = intervals.clopper_pearson(sure, 300)
     assert band.low[0] <= low <= sure / 300 <= high <= band.high[0]
     assert (band.low[-1] > 0.98, band.high[-1]) == (True, 1.0)
 
@@ -523,7 +530,7 @@ def summary(attack: Attack, **changed: Any) -> dict[str, float | int]:
         "replicates": 100,
         "rng": np.random.default_rng(0),
     }
-    return metrics.attack_metrics(*attack, **(options | changed)).numbers
+    return measurement.attack_metrics(*attack, **(options | changed)).numbers
 
 
 def test_attack_metrics_is_flat_json_of_the_parts() -> None:
@@ -537,8 +544,8 @@ def test_attack_metrics_is_flat_json_of_the_parts() -> None:
     assert list(found) == keys
     assert json.loads(json.dumps(found, allow_nan=False)) == found
     scores, is_member = attack
-    parts: dict[str, Any] = dict(metrics.bootstrap(*attack, fprs=FPRS, replicates=100, rng=np.random.default_rng(0)))
-    hard = metrics.decision(scores >= 0.5, is_member)
+    parts: dict[str, Any] = dict(bootstrap.estimates(*attack, fprs=FPRS, replicates=100, rng=np.random.default_rng(0)))
+    hard = decisions.decision(scores >= 0.5, is_member)
     for name in with_limits:
         part = parts[name] if name in parts else getattr(hard, name)
         decimals = 5 if name.startswith("tpr_at_fpr_0_0") else 4
@@ -617,7 +624,7 @@ def macro_twin(predicted: list[int], labels: list[int]) -> dict[str, float]:
 @given(st.lists(st.tuples(st.integers(0, 4), st.integers(0, 4), st.floats(0, 20)), min_size=1, max_size=40))
 def test_classifier_metrics_match_twin_and_scikit_learn(records: list[tuple[int, int, float]]) -> None:
     predicted, labels, loss = ([r[i] for r in records] for i in range(3))
-    found = metrics.classifier_metrics(predicted, labels, loss, 7)
+    found = classifier.quality(predicted, labels, loss, 7)
     twin = macro_twin([int(p) for p in predicted], [int(y) for y in labels])
     assert list(found) == ["accuracy", *twin, "loss"]
     assert found["accuracy"] == pytest.approx(accuracy_score(labels, predicted))
@@ -643,4 +650,15 @@ def test_classifier_metrics_refuse_bad_input(
     predicted: list[int], labels: list[int], loss: list[float], message: str
 ) -> None:
     with pytest.raises(InputError, match=message):
-        metrics.classifier_metrics(predicted, labels, loss, 3)
+        classifier.quality(predicted, labels, loss, 3)
+
+
+def test_over_models_is_the_mean_and_the_extremes_of_test_accuracy() -> None:
+    qualities = [{"test_accuracy": value, "gap": 1 - value} for value in (0.5, 0.75, 1.0)]
+    assert classifier.over_models(qualities) == {
+        "models": 3,
+        "test_accuracy": 0.75,
+        "gap": 0.25,
+        "test_accuracy_min": 0.5,
+        "test_accuracy_max": 1.0,
+    }

@@ -75,8 +75,8 @@ def test_only_as_many_records_are_looked_at_as_needed_and_that_changes_nothing()
     """Members first, and in hundreds: the non-member that ends the search stands far down."""
     score = np.r_[np.linspace(2, 3, 3000), np.linspace(0, 1, 60)][None]
     is_member = np.arange(3060) < 3000
-    assert permutation._Sorted(score[0]).found(is_member[None], [0, 5, 59, 60]).ravel().tolist() == [3000] * 4
-    assert permutation._Sorted(-score[0]).found(is_member[None], [0, 59, 60]).ravel().tolist() == [0, 0, 3000]
+    assert permutation._Sorted(score[0]).members_found(is_member[None], [0, 5, 59, 60]).ravel().tolist() == [3000] * 4
+    assert permutation._Sorted(-score[0]).members_found(is_member[None], [0, 59, 60]).ravel().tolist() == [0, 0, 3000]
 
 
 def test_a_planted_leak_is_found_among_attacks_that_know_nothing() -> None:
@@ -111,6 +111,7 @@ class Size(NamedTuple):
     tied: bool = False
 
 
+@pytest.mark.statistics
 @pytest.mark.parametrize(
     ("size", "worlds"),
     [
@@ -135,7 +136,9 @@ def test_a_leak_is_claimed_in_at_most_one_of_twenty_worlds_without_one(size: Siz
         is_member = rng.permutation(np.arange(samples) < size.members)
         fprs = [fpr for fpr in (0.1, 0.01) if roc.resolvable(fpr, size.nonmembers)]
         chance = permutation.p_values(scores, is_member, fprs=fprs, rng=rng, permutations=199)
-        found = strongest.found(dict(zip(map(str, range(size.attacks)), scores, strict=True)), is_member, fprs, chance)
+        found = strongest.verdict_numbers(
+            dict(zip(map(str, range(size.attacks)), scores, strict=True)), is_member, fprs, chance
+        )
         claims += verdict.recognises(found) or verdict.ranks(found)
     assert claims <= (0.05 + 2 * (0.05 * 0.95 / worlds) ** 0.5) * worlds
 

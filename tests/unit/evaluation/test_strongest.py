@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from mia.evaluation import differences, metrics, permutation, roc, strongest, verdict
+from mia.evaluation import bootstrap, differences, metrics, permutation, roc, strongest, verdict
 
 Floats = NDArray[np.float64]
 
@@ -23,7 +23,7 @@ def test_limits_are_those_of_a_bootstrap_with_many_replicates(
     is_member = np.arange(n_member + n_nonmember) < n_member
     score = (rng.normal(size=is_member.size) + is_member).round(decimals)
     found = strongest.tpr_limits(score[is_member], score[~is_member], fpr=fpr, tail=0.025)
-    drawn = metrics.bootstrap(score, is_member, fprs=[fpr], replicates=20_000, rng=rng)[metrics.fpr_key(fpr)]
+    drawn = bootstrap.estimates(score, is_member, fprs=[fpr], replicates=20_000, rng=rng)[metrics.fpr_key(fpr)]
     assert found.value == drawn.value == roc.tpr_at(roc.curve(score, is_member), fpr)
     assert (found.low, found.high) == pytest.approx((drawn.low, drawn.high), abs=1.01 / n_member)
 
@@ -74,7 +74,7 @@ def test_the_lower_limit_lies_on_the_side_of_guessing_that_the_exact_test_says(l
 def test_the_verdict_has_two_claims_and_allows_for_both() -> None:
     scores, is_member = worlds(0.2)
     chance = permutation.PValues(np.array([0.5, 0.01, 0.03]), np.array([[0.9, 0.2], [0.02, 0.3], [0.7, 0.04]]))
-    found = strongest.found(scores, is_member, [0.1, 0.01], chance)
+    found = strongest.verdict_numbers(scores, is_member, [0.1, 0.01], chance)
     assert list(found) == [
         *("attacks", "n_member", "n_nonmember", "auc_attack", "auc", "auc_low", "auc_high", "auc_p"),
         *("fpr", "tpr_attack", "tpr", "tpr_low", "tpr_high", "tpr_p"),
@@ -86,7 +86,7 @@ def of_one(score: list[float] | Floats, is_member: NDArray[np.bool_], **others: 
     scores = {"it": np.asarray(score, np.float64), **others}
     rng = np.random.default_rng(0)
     chance = permutation.p_values(np.stack(list(scores.values())), is_member, fprs=[0.1], rng=rng)
-    return strongest.found(scores, is_member, [0.1], chance)
+    return strongest.verdict_numbers(scores, is_member, [0.1], chance)
 
 
 def test_an_attack_that_is_turned_round_is_no_claim_and_its_limits_stay_in_order() -> None:
@@ -112,6 +112,15 @@ def test_with_few_non_members_there_is_one_claim() -> None:
     rng = np.random.default_rng(0)
     is_member = np.arange(60) < 40
     chance = permutation.PValues(np.array([0.03]), np.array([[0.001]]))
-    found = strongest.found({"loss": rng.normal(size=60) + is_member}, is_member, [0.1], chance)
+    found = strongest.verdict_numbers({"loss": rng.normal(size=60) + is_member}, is_member, [0.1], chance)
     assert "fpr" not in found
     assert found["auc_p"] == 0.03
+
+
+def test_an_auc_of_exactly_one_half_is_no_claim_however_it_is_rounded() -> None:
+    """The mean of these placements is 0.5 and a last bit."""
+    score = np.array([1, 2, 0, 1, 0, 2, 2, 1, 3, 2, 0, 0, 1, 2, 3, 1, 2, 0], np.float64)
+    is_member = np.arange(18) < 11
+    assert roc.auc(roc.curve(score, is_member)) == 0.5 < differences.placements(score, is_member).auc
+    chance = permutation.PValues(np.array([0.001]), np.array([[0.001]]))
+    assert strongest.verdict_numbers({"loss": score}, is_member, [0.2], chance)["auc_p"] == 1

@@ -6,12 +6,12 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-import planted
 import pytest
 from scipy.stats import binomtest, norm
 
-from mia.evaluation import differences, metrics
-from mia.evaluation.metrics import Estimate
+import planted
+from mia.evaluation import differences, intervals
+from mia.evaluation.intervals import Estimate
 from mia.history import (
     audit_differences,
 )
@@ -100,7 +100,7 @@ def test_without_a_difference_one_in_twenty_is_told_apart_at_most() -> None:
     """Binomial shares, Clopper and Pearson's limits, which are wide: fewer than 5 %."""
     rng = np.random.default_rng(5)
     draws = rng.binomial(300, 0.1, size=(400, 2))
-    lows, highs = metrics.clopper_pearson(draws, 300)
+    lows, highs = intervals.clopper_pearson(draws, 300)
     p_values = []
     for world in range(400):
         pair = (Estimate(draws[world, side] / 300, lows[world, side], highs[world, side]) for side in range(2))

@@ -11,16 +11,16 @@ from html.parser import HTMLParser
 from pathlib import Path
 
 import numpy as np
-import planted
 import pytest
 from scipy.stats import binomtest
 
 import pipeline
+import planted
 import repository
 from mia import commands, paths, seeds
 from mia.errors import shown
-from mia.evaluation import differences, metrics, verdict
-from mia.evaluation.metrics import Estimate
+from mia.evaluation import differences, intervals, verdict
+from mia.evaluation.intervals import Estimate
 from mia.history import (
     audit_differences,
     compare_page,
@@ -97,7 +97,7 @@ def test_the_page_has_the_numbers_of_the_files(here: repository.Repository, tmp_
     results = {row[0]: row[1:] for row in planted.table_of(page, "Results")}
     targets = [planted.metric(audit, paths.TARGET_METRICS)["test_accuracy"] for audit in audits]
     for cell, share in zip(results["accuracy on non-members"], targets, strict=True):
-        low, high = metrics.clopper_pearson(round(share * planted.N / 2), planted.N // 2)
+        low, high = intervals.clopper_pearson(round(share * planted.N / 2), planted.N // 2)
         assert cell == f"{100 * share:.1f} % ({100 * low:.1f} to {100 * high:.1f})"
     verdicts = [planted.metric(audit, paths.VERDICT) for audit in audits]
     assert results["by the attack"] == [entry["tpr_attack"] for entry in verdicts]

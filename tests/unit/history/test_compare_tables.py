@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
-import planted
 import pytest
 
+import planted
 from mia.history import (
     audit_metrics,
     compare_tables,

@@ -6,11 +6,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import planted
 import pytest
 
+import planted
 from mia.evaluation import differences
-from mia.evaluation.metrics import Estimate
+from mia.evaluation.intervals import Estimate
 from mia.history import (
     audit_differences,
     compare_page,

@@ -6,9 +6,9 @@ import json
 from pathlib import Path
 from typing import Any
 
-import planted
 import pytest
 
+import planted
 import repository
 from mia import commands, paths
 from mia.errors import InputError
