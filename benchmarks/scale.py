@@ -27,8 +27,9 @@ from torch.utils.flop_counter import FlopCounterMode
 from mia.compute import workers
 from mia.models import building, query, training
 from mia.models.checkpoints import Stored
+from mia.models.lessons import Lesson
 from mia.models.logits import SIGNALS
-from mia.models.training import Lesson, Recipe
+from mia.params import Recipe
 from mia.store import parquet
 from mia.store.stored_records import Records
 
@@ -90,7 +91,19 @@ def measured(architecture: str, side: int, n_classes: int, count: int) -> dict[s
     rng = np.random.default_rng(0)
     images = rng.integers(0, 256, (count + 1, side, side, 3), dtype=np.uint8)
     labels = rng.integers(0, n_classes, count + 1)
-    recipe = Recipe(architecture, 1, 64, "adam", 0.001, "constant", 0.9, 0.0, 0.0, [], "float32")
+    recipe = Recipe(
+        architecture=architecture,
+        epochs=1,
+        batch_size=64,
+        optimizer="adam",
+        learning_rate=0.001,
+        schedule="constant",
+        momentum=0.9,
+        weight_decay=0.0,
+        label_smoothing=0.0,
+        augmentation=[],
+        precision="float32",
+    )
 
     def train(size: int) -> training.Trained:
         return training.train(

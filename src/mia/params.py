@@ -111,7 +111,7 @@ def _architecture(name: str) -> str:
 
 
 class Recipe(Section):
-    """How a model is trained."""
+    """How a model is trained. momentum: Adam's beta1, or Nesterov momentum."""
 
     architecture: Annotated[str, AfterValidator(_architecture)]
     epochs: Count
@@ -133,6 +133,11 @@ class Target(PerDataset):
     cifake: Recipe
     cifar10: Recipe
     folder: Recipe
+
+    def of(self, dataset: Dataset) -> Recipe:
+        """The active recipe."""
+        recipe: Recipe = super().of(dataset)
+        return recipe
 
 
 def _distinct(blocks: list[int]) -> list[int]:
@@ -158,6 +163,11 @@ class Shadow(PerDataset):
     cifake: ShadowSize
     cifar10: ShadowSize
     folder: ShadowSize
+
+    def of(self, dataset: Dataset) -> ShadowSize:
+        """The active sizes."""
+        sizes: ShadowSize = super().of(dataset)
+        return sizes
 
 
 class Query(Section):

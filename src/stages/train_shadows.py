@@ -20,7 +20,7 @@ from mia.arrays import Integers
 from mia.compute import workers
 from mia.data import splits
 from mia.data.membership import MEMBERSHIP, membership_table
-from mia.models import building, checkpoints, networks, precision, snapshots, training
+from mia.models import building, checkpoints, lessons, networks, precision, snapshots, training
 from mia.models.learning import LEARNING
 from mia.params import Params
 from mia.store import parquet, stored_records
@@ -29,7 +29,7 @@ from stages import run_block
 
 def main(params: Params, block: int) -> None:
     """Run the stage for one block."""
-    recipe = training.Recipe(**dict(params.target.of(params.data.dataset)))
+    recipe = params.target.of(params.data.dataset)
     size = params.shadow.of(params.data.dataset)
     attacker = stored_records.load(paths.ATTACKER)
     networks.declared(paths.NETWORK, recipe.architecture)
@@ -44,13 +44,13 @@ def main(params: Params, block: int) -> None:
         membership_table(index + 1, source, *draw(params, attacker, index))
         for index in range(block * size.per_block, (block + 1) * size.per_block)
     ]
-    lessons = [training.lesson(params.seed, membership) for membership in memberships]
+    taught = [lessons.lesson_of(params.seed, membership) for membership in memberships]
     groups = list(
         workers.spread(
             training.train,
-            (attacker.images, attacker.labels, len(attacker.classes), recipe, workers.kept()),
-            training.together(
-                lessons, recipe, size.together, compares=building.compares_records(building.outline(*network))
+            (attacker.images, attacker.labels, len(attacker.classes), recipe, workers.snapshot_folder()),
+            lessons.together(
+                taught, recipe, size.together, compares=building.compares_records(building.outline(*network))
             ),
             name=f"block {block}",
             unit="group" if size.together > 1 else "model",

@@ -54,7 +54,7 @@ def settle() -> None:
         libc.mallopt(-1, 2**31 - 1)
 
 
-def kept() -> Path | None:
+def snapshot_folder() -> Path | None:
     """Where trainings keep their snapshots (mia.models.snapshots); None: nowhere.
 
     On a cluster a node's own folders are of no use: there only in $MIA_CACHE, which all nodes have to see.

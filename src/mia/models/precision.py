@@ -9,7 +9,7 @@ from torch import nn
 
 from mia.compute import devices
 from mia.models import building
-from mia.models.training import Recipe
+from mia.params import Recipe
 
 SLOWER = 0.8  # of float32's speed: less is no noise
 _IMAGES = 64  # at most, of a step that is measured
