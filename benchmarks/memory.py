@@ -49,7 +49,8 @@ from mia.data.membership import MEMBERSHIP, membership_table
 from mia.models import networks
 from mia.models.learning import LEARNING
 from mia.models.logits import SIGNALS
-from mia.store import images, parquet, stored_records
+from mia.store import parquet, stored_records
+from mia.store.records import Records
 
 ROOT = Path(__file__).parent.parent
 PARTS = ("block", "together", "audit")
@@ -205,7 +206,7 @@ def make_images(records: int) -> None:
     pixels += rng.integers(0, 128, pixels.shape, np.uint8)
     names = np.array([f"train/{row}.png" for row in range(records)])
     classes = tuple(f"class {label}" for label in range(CLASSES))
-    stored_records.save(paths.POPULATION, images.ImageSet(pixels, labels, classes, None, names))
+    stored_records.save(paths.POPULATION, Records(pixels, labels, classes, None, names))
     shutil.copytree(paths.POPULATION, paths.ATTACKER)
     given = params.load(paths.PARAMS)
     networks.declare(paths.NETWORK, given.target.of(given.data.dataset).architecture)

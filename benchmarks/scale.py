@@ -31,7 +31,7 @@ from mia.models.lessons import Lesson
 from mia.models.logits import SIGNALS
 from mia.params import Recipe
 from mia.store import parquet
-from mia.store.stored_records import Records
+from mia.store.records import Records
 
 CASES = [  # architecture, side of the image, classes, images to time
     ("shokri_mlp", 32, 10, 4000),
@@ -114,9 +114,7 @@ def measured(architecture: str, side: int, n_classes: int, count: int) -> dict[s
     began = time.perf_counter()
     trained = train(count)
     seconds = time.perf_counter() - began
-    records = Records(
-        images, labels, np.zeros(len(images), bool), np.arange(len(images)), tuple(map(str, range(n_classes)))
-    )
+    records = Records(images, labels, tuple(map(str, range(n_classes))), None, np.arange(len(images)).astype(str))
     stored = Stored(Path("models/1.safetensors"), trained.description, trained.weights)
     query.signals({"population": records}, 1, stored)
     began = time.perf_counter()

@@ -15,7 +15,7 @@ from mia import params
 from mia.attacks.chosen import wanted
 from mia.evaluation import detectable, differences, measurement, metrics, roc, verdict
 from mia.report import audit_page, figures
-from mia.store import stored_records
+from mia.store.records import Records
 from stages import report
 
 ATTACKS = wanted("all")
@@ -110,12 +110,12 @@ def made(
         board=board(),
         exposure=pd.DataFrame(exposure),
         loss=rng.exponential(size=count),
-        records=stored_records.Records(
+        records=Records(
             images=np.resize(images, (count, *shape)),
             labels=label.astype(np.int64),
-            published_train=member,
-            group=np.arange(count),
             classes=tuple(classes),
+            published_train=member,
+            names=np.arange(count).astype(str),
         ),
         reducing={
             "setting": "Where it was measured: <i>CIFAKE</i>, 24 attacks, one target each",

@@ -119,8 +119,6 @@ def parameters_read(module: Path, dataset: str) -> set[str]:
             name = dotted(node)
             if name and name.split(".")[0] in params.Params.model_fields:
                 found.add(name.removesuffix(".of"))
-    if dataset != "cifar10":  # the last branch of prepare.read has no `if` of its own
-        found = {name for name in found if not name.startswith("data.cifar10")}
     found = {name for name in found if is_parameter(name)}
     return {name for name in found if not any(other.startswith(name + ".") for other in found)}
 

@@ -52,7 +52,7 @@ from mia.models import building, checkpoints
 from mia.models.checkpoints import Description
 from mia.report import figures
 from mia.store import metrics_files, parquet, sealed_json, stored_records
-from mia.store.images import ImageSet
+from mia.store.records import Records
 from stages import prepare
 
 MOST_MEMORY = 200 << 20
@@ -328,7 +328,7 @@ def shape_of(shape: str, kind: str = "'|u1'") -> str:
 )
 def test_a_header_of_images_is_a_claim_and_no_code(ran: Path, header: str) -> None:
     images = np.zeros((2, 4, 4, 1), np.uint8)
-    stored_records.save(paths.POPULATION, ImageSet(images, np.arange(2), ("a", "b"), None, np.array(["x", "y"])))
+    stored_records.save(paths.POPULATION, Records(images, np.arange(2), ("a", "b"), None, np.array(["x", "y"])))
     (paths.POPULATION / "images.npy").write_bytes(npy(header))
     with refused("data/population: damaged"):
         stored_records.load(paths.POPULATION)
@@ -336,7 +336,7 @@ def test_a_header_of_images_is_a_claim_and_no_code(ran: Path, header: str) -> No
 
 def test_images_that_are_a_pickle_are_not_loaded(ran: Path) -> None:
     images = np.zeros((2, 4, 4, 1), np.uint8)
-    stored_records.save(paths.POPULATION, ImageSet(images, np.arange(2), ("a", "b"), None, np.array(["x", "y"])))
+    stored_records.save(paths.POPULATION, Records(images, np.arange(2), ("a", "b"), None, np.array(["x", "y"])))
     np.save(paths.POPULATION / "images.npy", np.array([Trap(ran)], object), allow_pickle=True)
     for content in ((paths.POPULATION / "images.npy").read_bytes(), *pickles(ran).values()):
         (paths.POPULATION / "images.npy").write_bytes(content)

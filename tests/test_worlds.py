@@ -22,7 +22,7 @@ from mia.models import networks
 from mia.models.learning import LEARNING
 from mia.models.logits import SIGNALS
 from mia.store import metrics_files, parquet, stored_records
-from mia.store.images import ImageSet
+from mia.store.records import Records
 
 CLASSES, SHADOWS = 4, 6
 SAMPLES = {"population": 1600, "attacker": 1800}
@@ -114,10 +114,10 @@ def save_records(source: str, labels: NDArray[np.int64]) -> None:
     stored_records.save(folder, image_set(labels, first))
 
 
-def image_set(labels: NDArray[np.int64], first: int) -> ImageSet:
+def image_set(labels: NDArray[np.int64], first: int) -> Records:
     """Images of 4x4, no two alike, which show nothing."""
     numbers = (first + np.arange(len(labels), dtype=np.uint32)).astype(">u4")
-    return ImageSet(
+    return Records(
         images=numbers.view(np.uint8).reshape(-1, 2, 2, 1).repeat(2, axis=1).repeat(2, axis=2),
         labels=labels,
         classes=tuple("abcd"),

@@ -81,6 +81,9 @@ class FolderData(Population):
     min_per_class: Count
 
 
+DataSettings = DigitsData | CifakeData | Cifar10Data | FolderData
+
+
 class Data(PerDataset):
     """What is audited."""
 

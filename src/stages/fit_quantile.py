@@ -22,6 +22,7 @@ from mia.models import networks
 from mia.models.logits import SIGNALS
 from mia.params import Params
 from mia.store import parquet, stored_records
+from mia.store.records import Records
 from stages import run
 
 SHADOWS = 1  # shadows that play the target, for the threshold
@@ -62,10 +63,10 @@ def learned(params: Params, known: evidence.Answers) -> Iterator[pd.DataFrame]:
 def learn(
     params: Params,
     model_id: int,
-    attacker: stored_records.Records,
+    attacker: Records,
     seen: np.ndarray[tuple[int], np.dtype[np.int64]],
     margins: np.ndarray[tuple[int], np.dtype[np.float64]],
-    asked_of: stored_records.Records,
+    asked_of: Records,
     asked: np.ndarray[tuple[int], np.dtype[np.int64]] | None,
 ) -> pd.DataFrame:
     """Fit on the attacker's records `seen` and one model's margins on them; predict records of `asked_of`, or all."""

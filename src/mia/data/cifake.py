@@ -16,7 +16,7 @@ from mia import progress
 from mia.data import archives, downloads
 from mia.data.cifar10 import CLASSES
 from mia.errors import InputError
-from mia.store.images import ImageSet
+from mia.store.records import Records
 
 SIDE = 32
 MAX_FILE_BYTES = 1 << 16  # the largest published file has 1,187
@@ -51,7 +51,7 @@ CIFAKE = Published(
 
 def load(
     path: Path | None, cache: Path, *, instead: str = "data.cifake.path", expected: Published = CIFAKE
-) -> tuple[ImageSet, ImageSet]:
+) -> tuple[Records, Records]:
     """The real and the generated images, (60000, 32, 32, 3) each, sorted by path whatever they are read from.
 
     path: a folder or archive that holds {train,test}/{REAL,FAKE}/*.jpg, under other folders or not; None:
@@ -83,7 +83,7 @@ def label(name: str) -> int | None:
     return nth - 1 if nth <= len(CLASSES) and number[1] not in ("0", "1") else None
 
 
-def _read(source: Path, expected: Published, then: str) -> tuple[ImageSet, ImageSet]:
+def _read(source: Path, expected: Published, then: str) -> tuple[Records, Records]:
     wanted = {
         f"{split}/{half}": count
         for split, count in (("train", expected.train), ("test", expected.test))
@@ -132,7 +132,7 @@ def _read(source: Path, expected: Published, then: str) -> tuple[ImageSet, Image
     train = np.char.startswith(names, "train/")
     generated = np.char.find(names, "/FAKE/") >= 0
     real, fake = (
-        ImageSet(images[rows], labels[rows], CLASSES, train[rows], names[rows]) for rows in (~generated, generated)
+        Records(images[rows], labels[rows], CLASSES, train[rows], names[rows]) for rows in (~generated, generated)
     )
     return real, fake
 

@@ -10,7 +10,7 @@ import numpy as np
 
 from mia.data import archives, downloads
 from mia.errors import InputError
-from mia.store.images import ImageSet
+from mia.store.records import Records
 
 CLASSES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
 SIDE = 32
@@ -51,7 +51,7 @@ CIFAR10 = Published(
 
 def load(
     path: Path | None, cache: Path, *, instead: str = "data.cifar10.path", expected: Published = CIFAR10
-) -> ImageSet:
+) -> Records:
     """All of CIFAR-10, (60000, 32, 32, 3): the training batches in order, then the test batch.
 
     path: a folder or archive that holds the .bin files and batches.meta.txt, under other folders or not;
@@ -98,7 +98,7 @@ def load(
             )
     records = np.concatenate(batches)
     planes = records[:, 1:].reshape(-1, 3, SIDE, SIDE)
-    return ImageSet(
+    return Records(
         images=np.ascontiguousarray(planes.transpose(0, 2, 3, 1)),
         labels=records[:, 0].astype(np.int64),
         classes=CLASSES,

@@ -21,7 +21,7 @@ from PIL import Image
 from mia import progress
 from mia.data import archives, page_headers
 from mia.errors import InputError
-from mia.store.images import ImageSet
+from mia.store.records import Records
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp")
 FORMATS = ("PNG", "JPEG", "WEBP", "BMP")
@@ -37,7 +37,7 @@ MOST_RULES = 10  # told at once
 DAMAGE = (OSError, SyntaxError, ValueError)
 
 
-def load(path: Path, *, min_per_class: int) -> ImageSet:
+def load(path: Path, *, min_per_class: int) -> Records:
     """Images of one size with their classes' names, classes in natural order (2 before 10).
 
     path is one of: a folder or archive with CLASS/IMAGE, or with train/CLASS/IMAGE and test/CLASS/IMAGE,
@@ -72,7 +72,7 @@ def load(path: Path, *, min_per_class: int) -> ImageSet:
             f"{_more(few)}; add images, leave the class out or lower min_per_class"
         )
     index = {name: label for label, name in enumerate(classes)}
-    return ImageSet(
+    return Records(
         images=_stack(path, names, images),
         labels=np.array([index[name] for name in class_names], np.int64),
         classes=tuple(classes),
@@ -90,7 +90,7 @@ def _check_name(path: Path, name: str) -> None:
         )
 
 
-def align(a: ImageSet, b: ImageSet, *, place: str = "the second data set") -> ImageSet:
+def align(a: Records, b: Records, *, place: str = "the second data set") -> Records:
     """b with a's classes: a label means the class of the same name in both.
 
     Raises InputError where the names of the classes, the size or the channels differ. place: what b is, or
@@ -108,7 +108,7 @@ def align(a: ImageSet, b: ImageSet, *, place: str = "the second data set") -> Im
     if faults:
         raise InputError(f"{place}: {'; '.join(faults)}; both need the same classes by name, and images of one shape")
     index = np.array([a.classes.index(name) for name in b.classes], np.int64)
-    return ImageSet(b.images, index[b.labels], a.classes, b.published_train, b.names)
+    return Records(b.images, index[b.labels], a.classes, b.published_train, b.names)
 
 
 # names, images, the class of each, published_train, and every class there should be.

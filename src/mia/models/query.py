@@ -17,7 +17,7 @@ from mia.errors import InputError
 from mia.models import building, checkpoints, views
 from mia.models.checkpoints import Stored
 from mia.store import parquet
-from mia.store.stored_records import Records
+from mia.store.records import Records
 
 BATCH = 250  # images asked about at once: more is no faster, and takes more memory
 

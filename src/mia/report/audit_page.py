@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from mia.evaluation import metrics, roc, verdict
 from mia.report import figures, html
-from mia.store import stored_records
+from mia.store.records import Records
 
 Numbers = Mapping[str, Any]
 
@@ -65,7 +65,7 @@ class Found:
     board: pd.DataFrame
     exposure: pd.DataFrame
     loss: NDArray[np.float64]
-    records: stored_records.Records
+    records: Records
     reducing: Numbers
     fingerprint: str
 
