@@ -46,7 +46,7 @@ import pipeline
 import tiny
 from mia import commands, params, paths
 from mia.attacks import learned
-from mia.data import archives, cifar10, downloads, folder
+from mia.data import archives, cifar10, downloads, folder, image_files
 from mia.errors import InputError
 from mia.models import building, checkpoints
 from mia.models.checkpoints import Description
@@ -897,7 +897,7 @@ def test_an_image_takes_no_more_than_its_pixels_and_wakes_no_other_program(ran: 
 
 
 def test_more_pixels_than_memory_are_refused_while_they_are_read(ran: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(folder, "_memory", lambda: 10_000)
+    monkeypatch.setattr(image_files, "memory", lambda: 10_000)
     Path("images/a").mkdir(parents=True)
     for number in range(400):
         Path(f"images/a/{number:03}.png").write_bytes(png())

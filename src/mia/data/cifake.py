@@ -84,6 +84,24 @@ def label(name: str) -> int | None:
 
 
 def _read(source: Path, expected: Published, then: str) -> tuple[Records, Records]:
+    content = _files(source, expected, then)
+    places = sorted(content)
+    _check_digest(source, places, content, expected, then)
+    images = np.empty((len(places), SIDE, SIDE, 3), np.uint8)
+    for row, place in enumerate(progress.bar(places, "CIFAKE: decode", unit="image")):
+        images[row] = _decode(content.pop(place), f"{source}: {place}", then)
+    labels = np.array([label(place.rpartition("/")[2]) for place in places], np.int64)
+    names = np.array(places)
+    train = np.char.startswith(names, "train/")
+    generated = np.char.find(names, "/FAKE/") >= 0
+    real, fake = (
+        Records(images[rows], labels[rows], CLASSES, train[rows], names[rows]) for rows in (~generated, generated)
+    )
+    return real, fake
+
+
+def _files(source: Path, expected: Published, then: str) -> dict[str, bytes]:
+    """The content of every image by its path from train or test on; as many in each folder as were published."""
     wanted = {
         f"{split}/{half}": count
         for split, count in (("train", expected.train), ("test", expected.test))
@@ -113,8 +131,10 @@ def _read(source: Path, expected: Published, then: str) -> tuple[Records, Record
     ]
     if wrong:
         raise InputError(f"{source}: expected {'; '.join(wrong)} (*.jpg); {then}")
+    return content
 
-    places = sorted(content)
+
+def _check_digest(source: Path, places: list[str], content: dict[str, bytes], expected: Published, then: str) -> None:
     listing = hashlib.sha256()
     for place in places:
         listing.update(f"{hashlib.sha256(content[place]).hexdigest()}  {place}\n".encode())
@@ -123,18 +143,6 @@ def _read(source: Path, expected: Published, then: str) -> tuple[Records, Record
             f"{source}: not CIFAKE as published: expected sha256 {expected.digest} "
             f"over the list of all images, got {listing.hexdigest()}; {then}"
         )
-
-    images = np.empty((total, SIDE, SIDE, 3), np.uint8)
-    for row, place in enumerate(progress.bar(places, "CIFAKE: decode", unit="image")):
-        images[row] = _decode(content.pop(place), f"{source}: {place}", then)
-    labels = np.array([label(place.rpartition("/")[2]) for place in places], np.int64)
-    names = np.array(places)
-    train = np.char.startswith(names, "train/")
-    generated = np.char.find(names, "/FAKE/") >= 0
-    real, fake = (
-        Records(images[rows], labels[rows], CLASSES, train[rows], names[rows]) for rows in (~generated, generated)
-    )
-    return real, fake
 
 
 def _decode(data: bytes, place: str, then: str) -> NDArray[np.uint8]:
