@@ -27,6 +27,7 @@ NO_ARITHMETIC = {
     "src/mia/arrays.py",
     "src/mia/errors.py",
     "src/mia/params.py",
+    "src/mia/params_faults.py",
     "src/mia/paths.py",
     "src/mia/progress.py",
     "src/mia/compute/workers.py",
