@@ -12,7 +12,7 @@ import dataclasses
 import numpy as np
 
 from mia import paths, seeds
-from mia.data import digits, population, sources
+from mia.data import population, sources
 from mia.params import Params
 from mia.store import metrics_files, stored_records
 from stages import run
@@ -35,6 +35,8 @@ def main(params: Params) -> None:
     elif knowledge == "disjoint":
         attacker, copies = population.beyond(audited, outside, place)
     elif name == "digits":  # the attacker fits its generator on digits outside the population
+        from mia.data import digits  # scikit-learn takes 1.5 s to import
+
         attacker = digits.generate(outside, data.generated, data.bandwidth, rng)
     else:
         assert generated is not None

@@ -8,7 +8,6 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from mia import paths
-from mia.data import digits
 from mia.errors import InputError
 from mia.params import CifakeData, Cifar10Data, DataSettings, DigitsData, FolderData
 from mia.store.records import Records
@@ -24,6 +23,8 @@ def read(settings: DataSettings, *, generated: bool) -> tuple[Records, Records |
     with _explained(settings):
         match settings:
             case DigitsData():
+                from mia.data import digits  # scikit-learn takes 1.5 s to import
+
                 return digits.load(), None
             case FolderData():
                 return _folder(settings, generated)
