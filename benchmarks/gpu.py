@@ -26,7 +26,7 @@ import torch
 from numpy.typing import NDArray
 from torch.utils.flop_counter import FlopCounterMode
 
-from mia.compute import devices, workers
+from mia.compute import devices, tasks
 from mia.models import building, training
 from mia.models.lessons import Lesson, together
 from mia.models.training import Trained
@@ -90,7 +90,7 @@ def main() -> None:
 
 def measured(given: argparse.Namespace) -> dict[str, object]:
     """The three parts on this device."""
-    workers.settle()
+    tasks.settle()
     devices.deterministic()
     name = torch.cuda.get_device_name() if given.device.startswith("cuda") else "cpu"
     limits = {dtype: product_speed(dtype) for dtype in (torch.float32, torch.bfloat16)}

@@ -24,7 +24,7 @@ import torchvision
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from mia.compute import workers
+from mia.compute import tasks
 from mia.models import building, query, training
 from mia.models.checkpoints import Stored
 from mia.models.lessons import Lesson
@@ -55,7 +55,7 @@ def main() -> None:
     parser.add_argument("--epochs", type=int, default=90, help="of a ResNet-50")
     parser.add_argument("--out", type=Path)
     given = parser.parse_args()
-    workers.settle()
+    tasks.settle()
     torch.set_num_threads(1)
     print(
         "| architecture | image | classes | MFLOP an image | training images/s | GFLOP/s | questions/s | model "

@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 import safetensors.torch
 
-from mia.compute import workers
+from mia.compute import tasks
 from mia.models import resume, snapshots, training
 from mia.models.lessons import Lesson
 from mia.params import Recipe
@@ -33,7 +33,7 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=60)
     parser.add_argument("--out", type=Path)
     given = parser.parse_args()
-    workers.settle()
+    tasks.settle()
     measured = [measure(architecture, count, given.seconds) for architecture, count in IMAGES.items()]
     if given.out:
         given.out.write_text(json.dumps(measured, indent=1) + "\n")

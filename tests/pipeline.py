@@ -30,6 +30,8 @@ NO_ARITHMETIC = {
     "src/mia/params_faults.py",
     "src/mia/paths.py",
     "src/mia/progress.py",
+    "src/mia/compute/ray_cluster.py",
+    "src/mia/compute/tasks.py",
     "src/mia/compute/workers.py",
 }
 

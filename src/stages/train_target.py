@@ -9,7 +9,7 @@ from __future__ import annotations
 import sys
 
 from mia import paths
-from mia.compute import workers
+from mia.compute import tasks, workers
 from mia.data.membership import MEMBERSHIP
 from mia.models import building, checkpoints, lessons, networks, precision, snapshots, training
 from mia.models.learning import LEARNING
@@ -23,7 +23,7 @@ def main(params: Params) -> None:
     recipe = params.target.of(params.data.dataset)
     population = stored_records.load(paths.POPULATION)
     lesson = lessons.lesson_of(params.seed, parquet.read(paths.TARGET_MEMBERSHIP, MEMBERSHIP))
-    workers.settle()
+    tasks.settle()
     data = population.images, population.labels, len(population.classes)
     networks.declared(paths.NETWORK, recipe.architecture)
     building.check(recipe.architecture, population.images.shape[1:], len(population.classes))
