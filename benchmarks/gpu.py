@@ -15,7 +15,6 @@ numbers of images by that.
 from __future__ import annotations
 
 import argparse
-import dataclasses
 import json
 import os
 import time
@@ -27,13 +26,39 @@ import torch
 from numpy.typing import NDArray
 from torch.utils.flop_counter import FlopCounterMode
 
-from mia.compute import devices, workers
+from mia.compute import devices, tasks
 from mia.data import stored_records
 from mia.models import building, training
-from mia.models.training import Lesson, Recipe, Trained
+from mia.models.lessons import Lesson, together
+from mia.models.training import Trained
+from mia.params import Recipe
 
-CNN = Recipe("shokri_cnn", 20, 256, "adam", 0.001, "constant", 0.9, 0.0, 0.0, [], "float32")
-WIDE = Recipe("wrn28_2", 100, 256, "sgd", 0.1, "cosine", 0.9, 0.0005, 0.0, ["flip", "shift", "cutout"], "bfloat16")
+CNN = Recipe(
+    architecture="shokri_cnn",
+    epochs=20,
+    batch_size=256,
+    optimizer="adam",
+    learning_rate=0.001,
+    schedule="constant",
+    momentum=0.9,
+    weight_decay=0.0,
+    label_smoothing=0.0,
+    augmentation=[],
+    precision="float32",
+)
+WIDE = Recipe(
+    architecture="wrn28_2",
+    epochs=100,
+    batch_size=256,
+    optimizer="sgd",
+    learning_rate=0.1,
+    schedule="cosine",
+    momentum=0.9,
+    weight_decay=0.0005,
+    label_smoothing=0.0,
+    augmentation=["flip", "shift", "cutout"],
+    precision="bfloat16",
+)
 AIMS = {"original": "10 s", "hundreds": "180 s", "lira": "3600 s for 256 models"}
 
 
@@ -65,7 +90,7 @@ def main() -> None:
 
 def measured(given: argparse.Namespace) -> dict[str, object]:
     """The three parts on this device."""
-    workers.settle()
+    tasks.settle()
     devices.deterministic()
     name = torch.cuda.get_device_name() if given.device.startswith("cuda") else "cpu"
     limits = {dtype: product_speed(dtype) for dtype in (torch.float32, torch.bfloat16)}
@@ -81,7 +106,7 @@ def measured(given: argparse.Namespace) -> dict[str, object]:
         real = records.images, records.labels
     changes = {"epochs": given.epochs} if given.epochs else {}
     changes |= {"precision": given.precision} if given.precision else {}
-    cnn, wide = (dataclasses.replace(recipe, **changes) for recipe in (CNN, WIDE))
+    cnn, wide = (recipe.model_copy(update=changes) for recipe in (CNN, WIDE))
     train(noise, cnn, lessons(1, len(noise[0]) // 4, len(noise[0])), 1)  # warm-up
     parts = {}
     for part, images, recipe, groups in (
@@ -90,8 +115,8 @@ def measured(given: argparse.Namespace) -> dict[str, object]:
         ("lira", real, wide, [(given.wide, 25_000, min(given.wide, given.together))]),
     ):
         began, seen, accuracies, count = time.perf_counter(), 0, [], 0
-        for n_models, size, together in groups:
-            taught = train(images, recipe, lessons(n_models, size // given.shrink, len(images[0])), together)
+        for n_models, size, at_most in groups:
+            taught = train(images, recipe, lessons(n_models, size // given.shrink, len(images[0])), at_most)
             seen += n_models * (size // given.shrink) * recipe.epochs
             accuracies = [float(one.learning["test_accuracy"].iloc[-1]) for one in taught]
             count += n_models
@@ -102,7 +127,7 @@ def measured(given: argparse.Namespace) -> dict[str, object]:
             "aim": AIMS[part],
             "models": count,
             "together": groups[-1][2],
-            "recipe": dataclasses.asdict(recipe),
+            "recipe": recipe.model_dump(),
             "seconds": round(seconds, 2),
             "seconds_for_256": round(seconds * 256 / count, 1),
             "images_per_second": round(seen / seconds),
@@ -134,10 +159,10 @@ def lessons(count: int, size: int, available: int) -> list[Lesson]:
 
 
 def train(
-    images: tuple[NDArray[np.uint8], NDArray[np.int64]], recipe: Recipe, wanted: Sequence[Lesson], together: int
+    images: tuple[NDArray[np.uint8], NDArray[np.int64]], recipe: Recipe, wanted: Sequence[Lesson], at_most: int
 ) -> list[Trained]:
     """All of them, group by group; returns when the device is done."""
-    groups = training.together(wanted, recipe, together, compares=False)
+    groups = together(wanted, recipe, at_most, compares=False)
     return [one for group in groups for one in training.train(*images, 10, recipe, None, group)]
 
 

@@ -44,8 +44,9 @@ from ruamel.yaml import YAML
 
 from mia import params, paths, seeds
 from mia.catalogue import wanted
-from mia.data import images, splits, stored_records
+from mia.data import splits, stored_records
 from mia.data.membership import MEMBERSHIP, membership_table
+from mia.data.records import Records
 from mia.models import networks
 from mia.models.learning import LEARNING
 from mia.models.logits import SIGNALS
@@ -205,7 +206,7 @@ def make_images(records: int) -> None:
     pixels += rng.integers(0, 128, pixels.shape, np.uint8)
     names = np.array([f"train/{row}.png" for row in range(records)])
     classes = tuple(f"class {label}" for label in range(CLASSES))
-    stored_records.save(paths.POPULATION, images.ImageSet(pixels, labels, classes, None, names))
+    stored_records.save(paths.POPULATION, Records(pixels, labels, classes, None, names))
     shutil.copytree(paths.POPULATION, paths.ATTACKER)
     given = params.load(paths.PARAMS)
     networks.declare(paths.NETWORK, given.target.of(given.data.dataset).architecture)

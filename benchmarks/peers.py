@@ -38,9 +38,11 @@ from torch import Tensor, nn
 
 import mia.models.building
 import mia.models.checkpoints
+import mia.models.lessons
 import mia.models.training
 from mia.compute import workers
 from mia.models import query
+from mia.params import Recipe
 
 ART = "1.20.1"
 BESIDE = ["packaging"]  # ART imports it and does not say so
@@ -154,7 +156,7 @@ assert all(m.version(name).partition("+")[0] == version for name, version in {wa
 def ours(images: NDArray[np.uint8], labels: NDArray[np.int64], given: argparse.Namespace) -> Measured:
     """Our shadows, trained on as many records as ART's and asked about as many."""
 
-    recipe = mia.models.training.Recipe(
+    recipe = Recipe(
         architecture="shokri_cnn",
         epochs=given.epochs,
         batch_size=given.batch_size,
@@ -171,10 +173,10 @@ def ours(images: NDArray[np.uint8], labels: NDArray[np.int64], given: argparse.N
     lessons = []
     for k in range(1, given.models + 1):
         rows = rng.permutation(len(images) - 1)  # ART never draws the last record
-        lessons.append(mia.models.training.Lesson(k, rows[: len(images) // 2], rows[len(images) // 2 :], k, k, k))
+        lessons.append(mia.models.lessons.Lesson(k, rows[: len(images) // 2], rows[len(images) // 2 :], k, k, k))
 
     start = time.perf_counter()
-    groups = mia.models.training.together(lessons, recipe, 1, compares=False)
+    groups = mia.models.lessons.together(lessons, recipe, 1, compares=False)
     shared = (images, labels, N_CLASSES, recipe, None)
     answers = []
     for (one,) in workers.spread(mia.models.training.train, shared, groups, name="ours", unit="model"):

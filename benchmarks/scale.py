@@ -24,12 +24,13 @@ import torchvision
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from mia.compute import workers
-from mia.data.stored_records import Records
+from mia.compute import tasks
+from mia.data.records import Records
 from mia.models import building, query, training
 from mia.models.checkpoints import Stored
+from mia.models.lessons import Lesson
 from mia.models.logits import SIGNALS
-from mia.models.training import Lesson, Recipe
+from mia.params import Recipe
 from mia.store import parquet
 
 CASES = [  # architecture, side of the image, classes, images to time
@@ -54,7 +55,7 @@ def main() -> None:
     parser.add_argument("--epochs", type=int, default=90, help="of a ResNet-50")
     parser.add_argument("--out", type=Path)
     given = parser.parse_args()
-    workers.settle()
+    tasks.settle()
     torch.set_num_threads(1)
     print(
         "| architecture | image | classes | MFLOP an image | training images/s | GFLOP/s | questions/s | model "
@@ -90,7 +91,19 @@ def measured(architecture: str, side: int, n_classes: int, count: int) -> dict[s
     rng = np.random.default_rng(0)
     images = rng.integers(0, 256, (count + 1, side, side, 3), dtype=np.uint8)
     labels = rng.integers(0, n_classes, count + 1)
-    recipe = Recipe(architecture, 1, 64, "adam", 0.001, "constant", 0.9, 0.0, 0.0, [], "float32")
+    recipe = Recipe(
+        architecture=architecture,
+        epochs=1,
+        batch_size=64,
+        optimizer="adam",
+        learning_rate=0.001,
+        schedule="constant",
+        momentum=0.9,
+        weight_decay=0.0,
+        label_smoothing=0.0,
+        augmentation=[],
+        precision="float32",
+    )
 
     def train(size: int) -> training.Trained:
         return training.train(
@@ -101,9 +114,7 @@ def measured(architecture: str, side: int, n_classes: int, count: int) -> dict[s
     began = time.perf_counter()
     trained = train(count)
     seconds = time.perf_counter() - began
-    records = Records(
-        images, labels, np.zeros(len(images), bool), np.arange(len(images)), tuple(map(str, range(n_classes)))
-    )
+    records = Records(images, labels, tuple(map(str, range(n_classes))), None, np.arange(len(images)).astype(str))
     stored = Stored(Path("models/1.safetensors"), trained.description, trained.weights)
     query.signals({"population": records}, 1, stored)
     began = time.perf_counter()

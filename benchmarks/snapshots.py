@@ -20,9 +20,10 @@ from typing import Any
 import numpy as np
 import safetensors.torch
 
-from mia.compute import workers
-from mia.models import snapshots, training
-from mia.models.training import Lesson, Recipe
+from mia.compute import tasks
+from mia.models import resume, snapshots, training
+from mia.models.lessons import Lesson
+from mia.params import Recipe
 
 IMAGES = {"shokri_cnn": 20_000, "wrn28_2": 1_000, "resnet18": 500}
 
@@ -32,7 +33,7 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=60)
     parser.add_argument("--out", type=Path)
     given = parser.parse_args()
-    workers.settle()
+    tasks.settle()
     measured = [measure(architecture, count, given.seconds) for architecture, count in IMAGES.items()]
     if given.out:
         given.out.write_text(json.dumps(measured, indent=1) + "\n")
@@ -52,7 +53,19 @@ def measure(architecture: str, count: int, seconds: float) -> dict[str, Any]:
     lesson = Lesson(0, np.arange(count), np.arange(count, count + 100), 1, 2, 3)
 
     def train(epochs: int, kept: Path | None) -> float:
-        recipe = Recipe(architecture, epochs, 128, "sgd", 0.01, "cosine", 0.9, 5e-4, 0.0, [], "float32")
+        recipe = Recipe(
+            architecture=architecture,
+            epochs=epochs,
+            batch_size=128,
+            optimizer="sgd",
+            learning_rate=0.01,
+            schedule="cosine",
+            momentum=0.9,
+            weight_decay=5e-4,
+            label_smoothing=0.0,
+            augmentation=[],
+            precision="float32",
+        )
         begin = time.perf_counter()
         training.train(images, labels, 10, recipe, kept, [lesson])
         return time.perf_counter() - begin
@@ -76,15 +89,15 @@ def measure(architecture: str, count: int, seconds: float) -> dict[str, Any]:
         sizes.append(len(content))
         return content
 
-    before = training._key, snapshots.Snapshots.found, snapshots.Snapshots.offer, safetensors.torch.save
+    before = resume.key, snapshots.Snapshots.latest, snapshots.Snapshots.offer, safetensors.torch.save
     without = train(epochs, None)
-    training._key, snapshots.Snapshots.found, snapshots.Snapshots.offer = (timed(one) for one in before[:3])  # type: ignore[method-assign]
+    resume.key, snapshots.Snapshots.latest, snapshots.Snapshots.offer = (timed(one) for one in before[:3])  # type: ignore[method-assign]
     safetensors.torch.save = counted  # type: ignore[assignment]
     try:
         with tempfile.TemporaryDirectory() as folder:
             whole = train(epochs, Path(folder))
     finally:
-        training._key, snapshots.Snapshots.found, snapshots.Snapshots.offer = before[:3]  # type: ignore[method-assign]
+        resume.key, snapshots.Snapshots.latest, snapshots.Snapshots.offer = before[:3]  # type: ignore[method-assign]
         safetensors.torch.save = before[3]
     # What the last model's file is made of goes through the same function.
     kept = sizes[1:-1]

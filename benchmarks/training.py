@@ -56,6 +56,8 @@ from torchvision import transforms
 
 from mia.compute import workers
 from mia.models import building, checkpoints, query, training
+from mia.models.lessons import Lesson, together
+from mia.params import Recipe
 
 SHAPE = (32, 32, 3)
 N_CLASSES = 10
@@ -79,7 +81,7 @@ class World(NamedTuple):
 
     images: NDArray[np.uint8]
     labels: NDArray[np.int64]
-    lessons: list[training.Lesson]
+    lessons: list[Lesson]
 
 
 class Measured(NamedTuple):
@@ -101,7 +103,7 @@ def made_up(settings: Settings) -> World:
     lessons = []
     for k in range(1, settings.models + 1):
         rows = rng.permutation(settings.asked)
-        lessons.append(training.Lesson(k, rows[: settings.train], rows[settings.train :], k, k, k))
+        lessons.append(Lesson(k, rows[: settings.train], rows[settings.train :], k, k, k))
     return World(images, labels, lessons)
 
 
@@ -221,7 +223,7 @@ def ours(
     settings: Settings, world: World, precision: Literal["float32", "bfloat16"] = "float32", at_most: int = 1
 ) -> Measured:
     """Train and ask as the stages do."""
-    recipe = training.Recipe(
+    recipe = Recipe(
         architecture="shokri_cnn",
         epochs=settings.epochs,
         batch_size=settings.batch_size,
@@ -234,7 +236,7 @@ def ours(
         augmentation=[],
         precision=precision,
     )
-    groups = training.together(world.lessons, recipe, at_most, compares=False)
+    groups = together(world.lessons, recipe, at_most, compares=False)
     shared = (world.images, world.labels, N_CLASSES, recipe, None)
     start = time.perf_counter()
     list(workers.spread(nothing, shared, groups, name="nothing", unit="group"))

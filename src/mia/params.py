@@ -6,17 +6,15 @@ the stage's `params:` list in dvc.yaml alone, which is why this file is no depen
 
 from __future__ import annotations
 
-import difflib
-import reprlib
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
-from ruamel.yaml import YAML
-from ruamel.yaml.error import YAMLError
 
-from mia import catalogue
+from mia import catalogue, params_faults
 from mia.errors import InputError
+
+NETWORKS = Path(__file__).parent / "models/networks"
 
 Dataset = Literal["digits", "cifake", "cifar10", "folder"]
 Count = Annotated[int, Field(ge=1)]
@@ -24,7 +22,6 @@ Fraction = Annotated[float, Field(gt=0, lt=1)]
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 NotNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 Settings = dict[str, Any]  # names and values are scikit-learn's, which checks them
-T = TypeVar("T")
 
 
 class Section(BaseModel):
@@ -82,6 +79,9 @@ class FolderData(Population):
     min_per_class: Count
 
 
+DataSettings = DigitsData | CifakeData | Cifar10Data | FolderData
+
+
 class Data(PerDataset):
     """What is audited."""
 
@@ -98,21 +98,20 @@ class Attacker(Section):
     knowledge: Literal["generated", "disjoint", "population"]
 
 
-ARCHITECTURES = sorted(
-    path.stem for path in Path(__file__).parent.glob("models/networks/*.py") if path.stem != "__init__"
-)
+def architectures() -> list[str]:
+    """Every architecture, sorted: the files of mia/models/networks, one an architecture."""
+    return sorted(path.stem for path in NETWORKS.glob("*.py") if path.stem != "__init__")
 
 
 def _architecture(name: str) -> str:
-    if name not in ARCHITECTURES:
-        close = difflib.get_close_matches(name, ARCHITECTURES, n=1, cutoff=0.5)
-        hint = f"; did you mean '{close[0]}'?" if close else ""
-        raise ValueError(f"expected one of {', '.join(ARCHITECTURES)}{hint}")
+    if name not in (known := architectures()):
+        hint = params_faults.did_you_mean(name, known)
+        raise ValueError(f"expected one of {', '.join(known)}{hint and '; ' + hint}")
     return name
 
 
 class Recipe(Section):
-    """How a model is trained."""
+    """How a model is trained. momentum: Adam's beta1, or Nesterov momentum."""
 
     architecture: Annotated[str, AfterValidator(_architecture)]
     epochs: Count
@@ -134,6 +133,11 @@ class Target(PerDataset):
     cifake: Recipe
     cifar10: Recipe
     folder: Recipe
+
+    def of(self, dataset: Dataset) -> Recipe:
+        """The active recipe."""
+        recipe: Recipe = super().of(dataset)
+        return recipe
 
 
 def _distinct(blocks: list[int]) -> list[int]:
@@ -160,9 +164,14 @@ class Shadow(PerDataset):
     cifar10: ShadowSize
     folder: ShadowSize
 
+    def of(self, dataset: Dataset) -> ShadowSize:
+        """The active sizes."""
+        sizes: ShadowSize = super().of(dataset)
+        return sizes
+
 
 class Query(Section):
-    """How models are asked."""
+    """How models are queried."""
 
     views: Literal[1, 2, 18]
 
@@ -255,21 +264,20 @@ class StackedEstimators(Section):
 
 
 def _attack_names(run: Any) -> Any:
-    """What the union's own errors would say in 24 lines."""
+    """One line for what the union's own errors say in 24."""
     if run == "all":
         return run
     if not isinstance(run, list) or not run:
         raise ValueError("expected all, or a list of attacks")
+    known = catalogue.NAMES
     for name in run:
-        if name not in catalogue.NAMES:
-            close = difflib.get_close_matches(_got(name), catalogue.NAMES, n=1, cutoff=0.5)
-            hint = f"did you mean '{close[0]}'?" if close else f"expected one of {', '.join(catalogue.NAMES)}"
-            raise ValueError(f"unknown attack {_got(name)}; {hint}")
+        if name not in known:
+            raise ValueError(f"unknown attack {params_faults.short(name)}; {params_faults.hint(name, known)}")
     return run
 
 
 class Attacks(Section):
-    """Which attacks run, and what they are told."""
+    """Which attacks run, and their settings."""
 
     run: Annotated[Literal["all"] | list[str], BeforeValidator(_attack_names)]
     played: Played
@@ -324,51 +332,19 @@ def load(path: Path) -> Params:
 
     Raises InputError with one line per fault: `params.yaml: shadow.conut: unknown key; did you mean 'count'?`.
     """
+    from ruamel.yaml import YAML  # here: processes that train take a recipe and read no file
+    from ruamel.yaml.error import YAMLError
+
     try:
         values = YAML(typ="safe", pure=True).load(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise InputError(f"{path}: no such file; run from the repository root, or `git checkout {path}`") from None
     except RecursionError:
         raise InputError(f"{path}: not YAML: brackets in brackets in brackets, more than Python follows") from None
-    except (YAMLError, ValueError) as error:  # UnicodeDecodeError with it, and a date that is none
+    except (YAMLError, ValueError) as error:  # UnicodeDecodeError with it, and a date that does not exist
         raise InputError(f"{path}: not YAML: {' '.join(str(error).partition('To suppress')[0].split())}") from None
     try:
         return Params.model_validate(values)
     except ValidationError as error:
-        faults = (_fault(fault) for fault in error.errors())
+        faults = (params_faults.in_words(fault, Params) for fault in error.errors())
         raise InputError("\n".join(f"{path}: {fault}" for fault in dict.fromkeys(faults))) from None
-
-
-def _fault(fault: Any) -> str:
-    """One fault in words: where, what was expected, what came."""
-    name = ".".join(str(part) for part in fault["loc"]) or "the file"
-    if fault["type"] == "extra_forbidden":
-        parent = _section(fault["loc"][:-1])
-        close = difflib.get_close_matches(str(fault["loc"][-1]), parent, n=1, cutoff=0.5)
-        hint = f"did you mean '{close[0]}'?" if close else f"expected one of {', '.join(parent)}"
-        return f"{name}: unknown key; {hint}"
-    if fault["type"] == "missing":
-        return f"{name}: missing; `git diff params.yaml` shows what was removed"
-    if fault["type"] == "value_error":
-        return f"{name}: {fault['ctx']['error']}, got {_got(fault['input'])}"
-    rule = fault["msg"].removeprefix("Input should be ").replace("a valid integer", "an integer")
-    rule = rule.replace("a valid ", "a ").replace(" or instance of Params", "")
-    return f"{name}: expected {rule[0].lower() + rule[1:]}, got {_got(fault['input'])}"
-
-
-def _got(value: Any) -> str:
-    """The value as it came, the first of it: nine lists, each of the last one's names ten times, are gigabytes."""
-    return _SHORT.repr(value)
-
-
-_SHORT = reprlib.Repr()
-_SHORT.maxstring = _SHORT.maxother = 200
-_SHORT.maxlevel = 3
-
-
-def _section(loc: tuple[Any, ...]) -> list[str]:
-    """The keys that the section at `loc` may hold."""
-    model: Any = Params
-    for part in loc:
-        model = model.model_fields[part].annotation
-    return list(model.model_fields)

@@ -19,6 +19,7 @@ from mia.arrays import Floats, Integers
 from mia.attacks import evidence, quantile, schemas
 from mia.catalogue import wanted
 from mia.data import stored_records
+from mia.data.records import Records
 from mia.errors import NotApplicable
 from mia.models import networks
 from mia.models.logits import SIGNALS
@@ -60,9 +61,7 @@ def predictions(params: Params, answers: evidence.Answers) -> Iterator[pd.DataFr
         yield regressor.table(model_id, "attacker", unseen, attacker.images, attacker.labels)
 
 
-def fitted(
-    params: Params, model_id: int, attacker: stored_records.Records, rows: Integers, margins: Floats
-) -> quantile.Regressor:
+def fitted(params: Params, model_id: int, attacker: Records, rows: Integers, margins: Floats) -> quantile.Regressor:
     """A regressor of one model's margins, fitted on rows of the attacker's records."""
     settings = quantile.Settings(
         architecture=params.target.of(params.data.dataset).architecture,

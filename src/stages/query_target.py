@@ -7,7 +7,7 @@ Writes: data/signals/target.parquet (logits, one row a record and view).
 from __future__ import annotations
 
 from mia import paths
-from mia.compute import workers
+from mia.compute import tasks
 from mia.data import stored_records
 from mia.models import checkpoints, networks, query
 from mia.models.logits import SIGNALS
@@ -21,7 +21,7 @@ def main(params: Params) -> None:
     records = {"population": stored_records.load(paths.POPULATION)}
     if params.attacker.knowledge != "population":  # there, both are the same records
         records["attacker"] = stored_records.load(paths.ATTACKER)
-    workers.settle()
+    tasks.settle()
     stored = checkpoints.read(paths.TARGET_MODEL, 0)
     networks.declared(paths.NETWORK, stored.description.architecture)
     answers = query.signals(records, params.query.views, stored)

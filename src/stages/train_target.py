@@ -9,10 +9,10 @@ from __future__ import annotations
 import sys
 
 from mia import paths
-from mia.compute import workers
+from mia.compute import tasks, workers
 from mia.data import stored_records
 from mia.data.membership import MEMBERSHIP
-from mia.models import building, checkpoints, networks, precision, snapshots, training
+from mia.models import building, checkpoints, lessons, networks, precision, snapshots, training
 from mia.models.learning import LEARNING
 from mia.params import Params
 from mia.store import parquet
@@ -21,16 +21,16 @@ from stages import run
 
 def main(params: Params) -> None:
     """Run the stage."""
-    recipe = training.Recipe(**dict(params.target.of(params.data.dataset)))
+    recipe = params.target.of(params.data.dataset)
     population = stored_records.load(paths.POPULATION)
-    lesson = training.lesson(params.seed, parquet.read(paths.TARGET_MEMBERSHIP, MEMBERSHIP))
-    workers.settle()
+    lesson = lessons.lesson_of(params.seed, parquet.read(paths.TARGET_MEMBERSHIP, MEMBERSHIP))
+    tasks.settle()
     data = population.images, population.labels, len(population.classes)
     networks.declared(paths.NETWORK, recipe.architecture)
     building.check(recipe.architecture, population.images.shape[1:], len(population.classes))
-    if said := precision.warning(recipe, population.images.shape[1:], len(population.classes), params.data.dataset):
-        print(said, file=sys.stderr)
-    (trained,) = training.train(*data, recipe, workers.kept(), [lesson])
+    if warning := precision.warning(recipe, population.images.shape[1:], len(population.classes), params.data.dataset):
+        print(warning, file=sys.stderr)
+    (trained,) = training.train(*data, recipe, workers.snapshot_folder(), [lesson])
     checkpoints.save(paths.TARGET_MODEL, [(trained.description, trained.weights)])
     parquet.write(paths.TARGET_LEARNING, trained.learning, LEARNING)
     snapshots.clear([trained.snapshot])

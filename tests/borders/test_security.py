@@ -46,8 +46,8 @@ import pipeline
 import tiny
 from mia import commands, params, paths
 from mia.attacks import learned
-from mia.data import archives, cifar10, downloads, folder, stored_records
-from mia.data.images import ImageSet
+from mia.data import archives, cifar10, downloads, folder, image_files, stored_records
+from mia.data.records import Records
 from mia.errors import InputError
 from mia.models import building, checkpoints
 from mia.models.checkpoints import Description
@@ -328,7 +328,7 @@ def shape_of(shape: str, kind: str = "'|u1'") -> str:
 )
 def test_a_header_of_images_is_a_claim_and_no_code(ran: Path, header: str) -> None:
     images = np.zeros((2, 4, 4, 1), np.uint8)
-    stored_records.save(paths.POPULATION, ImageSet(images, np.arange(2), ("a", "b"), None, np.array(["x", "y"])))
+    stored_records.save(paths.POPULATION, Records(images, np.arange(2), ("a", "b"), None, np.array(["x", "y"])))
     (paths.POPULATION / "images.npy").write_bytes(npy(header))
     with refused("data/population: damaged"):
         stored_records.load(paths.POPULATION)
@@ -336,7 +336,7 @@ def test_a_header_of_images_is_a_claim_and_no_code(ran: Path, header: str) -> No
 
 def test_images_that_are_a_pickle_are_not_loaded(ran: Path) -> None:
     images = np.zeros((2, 4, 4, 1), np.uint8)
-    stored_records.save(paths.POPULATION, ImageSet(images, np.arange(2), ("a", "b"), None, np.array(["x", "y"])))
+    stored_records.save(paths.POPULATION, Records(images, np.arange(2), ("a", "b"), None, np.array(["x", "y"])))
     np.save(paths.POPULATION / "images.npy", np.array([Trap(ran)], object), allow_pickle=True)
     for content in ((paths.POPULATION / "images.npy").read_bytes(), *pickles(ran).values()):
         (paths.POPULATION / "images.npy").write_bytes(content)
@@ -897,7 +897,7 @@ def test_an_image_takes_no_more_than_its_pixels_and_wakes_no_other_program(ran: 
 
 
 def test_more_pixels_than_memory_are_refused_while_they_are_read(ran: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(folder, "_memory", lambda: 10_000)
+    monkeypatch.setattr(image_files, "memory", lambda: 10_000)
     Path("images/a").mkdir(parents=True)
     for number in range(400):
         Path(f"images/a/{number:03}.png").write_bytes(png())

@@ -33,8 +33,11 @@ NO_ARITHMETIC = {
     "src/mia/arrays.py",
     "src/mia/errors.py",
     "src/mia/params.py",
+    "src/mia/params_faults.py",
     "src/mia/paths.py",
     "src/mia/progress.py",
+    "src/mia/compute/ray_cluster.py",
+    "src/mia/compute/tasks.py",
     "src/mia/compute/workers.py",
 }
 

@@ -13,7 +13,7 @@ import pandas as pd
 import pipeline
 from mia import params
 from mia.catalogue import wanted
-from mia.data import stored_records
+from mia.data.records import Records
 from mia.evaluation import decisions, detectable, differences, intervals, measurement, roc, verdict
 from mia.report import audit_page, figures
 from stages import report
@@ -110,12 +110,12 @@ def made(
         board=board(),
         exposure=pd.DataFrame(exposure),
         loss=rng.exponential(size=count),
-        records=stored_records.Records(
+        records=Records(
             images=np.resize(images, (count, *shape)),
             labels=label.astype(np.int64),
-            published_train=member,
-            group=np.arange(count),
             classes=tuple(classes),
+            published_train=member,
+            names=np.arange(count).astype(str),
         ),
         reducing={
             "setting": "Where it was measured: <i>CIFAKE</i>, 24 attacks, one target each",

@@ -15,7 +15,7 @@ from PIL import Image
 import pipeline
 import tiny
 from mia.data import cifake, cifar10
-from mia.data.images import ImageSet
+from mia.data.records import Records
 from recording import Recording
 
 pytestmark = pytest.mark.long
@@ -100,10 +100,10 @@ def test_a_parameter_that_is_read_in_any_way_is_recorded(tmp_path: Path) -> None
     assert getattr(Recording(given, set()).estimators, "best", None) is None
 
 
-def images(seed: int) -> ImageSet:
+def images(seed: int) -> Records:
     """Sixty grey images of two classes, half of them of the published training split."""
     rng = np.random.default_rng(seed)
-    return ImageSet(
+    return Records(
         images=rng.integers(0, 256, (60, 32, 32, 3), dtype=np.uint8),
         labels=np.arange(60) % 2,
         classes=("cat", "dog"),
@@ -112,7 +112,7 @@ def images(seed: int) -> ImageSet:
     )
 
 
-def written(folder: Path, data: ImageSet) -> str:
+def written(folder: Path, data: Records) -> str:
     """The images as a folder a class."""
     for row, (image, label) in enumerate(zip(data.images, data.labels, strict=True)):
         path = folder / data.classes[label] / f"{row}.png"

@@ -16,8 +16,8 @@ from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 import tiny
 from mia import catalogue, paths
 from mia.data import splits, stored_records
-from mia.data.images import ImageSet
 from mia.data.membership import MEMBERSHIP, membership_table
+from mia.data.records import Records
 from mia.models import networks
 from mia.models.learning import LEARNING
 from mia.models.logits import SIGNALS
@@ -117,10 +117,10 @@ def save_records(source: str, labels: NDArray[np.int64]) -> None:
     stored_records.save(folder, image_set(labels, first))
 
 
-def image_set(labels: NDArray[np.int64], first: int) -> ImageSet:
+def image_set(labels: NDArray[np.int64], first: int) -> Records:
     """Images of 4x4, no two alike, which show nothing."""
     numbers = (first + np.arange(len(labels), dtype=np.uint32)).astype(">u4")
-    return ImageSet(
+    return Records(
         images=numbers.view(np.uint8).reshape(-1, 2, 2, 1).repeat(2, axis=1).repeat(2, axis=2),
         labels=labels,
         classes=tuple("abcd"),

@@ -12,16 +12,16 @@ from mia.errors import InputError
 def chosen() -> torch.device:
     """Where models run: $MIA_DEVICE, or the first GPU, or the CPU. Not a parameter: the experiment is the same.
 
-    Raises InputError where $MIA_DEVICE names no device that is there.
+    Raises InputError where $MIA_DEVICE names a device that does not exist.
     """
     name = os.environ.get("MIA_DEVICE") or ("cuda" if torch.cuda.is_available() else "cpu")
     try:
-        chosen = torch.device(name)
+        device = torch.device(name)
     except RuntimeError:
         raise InputError(f"MIA_DEVICE: expected a torch device such as cpu or cuda:0, got {name!r}") from None
-    if chosen.type == "cuda" and (chosen.index or 0) >= torch.cuda.device_count():
+    if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
         raise InputError(f"MIA_DEVICE: {name}: torch sees {torch.cuda.device_count()} GPUs; set it to cpu or unset it")
-    return chosen
+    return device
 
 
 def deterministic() -> None:

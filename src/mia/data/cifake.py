@@ -15,7 +15,7 @@ from PIL import Image
 from mia import progress
 from mia.data import archives, downloads
 from mia.data.cifar10 import CLASSES
-from mia.data.images import ImageSet
+from mia.data.records import Records
 from mia.errors import InputError
 
 SIDE = 32
@@ -51,7 +51,7 @@ CIFAKE = Published(
 
 def load(
     path: Path | None, cache: Path, *, instead: str = "data.cifake.path", expected: Published = CIFAKE
-) -> tuple[ImageSet, ImageSet]:
+) -> tuple[Records, Records]:
     """The real and the generated images, (60000, 32, 32, 3) each, sorted by path whatever they are read from.
 
     path: a folder or archive that holds {train,test}/{REAL,FAKE}/*.jpg, under other folders or not; None:
@@ -83,7 +83,25 @@ def label(name: str) -> int | None:
     return nth - 1 if nth <= len(CLASSES) and number[1] not in ("0", "1") else None
 
 
-def _read(source: Path, expected: Published, then: str) -> tuple[ImageSet, ImageSet]:
+def _read(source: Path, expected: Published, then: str) -> tuple[Records, Records]:
+    content = _files(source, expected, then)
+    places = sorted(content)
+    _check_digest(source, places, content, expected, then)
+    images = np.empty((len(places), SIDE, SIDE, 3), np.uint8)
+    for row, place in enumerate(progress.bar(places, "CIFAKE: decode", unit="image")):
+        images[row] = _decode(content.pop(place), f"{source}: {place}", then)
+    labels = np.array([label(place.rpartition("/")[2]) for place in places], np.int64)
+    names = np.array(places)
+    train = np.char.startswith(names, "train/")
+    generated = np.char.find(names, "/FAKE/") >= 0
+    real, fake = (
+        Records(images[rows], labels[rows], CLASSES, train[rows], names[rows]) for rows in (~generated, generated)
+    )
+    return real, fake
+
+
+def _files(source: Path, expected: Published, then: str) -> dict[str, bytes]:
+    """The content of every image by its path from train or test on; as many in each folder as were published."""
     wanted = {
         f"{split}/{half}": count
         for split, count in (("train", expected.train), ("test", expected.test))
@@ -113,8 +131,10 @@ def _read(source: Path, expected: Published, then: str) -> tuple[ImageSet, Image
     ]
     if wrong:
         raise InputError(f"{source}: expected {'; '.join(wrong)} (*.jpg); {then}")
+    return content
 
-    places = sorted(content)
+
+def _check_digest(source: Path, places: list[str], content: dict[str, bytes], expected: Published, then: str) -> None:
     listing = hashlib.sha256()
     for place in places:
         listing.update(f"{hashlib.sha256(content[place]).hexdigest()}  {place}\n".encode())
@@ -123,18 +143,6 @@ def _read(source: Path, expected: Published, then: str) -> tuple[ImageSet, Image
             f"{source}: not CIFAKE as published: expected sha256 {expected.digest} "
             f"over the list of all images, got {listing.hexdigest()}; {then}"
         )
-
-    images = np.empty((total, SIDE, SIDE, 3), np.uint8)
-    for row, place in enumerate(progress.bar(places, "CIFAKE: decode", unit="image")):
-        images[row] = _decode(content.pop(place), f"{source}: {place}", then)
-    labels = np.array([label(place.rpartition("/")[2]) for place in places], np.int64)
-    names = np.array(places)
-    train = np.char.startswith(names, "train/")
-    generated = np.char.find(names, "/FAKE/") >= 0
-    real, fake = (
-        ImageSet(images[rows], labels[rows], CLASSES, train[rows], names[rows]) for rows in (~generated, generated)
-    )
-    return real, fake
 
 
 def _decode(data: bytes, place: str, then: str) -> NDArray[np.uint8]:

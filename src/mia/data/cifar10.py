@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 import numpy as np
+from numpy.typing import NDArray
 
 from mia.data import archives, downloads
-from mia.data.images import ImageSet
+from mia.data.records import Records
 from mia.errors import InputError
 
 CLASSES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
@@ -51,7 +52,7 @@ CIFAR10 = Published(
 
 def load(
     path: Path | None, cache: Path, *, instead: str = "data.cifar10.path", expected: Published = CIFAR10
-) -> ImageSet:
+) -> Records:
     """All of CIFAR-10, (60000, 32, 32, 3): the training batches in order, then the test batch.
 
     path: a folder or archive that holds the .bin files and batches.meta.txt, under other folders or not;
@@ -64,6 +65,21 @@ def load(
             expected.url, cache / "cifar-10-binary.tar.gz", known_hash=expected.known_hash, instead=instead
         )
     then = f"set {instead} to the binary version, or to null to download it"
+    content = _files(path, expected, then)
+    batches = [_batch(path, name, content[name], expected, then) for name in expected.digests]
+    rows = np.concatenate(batches)
+    planes = rows[:, 1:].reshape(-1, 3, SIDE, SIDE)
+    return Records(
+        images=np.ascontiguousarray(planes.transpose(0, 2, 3, 1)),
+        labels=rows[:, 0].astype(np.int64),
+        classes=CLASSES,
+        published_train=np.repeat([name != "test_batch.bin" for name in expected.digests], expected.per_batch),
+        names=np.array([f"{name}:{row}" for name in expected.digests for row in range(expected.per_batch)]),
+    )
+
+
+def _files(path: Path, expected: Published, then: str) -> dict[str, bytes]:
+    """The content of the .bin files and of the list of classes, by name; the classes are those expected."""
     content: dict[str, bytes] = {}
     for place, data in archives.files(path):
         name = PurePosixPath(place).name
@@ -77,31 +93,24 @@ def load(
     classes = tuple(content[META].decode("utf-8", "replace").split())
     if classes != CLASSES:
         raise InputError(f"{path}: {META}: expected the classes {', '.join(CLASSES)}, got {', '.join(classes)}; {then}")
+    return content
 
-    batches = []
-    for name, digest in expected.digests.items():
-        data = content[name]
-        if len(data) != expected.per_batch * RECORD:
-            raise InputError(
-                f"{path}: {name}: expected {expected.per_batch:,} records of {RECORD:,} bytes, "
-                f"got {len(data):,} bytes; {then}"
-            )
-        batches.append(np.frombuffer(data, np.uint8).reshape(-1, RECORD))
-        labels = batches[-1][:, 0]
-        if labels.max() >= len(CLASSES):
-            row = int(np.argmax(labels >= len(CLASSES)))
-            raise InputError(f"{path}: {name}: record {row}: expected a label from 0 to 9, got {labels[row]}; {then}")
-        if hashlib.sha256(data).hexdigest() != digest:
-            raise InputError(
-                f"{path}: {name}: not as published: expected sha256 {digest}, "
-                f"got {hashlib.sha256(data).hexdigest()}; {then}"
-            )
-    records = np.concatenate(batches)
-    planes = records[:, 1:].reshape(-1, 3, SIDE, SIDE)
-    return ImageSet(
-        images=np.ascontiguousarray(planes.transpose(0, 2, 3, 1)),
-        labels=records[:, 0].astype(np.int64),
-        classes=CLASSES,
-        published_train=np.repeat([name != "test_batch.bin" for name in expected.digests], expected.per_batch),
-        names=np.array([f"{name}:{row}" for name in expected.digests for row in range(expected.per_batch)]),
-    )
+
+def _batch(path: Path, name: str, data: bytes, expected: Published, then: str) -> NDArray[np.uint8]:
+    """One .bin file as rows, (per_batch, RECORD): its size, its labels and its digest are right."""
+    if len(data) != expected.per_batch * RECORD:
+        raise InputError(
+            f"{path}: {name}: expected {expected.per_batch:,} records of {RECORD:,} bytes, "
+            f"got {len(data):,} bytes; {then}"
+        )
+    rows = np.frombuffer(data, np.uint8).reshape(-1, RECORD)
+    labels = rows[:, 0]
+    if labels.max() >= len(CLASSES):
+        row = int(np.argmax(labels >= len(CLASSES)))
+        raise InputError(f"{path}: {name}: record {row}: expected a label from 0 to 9, got {labels[row]}; {then}")
+    digest = hashlib.sha256(data).hexdigest()
+    if digest != expected.digests[name]:
+        raise InputError(
+            f"{path}: {name}: not as published: expected sha256 {expected.digests[name]}, got {digest}; {then}"
+        )
+    return rows

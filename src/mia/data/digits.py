@@ -7,19 +7,19 @@ from numpy.typing import NDArray
 from sklearn.datasets import load_digits
 from sklearn.neighbors import KernelDensity
 
-from mia.data.images import ImageSet
+from mia.data.records import Records
 from mia.errors import InputError
 
 LEVELS = 16  # the digits' own grey levels run from 0 to 16
 
 
-def load() -> ImageSet:
+def load() -> Records:
     """All 1,797 digits: 8x8, one channel, grey levels spread over 0 to 255.
 
     Source: E. Alpaydin and C. Kaynak, Optical Recognition of Handwritten Digits, UCI, 1998 (its test part).
     """
     pixels, labels = load_digits(return_X_y=True)
-    return ImageSet(
+    return Records(
         images=_to_bytes(pixels),
         labels=labels.astype(np.int64),
         classes=tuple(str(digit) for digit in range(10)),
@@ -28,7 +28,7 @@ def load() -> ImageSet:
     )
 
 
-def generate(seen: ImageSet, count: int, bandwidth: float, rng: np.random.Generator) -> ImageSet:
+def generate(seen: Records, count: int, bandwidth: float, rng: np.random.Generator) -> Records:
     """Draw `count` images, classes in equal shares, from a Gaussian kernel density per class fitted on `seen`.
 
     bandwidth: the kernel's standard deviation in grey levels of 0 to 16. The draw is clipped to that range and
@@ -51,7 +51,7 @@ def generate(seen: ImageSet, count: int, bandwidth: float, rng: np.random.Genera
         rows = labels == label
         drawn[rows] = density.sample(int(rows.sum()), random_state=int(rng.integers(2**31)))
     order = rng.permutation(count)
-    return ImageSet(
+    return Records(
         images=_to_bytes(drawn[order]),
         labels=labels[order].astype(np.int64),
         classes=seen.classes,

@@ -168,9 +168,9 @@ def _attempt(url: str, part: Path) -> bool:
 
 
 def _content_range(response: requests.Response) -> tuple[int | None, int | None]:
-    """The first byte and the size of the whole file, as far as the answer says (RFC 9110, section 14.4)."""
-    said = re.fullmatch(r"bytes (?:(\d+)-\d+|\*)/(?:(\d+)|\*)", response.headers.get("Content-Range", ""))
-    if said is None:
+    """The first byte and the size of the whole file, as far as the response says (RFC 9110, section 14.4)."""
+    header = re.fullmatch(r"bytes (?:(\d+)-\d+|\*)/(?:(\d+)|\*)", response.headers.get("Content-Range", ""))
+    if header is None:
         return None, None
-    start, total = (None if number is None else int(number) for number in said.groups())
+    start, total = (None if number is None else int(number) for number in header.groups())
     return start, total

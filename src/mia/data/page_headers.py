@@ -67,20 +67,20 @@ def _headers(
 
 def _struct(opened: io.BufferedReader, depth: int = 0) -> dict[int, Any]:
     """Fields by their number: integers and structs; None of the others."""
-    found: dict[int, Any] = {}
+    values: dict[int, Any] = {}
     field = 0
     while head := _byte(opened):
         field = field + (head >> 4) if head >> 4 else _integer(opened)
         kind = head & 15
         if kind in INTEGERS:
-            found[field] = _integer(opened)
+            values[field] = _integer(opened)
         elif kind == STRUCT and depth < 4:
-            found[field] = _struct(opened, depth + 1)
+            values[field] = _struct(opened, depth + 1)
         elif kind in (BYTE, DOUBLE, BINARY):
             opened.seek({BYTE: 1, DOUBLE: 8}.get(kind) or _varint(opened), io.SEEK_CUR)
         elif kind not in BOOL:  # whose value is its kind
             raise pa.ArrowInvalid("no header of a page where one should be")
-    return found
+    return values
 
 
 def _integer(opened: io.BufferedReader) -> int:

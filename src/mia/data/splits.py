@@ -44,6 +44,36 @@ def crossing_twins(group: NDArray[np.int64], is_member: NDArray[np.bool_]) -> ND
     return ~is_member & np.isin(group, group[is_member])
 
 
+def shadow_records(
+    group: NDArray[np.int64],
+    published_train: NDArray[np.bool_] | None,
+    *,
+    paired: bool,
+    index: int,
+    train_size: int,
+    heldout_size: int,
+    rng_of: Callable[[int], np.random.Generator],
+) -> tuple[Integers, Integers]:
+    """Rows that shadow `index` (from 0) is trained on, and rows held out from it, of the attacker's records.
+
+    paired: the population design of `draw_shadow_half`, where sizes do not count; else `draw_shadow`, which trains on
+    the published training split and holds out from the rest where there is one.
+    """
+    if paired:
+        is_member = draw_shadow_half(group, index=index, rng_of=rng_of)
+        return np.flatnonzero(is_member), np.flatnonzero(~is_member)
+    every = np.arange(len(group))
+    return draw_shadow(
+        group,
+        every if published_train is None else np.flatnonzero(published_train),
+        every if published_train is None else np.flatnonzero(~published_train),
+        index=index,
+        train_size=train_size,
+        heldout_size=heldout_size,
+        rng_of=rng_of,
+    )
+
+
 def draw_shadow(
     group: NDArray[np.int64],
     train_pool: Integers,
@@ -54,7 +84,7 @@ def draw_shadow(
     heldout_size: int,
     rng_of: Callable[[int], np.random.Generator],
 ) -> tuple[Integers, Integers]:
-    """Integers that shadow `index` (from 0) is trained on, and rows held out from it, sorted.
+    """Rows that shadow `index` (from 0) is trained on, and rows held out from it, sorted.
 
     A permutation of the pools is cut into m slices, m as many as fit, and shadows m*j to m*j + m - 1 take one slice
     each of permutation j: shadows share as few records as the pools allow, and a shadow's records depend on its

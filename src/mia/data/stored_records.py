@@ -1,11 +1,9 @@
-"""The compact form of a set of images on disk: images.npy (uint8), records.parquet and classes.json in one folder."""
+"""Records on disk: images.npy (uint8), records.parquet and classes.json in one folder."""
 
 from __future__ import annotations
 
-import hashlib
 import io
 import tokenize
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +12,7 @@ import pandas as pd
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from mia.data.images import ImageSet
+from mia.data.records import Records
 from mia.errors import MEND, InputError
 from mia.store import atomic, parquet, sealed_json
 
@@ -29,7 +27,7 @@ RECORDS = pa.schema(
     ]
 )
 
-# What NumPy and json raise over files that are not theirs; a header of .npy is read as a literal of Python.
+# What NumPy and json raise over damaged files; a header of .npy is read as a literal of Python.
 DAMAGE = (
     ValueError,
     TypeError,
@@ -43,46 +41,16 @@ DAMAGE = (
 )
 
 
-@dataclass(frozen=True)
-class Records:
-    """Images as the stages read them; row i of every array is the record with sample_id i.
-
-    images: uint8, (samples, height, width, channels). labels: int64, (samples,). published_train: bool, (samples,).
-    group: int64, (samples,): equal for byte-identical images. classes: names by label.
-    """
-
-    images: NDArray[np.uint8]
-    labels: NDArray[np.int64]
-    published_train: NDArray[np.bool_]
-    group: NDArray[np.int64]
-    classes: tuple[str, ...]
-
-    def __len__(self) -> int:
-        return len(self.images)
-
-
-def digests(images: NDArray[np.uint8]) -> NDArray[np.str_]:
-    """The sha256 of each image's bytes, hexadecimal, shape (samples,)."""
-    return np.array([hashlib.sha256(image.tobytes()).hexdigest() for image in images], dtype="U64")
-
-
-def groups(digest: NDArray[np.str_]) -> NDArray[np.int64]:
-    """The least row with the same digest, shape (samples,)."""
-    _, first, inverse = np.unique(digest, return_index=True, return_inverse=True)
-    return first[inverse].astype(np.int64)
-
-
-def save(folder: Path, data: ImageSet) -> None:
+def save(folder: Path, data: Records) -> None:
     """Write a set whole or not at all; the same set gives the same bytes."""
-    digest = digests(data.images)
     published = data.published_train
-    records = pd.DataFrame(
+    table = pd.DataFrame(
         {
             "sample_id": np.arange(len(data)),
             "label": data.labels,
             "published_train": np.zeros(len(data), bool) if published is None else published,
-            "group": groups(digest),
-            "sha256": digest,
+            "group": data.group,
+            "sha256": data.digests,
             "name": data.names,
         }
     )
@@ -90,7 +58,7 @@ def save(folder: Path, data: ImageSet) -> None:
         content = io.BytesIO()  # np.save to a file says "requested and written" of a full disk, without its errno
         np.save(content, data.images, allow_pickle=False)
         (temporary / "images.npy").write_bytes(content.getbuffer())
-        parquet.write(temporary / "records.parquet", records, RECORDS)
+        parquet.write(temporary / "records.parquet", table, RECORDS)
         (temporary / "classes.json").write_text(sealed_json.seal({"classes": list(data.classes)}), encoding="utf-8")
 
 
@@ -119,7 +87,7 @@ def load(folder: Path) -> Records:
     Raises InputError where a file is missing or damaged.
     """
     again = f"`dvc checkout {folder}` restores it, `dvc repro` makes it anew"
-    records = load_records(folder)
+    table = load_records(folder)
     try:
         # A header may declare any size: a map must lie within the file, an array is first made room for.
         images: NDArray[Any] = np.lib.format.open_memmap(folder / "images.npy", mode="r")
@@ -128,24 +96,25 @@ def load(folder: Path) -> Records:
     except DAMAGE as error:
         raise InputError(f"{folder}: damaged ({' '.join(str(error).split())}); {MEND}") from None
     classes = load_classes(folder)
-    if len(records) and records["label"].max() >= len(classes):
+    if len(table) and table["label"].max() >= len(classes):
         raise InputError(f"{folder / 'classes.json'}: expected a name for each of the classes; {again}")
-    if images.dtype != np.uint8 or images.ndim != 4 or len(images) != len(records):
+    if images.dtype != np.uint8 or images.ndim != 4 or len(images) != len(table):
         raise InputError(
-            f"{folder / 'images.npy'}: expected {len(records)} uint8 images of four axes, "
+            f"{folder / 'images.npy'}: expected {len(table)} uint8 images of four axes, "
             f"got {images.dtype} of shape {images.shape}; {again}"
         )
-    images = np.array(images)
-    wrong = np.flatnonzero(digests(images) != records["sha256"].to_numpy(str))
+    published = table["published_train"].to_numpy(bool)
+    records = Records(
+        images=np.array(images),
+        labels=table["label"].to_numpy(np.int64),
+        classes=tuple(classes),
+        published_train=published if published.any() else None,
+        names=table["name"].to_numpy(str),
+    )
+    wrong = np.flatnonzero(records.digests != table["sha256"].to_numpy(str))
     if len(wrong):
         raise InputError(
             f"{folder / 'images.npy'}: {len(wrong)} images differ from their sha256 in records.parquet "
             f"(first: sample {wrong[0]}); {MEND}"
         )
-    return Records(
-        images=images,
-        labels=records["label"].to_numpy(np.int64),
-        published_train=records["published_train"].to_numpy(bool),
-        group=records["group"].to_numpy(np.int64),
-        classes=tuple(classes),
-    )
+    return records

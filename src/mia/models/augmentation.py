@@ -29,9 +29,9 @@ class Draws(NamedTuple):
     row: Tensor
     column: Tensor
 
-    def take(self, some: slice | Tensor, columns: slice) -> Draws:
+    def take(self, which: slice | Tensor, columns: slice) -> Draws:
         """The draws of these models' images, one after the other, (images,)."""
-        return Draws(*(of_all[some, columns].flatten() for of_all in self))
+        return Draws(*(field[which, columns].flatten() for field in self))
 
 
 def draw(kinds: Sequence[str], count: int, height: int, width: int, generator: torch.Generator) -> Draws:

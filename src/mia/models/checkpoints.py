@@ -11,8 +11,9 @@ import safetensors.torch
 from safetensors import SafetensorError
 from torch import nn
 
+from mia import params
 from mia.errors import MEND, InputError
-from mia.models import building, networks
+from mia.models import building
 from mia.store import atomic, sealed_json
 
 FORMAT = 2
@@ -51,10 +52,10 @@ def ids(folder: Path) -> list[int]:
 
     Raises InputError where there is none.
     """
-    found = sorted(int(path.stem) for path in folder.glob("*.safetensors") if path.stem.isdigit())
-    if not found:
+    numbers = sorted(int(path.stem) for path in folder.glob("*.safetensors") if path.stem.isdigit())
+    if not numbers:
         raise InputError(f"{folder}: no model; `dvc pull {folder}` fetches it, `dvc repro` trains it")
-    return found
+    return numbers
 
 
 @dataclass(frozen=True)
@@ -78,13 +79,13 @@ def read(folder: Path, model_id: int) -> Stored:
     """
     path = folder / f"{model_id}.safetensors"
     again = _again(folder)
-    named = folder / f"{model_id}.json"
+    description_path = folder / f"{model_id}.json"
     try:
-        content, text = path.read_bytes(), named.read_text()
+        content, text = path.read_bytes(), description_path.read_text()
         described = sealed_json.parse(text)
         if not isinstance(described, dict) or described.get("format") != FORMAT:
-            came = described.get("format") if isinstance(described, dict) else described
-            raise InputError(f"{named}: expected model format {FORMAT}, got {came!r}; {again}")
+            got = described.get("format") if isinstance(described, dict) else described
+            raise InputError(f"{description_path}: expected model format {FORMAT}, got {got!r}; {again}")
         described = sealed_json.unseal(text)
         description = Description(**{**described, "shape": tuple(described["shape"])})
         height, width, channels = description.shape
@@ -98,13 +99,14 @@ def read(folder: Path, model_id: int) -> Stored:
     except InputError:
         raise
     except (ValueError, TypeError, KeyError) as error:
-        raise InputError(f"{named}: not the description of a model ({error}); {again}") from None
+        raise InputError(f"{description_path}: not the description of a model ({error}); {again}") from None
     digest = hashlib.sha256(content).hexdigest()
     if digest != description.sha256:
         raise InputError(f"{path}: expected sha256 {description.sha256}, got {digest}: damaged; {MEND}")
-    if description.architecture not in networks.names():
-        known = ", ".join(networks.names())
-        raise InputError(f"{path}: expected an architecture of {known}, got {description.architecture!r}; {again}")
+    if description.architecture not in (known := params.architectures()):
+        raise InputError(
+            f"{path}: expected an architecture of {', '.join(known)}, got {description.architecture!r}; {again}"
+        )
     return Stored(path, description, content)
 
 
@@ -116,7 +118,7 @@ def build(stored: Stored) -> nn.Module:
     description = stored.description
     try:
         if building.size(description.architecture, description.shape, description.n_classes) > 9 * len(stored.content):
-            raise RuntimeError("they are far fewer")  # said before memory is taken for a billion classes
+            raise RuntimeError("they are far fewer")  # before memory is taken for a billion classes
         model = building.create(description.architecture, description.shape, description.n_classes, seed=0)
         model.load_state_dict(safetensors.torch.load(stored.content))
     except (RuntimeError, TypeError, OverflowError, SafetensorError) as error:

@@ -9,14 +9,14 @@ from torch import nn
 
 from mia.compute import devices
 from mia.models import building
-from mia.models.training import Recipe
+from mia.params import Recipe
 
 SLOWER = 0.8  # of float32's speed: less is no noise
 _IMAGES = 64  # at most, of a step that is measured
 
 
 def warning(recipe: Recipe, shape: tuple[int, int, int], n_classes: int, dataset: str) -> str | None:
-    """What to say before training in bfloat16 where float32 is faster; None where there is nothing to say.
+    """The warning before a training in bfloat16 where float32 is faster; None where it is not.
 
     Where the processor has no such products torch imitates them: on one without AVX-512 at an eleventh of the speed.
     """
@@ -39,7 +39,7 @@ def images_a_second(recipe: Recipe, shape: tuple[int, int, int], n_classes: int,
     count = min(recipe.batch_size, _IMAGES)
     pixels = torch.zeros((count, *shape), dtype=torch.uint8, device=device)
     labels = torch.zeros(count, dtype=torch.int64, device=device)
-    taken = []
+    seconds = []
     for _ in range(3):
         start = time.perf_counter()
         with torch.autocast(device.type, torch.bfloat16, enabled=precision == "bfloat16"):
@@ -47,5 +47,5 @@ def images_a_second(recipe: Recipe, shape: tuple[int, int, int], n_classes: int,
         loss = nn.functional.cross_entropy(logits.float(), labels)
         loss.backward()  # type: ignore[no-untyped-call]
         loss.item()  # waits for a GPU
-        taken.append(time.perf_counter() - start)
-    return count / min(taken[1:])
+        seconds.append(time.perf_counter() - start)
+    return count / min(seconds[1:])

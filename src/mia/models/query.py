@@ -1,4 +1,4 @@
-"""Asking a trained model about every record: a table of logits."""
+"""Queries of a trained model about every record: a table of logits."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from torch import Tensor, nn
 
 from mia import progress
 from mia.compute import devices
-from mia.data.stored_records import Records
+from mia.data.records import Records
 from mia.errors import InputError
 from mia.models import building, checkpoints, views
 from mia.models.checkpoints import Stored
 from mia.store import parquet
 
-BATCH = 250  # images asked about at once: more is no faster, and takes more memory
+BATCH = 250  # images in a query: more is no faster, and takes more memory
 
 
 def logits(model: nn.Module, images: NDArray[np.uint8] | Tensor, description: str | None = None) -> NDArray[np.float32]:
@@ -32,18 +32,18 @@ def logits(model: nn.Module, images: NDArray[np.uint8] | Tensor, description: st
     starts = range(0, len(images), BATCH)
     with torch.inference_mode():
         for start in progress.bar(starts, description, unit="batch") if description else starts:
-            said: Tensor = model(building.to_input(images[start : start + BATCH]).to(place)).cpu()
-            if start == 0:  # kept in one piece: small ones would lie scattered where the next batch needs room
-                answers = said.new_empty(len(images), said.shape[1])
-            answers[start : start + BATCH] = said
-        found: NDArray[np.float32] = answers.numpy()
-        return found
+            batch: Tensor = model(building.to_input(images[start : start + BATCH]).to(place)).cpu()
+            if start == 0:  # in one piece: small ones would lie scattered where the next batch needs room
+                answers = batch.new_empty(len(images), batch.shape[1])
+            answers[start : start + BATCH] = batch
+        values: NDArray[np.float32] = answers.numpy()
+        return values
 
 
 def signals(sources: Mapping[str, Records], n_views: int, stored: Stored) -> pa.Table:
-    """What a stored model says of every record of every source, in each view: SIGNALS by source, view, record.
+    """The logits of a stored model for every record of every source, in each view: SIGNALS by source, view, record.
 
-    Raises InputError where the model's weights do not fit it, or it was made for other images or classes.
+    Raises InputError where the weights do not fit the model, or the model was made for other images or classes.
     """
     model, model_id = checkpoints.build(stored), stored.description.model_id
     answers = []

@@ -38,7 +38,7 @@ class Snapshots:
         self.seconds = _seconds()
         self.due = time.monotonic() + self.seconds
 
-    def found(self) -> dict[str, Tensor] | None:
+    def latest(self) -> dict[str, Tensor] | None:
         """What an earlier run of this very training left; None where it left nothing whole."""
         if self.path is None or not self.path.is_file():
             return None

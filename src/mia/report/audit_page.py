@@ -14,7 +14,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from mia import dotted
-from mia.data import stored_records
+from mia.data.records import Records
 from mia.evaluation import decisions, roc, verdict
 from mia.report import figures, html
 
@@ -66,7 +66,7 @@ class Found:
     board: pd.DataFrame
     exposure: pd.DataFrame
     loss: NDArray[np.float64]
-    records: stored_records.Records
+    records: Records
     reducing: Numbers
     fingerprint: str
 

@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from mia.data import cifake, cifar10, downloads
-from mia.data.images import ImageSet
+from mia.data.records import Records
 from mia.errors import InputError
 
 TRAIN, TEST = 21, 10
@@ -64,7 +64,7 @@ def write_zip(target: Path, files: dict[str, bytes], above: str = "") -> Path:
     return target
 
 
-def load(path: Path, files: dict[str, bytes] | None = None) -> tuple[ImageSet, ImageSet]:
+def load(path: Path, files: dict[str, bytes] | None = None) -> tuple[Records, Records]:
     return cifake.load(path, path.parent / "cache", expected=published(files or images()))
 
 
@@ -73,7 +73,7 @@ def refused(path: Path, message: str, files: dict[str, bytes] | None = None) -> 
         load(path, files)
 
 
-def same(a: ImageSet, b: ImageSet) -> bool:
+def same(a: Records, b: Records) -> bool:
     arrays = ((a.images, b.images), (a.labels, b.labels), (a.names, b.names), (a.published_train, b.published_train))
     return a.classes == b.classes and all(np.array_equal(x, y) for x, y in arrays)  # type: ignore[arg-type]
 

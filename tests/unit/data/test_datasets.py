@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 from pathlib import Path
 
@@ -9,14 +10,14 @@ import numpy as np
 import pytest
 
 from mia.data import stored_records
-from mia.data.images import ImageSet
+from mia.data.records import Records
 from mia.errors import InputError
 from mia.store import sealed_json
 
 
-def some_images(count: int = 6, published: bool = True) -> ImageSet:
+def some_images(count: int = 6, published: bool = True) -> Records:
     rng = np.random.default_rng(0)
-    return ImageSet(
+    return Records(
         images=rng.integers(0, 256, (count, 5, 4, 3), dtype=np.uint8),
         labels=np.arange(count) % 2,
         classes=("cat", "dog"),
@@ -32,6 +33,8 @@ def test_a_set_comes_back_as_it_went_in(tmp_path: Path) -> None:
     np.testing.assert_array_equal(back.images, data.images)
     np.testing.assert_array_equal(back.labels, data.labels)
     np.testing.assert_array_equal(back.published_train, data.published_train)
+    np.testing.assert_array_equal(back.names, data.names)
+    np.testing.assert_array_equal(back.group, data.group)
     assert back.classes == data.classes
     assert [path.name for path in tmp_path.iterdir()] == ["population"]
 
@@ -46,7 +49,10 @@ def test_the_same_set_gives_the_same_bytes(tmp_path: Path) -> None:
 def test_byte_identical_images_are_one_group() -> None:
     images = some_images().images
     images[5] = images[1]
-    assert stored_records.groups(stored_records.digests(images)).tolist() == [0, 1, 2, 3, 4, 1]
+    data = dataclasses.replace(some_images(), images=images)
+    assert data.group.tolist() == [0, 1, 2, 3, 4, 1]
+    assert data.duplicates == 1
+    assert data.take(np.array([5, 4, 1])).group.tolist() == [0, 1, 0]
 
 
 def test_a_flipped_bit_in_an_image_is_refused_with_its_sample(tmp_path: Path) -> None:

@@ -25,9 +25,8 @@ import pytest
 
 import tiny
 from mia import paths
-from mia.data import cifake, cifar10, downloads
+from mia.data import cifake, cifar10, downloads, sources
 from mia.errors import InputError
-from stages import prepare
 
 BODY = np.random.default_rng(0).bytes(500_000)
 SHA256 = f"sha256:{hashlib.sha256(BODY).hexdigest()}"
@@ -375,7 +374,8 @@ def test_all_copies_of_the_repository_share_downloads(tmp_path: Path, monkeypatc
         (tmp_path / copy).mkdir()
         monkeypatch.chdir(tmp_path / copy)
         for dataset in ("cifake", "cifar10"):
-            prepare.read(tiny.write_params(paths.PARAMS, {"data.dataset": dataset}))
+            data = tiny.write_params(paths.PARAMS, {"data.dataset": dataset}).data
+            sources.read(data.of(data.dataset), generated=True)
     assert len(asked) == 6
     assert set(asked) == {Path(os.environ["MIA_CACHE"], "downloads")}
 

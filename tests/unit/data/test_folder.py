@@ -24,8 +24,8 @@ from PIL import Image
 
 import tiny
 from mia import paths
-from mia.data import folder
-from mia.data.images import ImageSet
+from mia.data import folder, image_files
+from mia.data.records import Records
 from mia.errors import InputError
 from stages import prepare
 
@@ -100,7 +100,7 @@ def refused(path: Path, message: str, min_per_class: int = 1) -> None:
         folder.load(path, min_per_class=min_per_class)
 
 
-def same(a: ImageSet, b: ImageSet) -> bool:
+def same(a: Records, b: Records) -> bool:
     arrays = ((a.images, b.images), (a.labels, b.labels), (a.published_train, b.published_train))
     return a.classes == b.classes and all(np.array_equal(x, y) for x, y in arrays)  # type: ignore[arg-type]
 
@@ -287,7 +287,7 @@ def test_a_damaged_image_is_read_or_refused_and_nothing_else(data: st.DataObject
         damaged[data.draw(st.integers(0, len(damaged) - 1))] = data.draw(st.integers(0, 255))
     end = data.draw(st.integers(0, len(damaged)))
     try:
-        image = folder._decode(bytes(damaged[:end]))
+        image = image_files.decode(bytes(damaged[:end]))
     except ValueError as error:
         assert "\n" not in str(error)  # noqa: PT017
     else:
@@ -498,9 +498,9 @@ def test_a_table_that_is_not_there_or_empty_is_refused(tmp_path: Path) -> None:
 # Two sets
 
 
-def a_set(classes: tuple[str, ...], labels: list[int], shape: tuple[int, ...] = (4, 5, 3)) -> ImageSet:
+def a_set(classes: tuple[str, ...], labels: list[int], shape: tuple[int, ...] = (4, 5, 3)) -> Records:
     names = np.array([str(row) for row in range(len(labels))])
-    return ImageSet(np.zeros((len(labels), *shape), np.uint8), np.array(labels, np.int64), classes, None, names)
+    return Records(np.zeros((len(labels), *shape), np.uint8), np.array(labels, np.int64), classes, None, names)
 
 
 @given(st.permutations(["dog", "cat", "ape", "bee"]), st.lists(st.integers(0, 3), min_size=1))

@@ -13,9 +13,21 @@ import pytest
 import pipeline
 import tiny
 from mia.models import precision
-from mia.models.training import Recipe
+from mia.params import Recipe
 
-RECIPE = Recipe("shokri_cnn", 1, 32, "adam", 0.001, "constant", 0.9, 0.0, 0.0, (), "bfloat16")
+RECIPE = Recipe(
+    architecture="shokri_cnn",
+    epochs=1,
+    batch_size=32,
+    optimizer="adam",
+    learning_rate=0.001,
+    schedule="constant",
+    momentum=0.9,
+    weight_decay=0.0,
+    label_smoothing=0.0,
+    augmentation=[],
+    precision="bfloat16",
+)
 SPEEDS = {"bfloat16": 100.0, "float32": 1090.4}
 SAID = (
     "warning: params.yaml: target.cifake.precision: bfloat16 trains 10.9 times slower than float32 here (measured: 100 "
@@ -31,19 +43,19 @@ def said(monkeypatch: pytest.MonkeyPatch, recipe: Recipe, **speeds: float) -> st
 def test_where_it_is_slower_a_line_says_by_how_much(monkeypatch: pytest.MonkeyPatch) -> None:
     assert said(monkeypatch, RECIPE) == SAID
     assert said(monkeypatch, RECIPE, bfloat16=880.0) is None
-    assert said(monkeypatch, Recipe(**{**vars(RECIPE), "precision": "float32"})) is None
+    assert said(monkeypatch, RECIPE.model_copy(update={"precision": "float32"})) is None
 
 
 @pytest.mark.parametrize("architecture", ["shokri_cnn", "shokri_mlp"])
 def test_speeds_are_measured(architecture: str) -> None:
-    recipe = Recipe(**{**vars(RECIPE), "architecture": architecture})
+    recipe = RECIPE.model_copy(update={"architecture": architecture})
     assert all(precision.images_a_second(recipe, (8, 8, 1), 10, name) > 0 for name in SPEEDS)
 
 
 def test_a_processor_without_it_is_found_out(tmp_path: Path) -> None:
     """oneDNN held to AVX2, where it has no such products: as on a processor without AVX-512."""
     program = (
-        "from mia.models import precision; from mia.models.training import Recipe; "
+        "from mia.models import precision; from mia.params import Recipe; "
         f"print(precision.warning({RECIPE!r}, (32, 32, 3), 10, 'cifake'))"
     )
     held = {"ONEDNN_MAX_CPU_ISA": "AVX2", "ATEN_CPU_CAPABILITY": "avx2", "PYTHONPATH": str(pipeline.SRC)}

@@ -17,17 +17,22 @@ from torch import Tensor
 
 import pipeline
 from mia.errors import InputError
-from mia.models import snapshots, training
+from mia.models import resume, snapshots, training
+from mia.models.lessons import Lesson
 from mia.models.snapshots import Snapshots
-from mia.models.training import Lesson, Recipe, Trained
+from mia.models.training import Trained
+from mia.params import Recipe
 
-pytestmark = pytest.mark.long
-
-ADAM = dataclasses.replace(test_training.RECIPE, epochs=3, batch_size=8)
-SGD = dataclasses.replace(
-    ADAM, optimizer="sgd", schedule="cosine", weight_decay=0.01, augmentation=["flip", "shift", "cutout"]
+ADAM = test_training.recipe(epochs=3, batch_size=8)
+SGD = ADAM.model_copy(
+    update={
+        "optimizer": "sgd",
+        "schedule": "cosine",
+        "weight_decay": 0.01,
+        "augmentation": ["flip", "shift", "cutout"],
+    }
 )
-RESNET = dataclasses.replace(SGD, architecture="resnet18")  # with running means; slow
+RESNET = SGD.model_copy(update={"architecture": "resnet18"})  # with running means; slow
 IMAGES = np.random.default_rng(3).integers(0, 256, (40, 8, 8, 1), dtype=np.uint8)
 LABELS = np.arange(40) % 3
 ROWS = np.arange(40)
@@ -138,16 +143,16 @@ RECIPES: dict[str, Any] = {
     "precision": "bfloat16",
 }
 OTHERS: dict[str, dict[str, Any]] = {
-    **{field: {"recipe": dataclasses.replace(ADAM, **{field: value})} for field, value in RECIPES.items()},
+    **{field: {"recipe": ADAM.model_copy(update={field: value})} for field, value in RECIPES.items()},
     "a pixel": {"images": changed(IMAGES)},
     "a label": {"labels": changed(LABELS)},
     "classes": {"n_classes": 4},
-    "members": {"lessons": [dataclasses.replace(LESSONS[0], members=ROWS[1:21])]},
-    "non-members": {"lessons": [dataclasses.replace(LESSONS[0], nonmembers=ROWS[21:])]},
-    "first weights": {"lessons": [dataclasses.replace(LESSONS[0], initial_seed=9)]},
-    "order": {"lessons": [dataclasses.replace(LESSONS[0], order_seed=9)]},
-    "augmentation's seed": {"lessons": [dataclasses.replace(LESSONS[0], augmentation_seed=9)]},
-    "another model beside it": {"lessons": LESSONS},
+    "members": {"group": [dataclasses.replace(LESSONS[0], members=ROWS[1:21])]},
+    "non-members": {"group": [dataclasses.replace(LESSONS[0], nonmembers=ROWS[21:])]},
+    "first weights": {"group": [dataclasses.replace(LESSONS[0], initial_seed=9)]},
+    "order": {"group": [dataclasses.replace(LESSONS[0], order_seed=9)]},
+    "augmentation's seed": {"group": [dataclasses.replace(LESSONS[0], augmentation_seed=9)]},
+    "another model beside it": {"group": LESSONS},
 }
 
 
@@ -156,10 +161,10 @@ OTHERS: dict[str, dict[str, Any]] = {
 def test_another_training_never_takes_it_up(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], other: str
 ) -> None:
-    assert {field.name for field in dataclasses.fields(Recipe)} <= OTHERS.keys()
+    assert set(Recipe.model_fields) <= OTHERS.keys()
     cut_short(monkeypatch, 4, tmp_path)
-    given = {"images": IMAGES, "labels": LABELS, "n_classes": 3, "recipe": ADAM, "lessons": LESSONS[:1]}
-    training.train(**{**given, **OTHERS[other]}, kept=tmp_path)
+    given = {"images": IMAGES, "labels": LABELS, "n_classes": 3, "recipe": ADAM, "group": LESSONS[:1]}
+    training.train(**{**given, **OTHERS[other]}, snapshot_folder=tmp_path)
     assert capsys.readouterr().err == ""
 
 
@@ -172,7 +177,7 @@ def test_nor_does_what_may_round_otherwise(
     if what == "threads":
         monkeypatch.setattr(torch, "get_num_threads", lambda: 64)
     elif what == "code":
-        monkeypatch.setattr(training, "_code", lambda: b"x = 1")
+        monkeypatch.setattr(resume, "_code", lambda: b"x = 1")
     else:
         monkeypatch.setattr(torch, "__version__", "9")
     train(tmp_path)
@@ -183,7 +188,7 @@ def test_the_code_that_counts_is_all_that_training_imports(monkeypatch: pytest.M
     read: set[str] = set()
     content = Path.read_bytes
     monkeypatch.setattr(Path, "read_bytes", lambda path: read.add(str(path)) or content(path))  # type: ignore[func-returns-value]
-    training._code.__wrapped__()
+    resume._code.__wrapped__()
     module = pipeline.SRC / "mia/models/training.py"
     computing = {path for path in {module, *pipeline.imports(module)} if not pipeline.is_empty(path)} - {
         pipeline.ROOT / name for name in pipeline.NO_ARITHMETIC

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import pickle
 from pathlib import Path
 from typing import Any
@@ -16,13 +15,16 @@ import torchvision
 from numpy.typing import NDArray
 from torch import nn
 
+from mia import params
 from mia.compute import devices
 from mia.errors import InputError
-from mia.models import building, checkpoints, networks, query, training
+from mia.models import building, checkpoints, learners, lessons, query, training
 from mia.models.checkpoints import Description
 from mia.models.learning import LEARNING
+from mia.models.lessons import Lesson
 from mia.models.networks import shokri_cnn, wrn28_2
-from mia.models.training import Lesson, Recipe, Trained
+from mia.models.training import Trained
+from mia.params import Recipe
 from mia.store import sealed_json
 
 SHAPE = (8, 8, 1)
@@ -54,8 +56,12 @@ def lesson(model_id: int = 0, members: int = 40, order_seed: int = 5) -> Lesson:
     return Lesson(model_id, rows[:members], rows[members:], 11 + model_id, seed, seed + 50)
 
 
-def train(*lessons: Lesson, **changes: Any) -> list[Trained]:
-    return training.train(*some_images(), 3, dataclasses.replace(RECIPE, **changes), None, lessons)
+def recipe(**changes: Any) -> Recipe:
+    return RECIPE.model_copy(update=changes)
+
+
+def train(*group: Lesson, **changes: Any) -> list[Trained]:
+    return training.train(*some_images(), 3, recipe(**changes), None, group)
 
 
 def trained(order_seed: int = 5, **changes: Any) -> Trained:
@@ -140,7 +146,7 @@ def test_wrn28_2_has_the_depth_and_size_of_its_paper() -> None:
     assert hidden.shape == (2, 128, 8, 8)
 
 
-@pytest.mark.parametrize("architecture", networks.names())
+@pytest.mark.parametrize("architecture", params.architectures())
 def test_every_architecture_answers_trains_and_comes_back(architecture: str) -> None:
     one = trained(architecture=architecture)
     images, _ = some_images()
@@ -153,7 +159,7 @@ def test_every_architecture_answers_trains_and_comes_back(architecture: str) -> 
     )
 
 
-@pytest.mark.parametrize("architecture", networks.names())
+@pytest.mark.parametrize("architecture", params.architectures())
 def test_a_batch_of_one_is_joined_to_the_one_before_where_images_are_compared(architecture: str) -> None:
     """Batch normalisation of a single pixel is no number: 33 members in batches of 16."""
     assert building.compares_records(building.outline(architecture, SHAPE, 3)) == (
@@ -205,15 +211,15 @@ def test_training_is_what_a_plain_loop_computes() -> None:
 
 def test_the_cosine_schedule_ends_at_nothing_and_starts_at_the_rate() -> None:
     """Against PyTorch's own."""
-    recipe = dataclasses.replace(RECIPE, schedule="cosine")
+    cosine = recipe(schedule="cosine")
     parameter = nn.Parameter(torch.zeros(1))
-    optimizer = torch.optim.SGD([parameter], lr=recipe.learning_rate)
+    optimizer = torch.optim.SGD([parameter], lr=cosine.learning_rate)
     theirs = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, T_max=50)
     for step in range(50):
-        assert training._learning_rate(recipe, step / 50) == pytest.approx(theirs.get_last_lr()[0])
+        assert learners.learning_rate(cosine, step / 50) == pytest.approx(theirs.get_last_lr()[0])
         optimizer.step()
         theirs.step()
-    assert training._learning_rate(RECIPE, 0.7) == RECIPE.learning_rate
+    assert learners.learning_rate(RECIPE, 0.7) == RECIPE.learning_rate
 
 
 def test_smoothed_labels_keep_a_model_from_being_sure() -> None:
@@ -256,13 +262,13 @@ def test_models_together_are_the_models_alone(
     """
     to_input = building.to_input
     monkeypatch.setattr(building, "to_input", lambda images: to_input(images).double())
-    lessons = [lesson(k, size) for k, size in enumerate(sizes)]
-    recipe = {"architecture": architecture, "optimizer": "sgd", "learning_rate": 0.01, **changes}
+    group = [lesson(k, size) for k, size in enumerate(sizes)]
+    values = {"architecture": architecture, "optimizer": "sgd", "learning_rate": 0.01, **changes}
     compares = building.compares_records(building.outline(architecture, SHAPE, 3))
-    assert len(training.together(lessons, dataclasses.replace(RECIPE, **recipe), 4, compares=compares)) == 1
+    assert len(lessons.together(group, recipe(**values), 4, compares=compares)) == 1
     torch.set_default_dtype(torch.float64)
     try:
-        together, alone = train(*lessons, **recipe), [train(each, **recipe)[0] for each in lessons]
+        together, alone = train(*group, **values), [train(each, **values)[0] for each in group]
         for one, other in zip(together, alone, strict=True):
             assert one.description == other.description
             pd.testing.assert_frame_equal(one.learning, other.learning, rtol=1e-9)
@@ -276,24 +282,24 @@ def test_models_together_are_the_models_alone(
 
 @pytest.mark.parametrize("optimizer", ["adam", "sgd"])
 def test_together_and_alone_agree_to_float_tolerance(optimizer: str) -> None:
-    lessons = [lesson(k, 40 - k % 2) for k in range(4)]
+    group = [lesson(k, 40 - k % 2) for k in range(4)]
     images, _ = some_images()
-    for one, each in zip(train(*lessons, optimizer=optimizer), lessons, strict=True):
+    for one, each in zip(train(*group, optimizer=optimizer), group, strict=True):
         alone = train(each, optimizer=optimizer)[0]
         ours, theirs = (query.logits(loaded(of), images) for of in (one, alone))
         np.testing.assert_allclose(ours, theirs, atol=2e-3)
 
 
 def test_models_together_are_the_same_bytes_again() -> None:
-    lessons = [lesson(k, 40 - k % 2) for k in range(3)]
-    assert [one.weights for one in train(*lessons)] == [one.weights for one in train(*lessons)]
+    group = [lesson(k, 40 - k % 2) for k in range(3)]
+    assert [each.weights for each in train(*group)] == [each.weights for each in train(*group)]
 
 
 def test_groups_keep_their_order_and_have_as_many_steps() -> None:
     sizes = [40, 40, 48, 49, 48, 33, 48]  # in batches of 16: 3, 3, 3, 4, 3, 3, 3 steps
-    groups = training.together([lesson(k, size) for k, size in enumerate(sizes)], RECIPE, 2, compares=False)
+    groups = lessons.together([lesson(k, size) for k, size in enumerate(sizes)], RECIPE, 2, compares=False)
     assert [[one.model_id for one in group] for group in groups] == [[0, 1], [2], [3], [4, 5], [6]]
-    assert training.together([], RECIPE, 2, compares=False) == []
+    assert lessons.together([], RECIPE, 2, compares=False) == []
 
 
 def test_one_of_several_that_blows_up_is_named() -> None:

@@ -31,13 +31,8 @@ class Architecture(Protocol):
         ...
 
 
-def names() -> list[str]:
-    """Every architecture, sorted."""
-    return sorted(path.stem for path in FOLDER.glob("*.py") if path.stem != "__init__")
-
-
 def of(name: str) -> Architecture:
-    """The class of an architecture among `names`."""
+    """The class of an architecture among `params.architectures`."""
     architecture: Architecture = importlib.import_module(f"{__name__}.{name}").Network
     return architecture
 

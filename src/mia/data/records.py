@@ -1,16 +1,19 @@
-"""A set of labelled images in memory, as every data set is handed to `prepare`."""
+"""Labelled records in memory: what every source gives, what a folder of records holds, what the stages read."""
 
 from __future__ import annotations
 
+import dataclasses
+import hashlib
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
 
 
 @dataclass(frozen=True)
-class ImageSet:
-    """Labelled images of one size.
+class Records:
+    """Labelled images of one size; row i of every array is the record with sample_id i.
 
     images: uint8, (samples, height, width, channels), channels 1 or 3.
     labels: int64, (samples,), index into `classes`.
@@ -34,13 +37,29 @@ class ImageSet:
     def __len__(self) -> int:
         return len(self.images)
 
-    def take(self, rows: NDArray[np.int64]) -> ImageSet:
-        """The images at these rows, in this order."""
+    @cached_property
+    def digests(self) -> NDArray[np.str_]:
+        """The sha256 of each image's bytes, hexadecimal, (samples,)."""
+        return np.array([hashlib.sha256(image.tobytes()).hexdigest() for image in self.images], dtype="U64")
+
+    @cached_property
+    def group(self) -> NDArray[np.int64]:
+        """The least row with the same bytes, (samples,): equal for byte-identical images."""
+        _, first, inverse = np.unique(self.digests, return_index=True, return_inverse=True)
+        return first[inverse].astype(np.int64)
+
+    @property
+    def duplicates(self) -> int:
+        """Images that are byte-identical to an earlier one."""
+        return int((self.group != np.arange(len(self))).sum())
+
+    def take(self, rows: NDArray[np.int64]) -> Records:
+        """The records at these rows, in this order."""
         published = self.published_train
-        return ImageSet(
+        return dataclasses.replace(
+            self,
             images=self.images[rows],
             labels=self.labels[rows],
-            classes=self.classes,
             published_train=None if published is None else published[rows],
             names=self.names[rows],
         )

@@ -1,0 +1,52 @@
+"""Faults of params.yaml in words: the place, the rule, the value that came, the key or name that was meant."""
+
+from __future__ import annotations
+
+import difflib
+import reprlib
+from collections.abc import Sequence
+from typing import Any
+
+from pydantic import BaseModel
+
+_SHORT = reprlib.Repr()
+_SHORT.maxstring = _SHORT.maxother = 200
+_SHORT.maxlevel = 3
+
+
+def in_words(fault: Any, schema: type[BaseModel]) -> str:
+    """One fault that pydantic found in values of `schema`: where, what was expected, what came."""
+    name = ".".join(str(part) for part in fault["loc"]) or "the file"
+    if fault["type"] == "extra_forbidden":
+        return f"{name}: unknown key; {hint(fault['loc'][-1], _keys(schema, fault['loc'][:-1]))}"
+    if fault["type"] == "missing":
+        return f"{name}: missing; `git diff params.yaml` shows what was removed"
+    if fault["type"] == "value_error":
+        return f"{name}: {fault['ctx']['error']}, got {short(fault['input'])}"
+    rule = fault["msg"].removeprefix("Input should be ").replace("a valid integer", "an integer")
+    rule = rule.replace("a valid ", "a ").replace(f" or instance of {schema.__name__}", "")
+    return f"{name}: expected {rule[0].lower() + rule[1:]}, got {short(fault['input'])}"
+
+
+def hint(name: Any, known: Sequence[str]) -> str:
+    """The known name that was meant, or all of them where none is close."""
+    return did_you_mean(name, known) or f"expected one of {', '.join(known)}"
+
+
+def did_you_mean(name: Any, known: Sequence[str]) -> str:
+    """The known name that was meant, as a question; empty where none is close."""
+    close = difflib.get_close_matches(name[:200] if isinstance(name, str) else short(name), known, n=1, cutoff=0.5)
+    return f"did you mean '{close[0]}'?" if close else ""
+
+
+def short(value: Any) -> str:
+    """The value as it came, the first of it: nine lists, each of the last one's names ten times, are gigabytes."""
+    return _SHORT.repr(value)
+
+
+def _keys(schema: type[BaseModel], place: tuple[int | str, ...]) -> list[str]:
+    """The keys that the section at `place` may hold."""
+    model: Any = schema
+    for part in place:
+        model = model.model_fields[part].annotation
+    return list(model.model_fields)
