@@ -22,6 +22,7 @@ from scipy.stats import binom, norm, rankdata
 from mia.arrays import Bools, Floats
 from mia.errors import InputError
 from mia.evaluation.metrics import Estimate, clopper_pearson, enough_replicates, fpr_key, mover, tail_of
+from mia.evaluation.named import named_at
 from mia.evaluation.roc import auc, curve, false_positives_allowed, of_attacks, resolvable, tpr_at
 
 # Decimals and digits kept in `table`: as `metrics.json_ready`, and a p-value keeps its order of magnitude.
@@ -244,10 +245,7 @@ def compare_tpr(
 
 def _found(score: Floats, is_member: Bools, fpr: float) -> Bools:
     """(members,): which members are called members at the point of `roc.tpr_at`."""
-    nonmembers = np.sort(score[~is_member])[::-1]
-    k = false_positives_allowed(fpr, nonmembers.size)
-    members = score[is_member]
-    return members > nonmembers[k] if k < nonmembers.size else np.ones(members.size, dtype=bool)
+    return named_at(score, is_member, fpr)[is_member]
 
 
 def reach_of_shares(a_alone: int, b_alone: int, n: int, *, level: float = 0.95) -> tuple[float, float]:

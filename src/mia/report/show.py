@@ -11,7 +11,7 @@ from typing import Any
 
 from mia import paths
 from mia.errors import InputError, shown
-from mia.evaluation import verdict
+from mia.evaluation import verdict, wording
 from mia.repository import git
 from mia.store import metrics_files, sealed_json
 
@@ -76,8 +76,8 @@ def interval(one: dict[str, Any], name: str, digits: int) -> str:
     """A number of an attack with its interval, without the zero before the point."""
     if name not in one:
         return "–"  # the non-members cannot resolve it
-    value, low, high = (f"{one[name + end]:.{digits}f}".removeprefix("0") for end in ("", "_low", "_high"))
-    return f"{value} ({low}–{high})"
+    estimate = wording.estimate(one, name)
+    return wording.with_limits(estimate, lambda number: f"{number:.{digits}f}".removeprefix("0"), form=wording.TABLE)
 
 
 def remarks(measured: Sequence[dict[str, Any]], refused: dict[str, str]) -> list[str]:
