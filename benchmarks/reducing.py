@@ -20,7 +20,8 @@ from typing import Any
 import pandas as pd
 
 from mia.evaluation import metrics, verdict
-from mia.report import audit_page, figures
+from mia.report import audit_page
+from mia.report.figures import style, tradeoff
 from mia.store import atomic, metrics_files
 
 DOCS = Path(__file__).parent.parent / "docs" / "results" / "reducing"
@@ -120,7 +121,7 @@ def main() -> int:
     metrics_files.write_json(audit_page.REDUCING, {"setting": SETTING, "rows": rows})
     frame = pd.DataFrame(rows).rename(columns={"change": "label", "test_accuracy": "accuracy"})
     frame = frame[frame["experiment"] != "views"]  # the same target, asked otherwise
-    figures.save(figures.tradeoff(frame), DOCS / "tradeoff.png")
+    style.save(tradeoff.figure(frame), DOCS / "tradeoff.png")
     table = markdown(rows)
     with atomic.file(DOCS / "reducing.md") as temporary:
         temporary.write_text(table + "\n", encoding="utf-8")

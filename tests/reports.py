@@ -14,7 +14,8 @@ import pipeline
 from mia import params
 from mia.attacks.chosen import wanted
 from mia.evaluation import detectable, differences, measurement, metrics, roc, verdict
-from mia.report import audit_page, figures
+from mia.report import audit_page
+from mia.report.figures import roc as roc_figure
 from mia.store import stored_records
 from stages import report
 
@@ -215,4 +216,4 @@ def page(it: audit_page.Found, *, gallery: int = 6, **changes: Any) -> str:
 
 def drawn(it: audit_page.Found) -> list[str]:
     """The attacks that the page draws in colour."""
-    return list(figures.roc_keys(it.curves, {one["attack"]: one for one in it.attacks}))
+    return list(roc_figure.keys(it.curves, {one["attack"]: one for one in it.attacks}))

@@ -48,7 +48,7 @@ class Absent(importlib.abc.MetaPathFinder):
             raise ModuleNotFoundError(name)
 
 sys.meta_path.insert(0, Absent())
-from mia.report import audit_page, figures, show
+from mia.report import audit_page, show
 from mia.evaluation import differences, metrics, permutation, strongest
 from mia.attacks import base, catalogue, evidence, lira, rmia
 """

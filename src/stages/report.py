@@ -20,7 +20,9 @@ from mia.attacks import schemas
 from mia.errors import InputError
 from mia.evaluation import metrics, roc, verdict
 from mia.params import Params
-from mia.report import audit_page, figures
+from mia.report import audit_page
+from mia.report.figures import classes, comparison, confusion, leaderboard, leak, learning, overview, scores, style
+from mia.report.figures import roc as roc_figure
 from mia.store import atomic, metrics_files, parquet, stored_records
 from stages import run
 
@@ -120,15 +122,15 @@ def save_figures(it: audit_page.Found, chosen: str) -> None:
     measured = {one["attack"]: one for one in it.attacks}
     sizes = {"n_member": it.found["n_member"], "n_nonmember": it.found["n_nonmember"]}
     fpr = it.found.get("fpr", verdict.ASKED_FPR)
-    figures.save(figures.overview(it.curves, measured, fpr=fpr, **sizes), paths.OVERVIEW_FIGURE)
-    figures.save(figures.leak(measured, fpr=fpr), paths.LEAK_FIGURE)
-    figures.save(figures.roc(it.curves, measured, fpr=fpr, **sizes), paths.ROC_FIGURE)
-    figures.save(figures.scores(it.bins), paths.SCORE_FIGURE)
-    figures.save(figures.confusion(table(paths.CONFUSION, measured)), paths.CONFUSION_FIGURE)
-    figures.save(figures.comparison(it.pairs), paths.COMPARISON_FIGURE)
-    figures.save(figures.classes(it.classes, measured), paths.CLASSES_FIGURE)
-    figures.save(figures.learning(it.history), paths.LEARNING_FIGURE)
-    figures.save(figures.leaderboard(it.board, chosen=chosen), paths.LEADERBOARD_FIGURE)
+    style.save(overview.figure(it.curves, measured, fpr=fpr, **sizes), paths.OVERVIEW_FIGURE)
+    style.save(leak.figure(measured, fpr=fpr), paths.LEAK_FIGURE)
+    style.save(roc_figure.figure(it.curves, measured, fpr=fpr, **sizes), paths.ROC_FIGURE)
+    style.save(scores.figure(it.bins), paths.SCORE_FIGURE)
+    style.save(confusion.figure(table(paths.CONFUSION, measured)), paths.CONFUSION_FIGURE)
+    style.save(comparison.figure(it.pairs), paths.COMPARISON_FIGURE)
+    style.save(classes.figure(it.classes, measured), paths.CLASSES_FIGURE)
+    style.save(learning.figure(it.history), paths.LEARNING_FIGURE)
+    style.save(leaderboard.figure(it.board, chosen=chosen), paths.LEADERBOARD_FIGURE)
 
 
 def read_measured(fpr: float | None) -> dict[str, dict[str, Any]]:

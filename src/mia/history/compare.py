@@ -27,13 +27,14 @@ from mia.evaluation.differences import Comparison
 from mia.evaluation.metrics import Estimate
 from mia.history import revisions
 from mia.history.revisions import Revision
-from mia.report import audit_page, figures, html, show
+from mia.report import audit_page, html, show
+from mia.report.figures import roc_of_revisions, style, tradeoff
 from mia.store import atomic
 
 OUT = Path("reports/compare.html")
-MOST = figures.MOST
+MOST = style.MOST
 REPLICATES = 2000
-CHANCE = figures.NOT_APART  # from this p on, a difference may be chance
+CHANCE = style.NOT_APART  # from this p on, a difference may be chance
 LISTED = 4  # revisions that a sentence names; of more the first and the last
 NAMED = 12  # members named in full
 # Sections of params.yaml that make the attack; data, seed and target make the target.
@@ -426,7 +427,7 @@ def exposures(some: Sequence[Revision], fpr: float | None) -> list[dict[str, Any
 
 def page(some: Sequence[Revision], pairs: Sequence[Pair], fpr: float | None) -> str:
     """The page, src/mia/report/templates/compare.html filled. pairs: of `compare`, at the FPR."""
-    keys = figures.revision_keys([one.name for one in some])
+    keys = roc_of_revisions.keys([one.name for one in some])
     return html.render(
         "compare.html",
         headline=headline(some, pairs, fpr),
@@ -448,7 +449,7 @@ def page(some: Sequence[Revision], pairs: Sequence[Pair], fpr: float | None) -> 
         tradeoff=None
         if fpr is None
         else html.figure(
-            figures.tradeoff(points(some, fpr)),
+            tradeoff.figure(points(some, fpr)),
             "tradeoff",
             "Each audit by the accuracy of its target on non-members and by the share of members that its strongest "
             "attack recognises; the table below it has the numbers.",
@@ -458,7 +459,7 @@ def page(some: Sequence[Revision], pairs: Sequence[Pair], fpr: float | None) -> 
         costs=transposed([costs(one) for one in some]),
         roc=[
             html.figure(
-                figures.roc_of_revisions(
+                roc_of_revisions.figure(
                     curves(some, fpr), n_nonmember=max(one.verdict.n_nonmember for one in some), log=log
                 ),
                 f"roc-{'log' if log else 'linear'}",
@@ -492,7 +493,7 @@ def strongest_of(one: Revision, fpr: float | None) -> str:
 
 
 def curves(some: Sequence[Revision], fpr: float | None) -> pd.DataFrame:
-    """What figures.roc_of_revisions draws."""
+    """What roc_of_revisions.figure draws."""
     parts = []
     for one in some:
         best = strongest_of(one, fpr)
@@ -504,7 +505,7 @@ def curves(some: Sequence[Revision], fpr: float | None) -> pd.DataFrame:
 
 
 def points(some: Sequence[Revision], fpr: float) -> pd.DataFrame:
-    """What figures.tradeoff draws."""
+    """What tradeoff.figure draws."""
     rows = []
     for one in some:
         best, right = strongest(one, fpr), accuracy(one)

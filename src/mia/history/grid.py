@@ -23,7 +23,9 @@ from pydantic import BaseModel
 from mia import params, paths
 from mia.errors import InputError
 from mia.evaluation import metrics
-from mia.report import audit_page, figures, show
+from mia.report import audit_page, show
+from mia.report.figures import grid as grid_figure
+from mia.report.figures import style
 from mia.repository import git
 from mia.store import atomic
 
@@ -189,7 +191,7 @@ def points(
     measured: Mapping[str, Mapping[str, Mapping[str, Any]]],
     attacks: Sequence[str],
 ) -> tuple[pd.DataFrame, dict[str, Any]]:
-    """What figures.grid draws, and what it calls its x axis.
+    """What figures.grid.figure draws, and what it calls its x axis.
 
     x: the axis of numbers with the most values, else the first; the other axes make the series. No axis at all: names.
     """
@@ -248,7 +250,7 @@ def report(wanted: Sequence[str], asked: Sequence[str], out: Path) -> int:
     with atomic.file(out.with_suffix(".md")) as temporary:
         temporary.write_text(markdown(rows, len(order)) + "\n", encoding="utf-8")
     frame, axis = points(some, measured, attacks)
-    figures.save(figures.grid(frame, **axis, fpr=FPR), out.with_suffix(".png"))
+    style.save(grid_figure.figure(frame, **axis, fpr=FPR), out.with_suffix(".png"))
     print(f"95 % intervals; figure: {out.with_suffix('.png')}; table: {out.with_suffix('.md')}")
     return len(others)
 

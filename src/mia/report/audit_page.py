@@ -14,7 +14,9 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from mia.evaluation import metrics, roc, verdict
-from mia.report import figures, html
+from mia.report import html
+from mia.report.figures import comparison, curves, learning, scores
+from mia.report.figures import roc as roc_figure
 from mia.store import stored_records
 
 Numbers = Mapping[str, Any]
@@ -79,7 +81,7 @@ def page(it: Found, active: Numbers, *, gallery: int, estimator: str) -> str:
     measured = {one["attack"]: one for one in it.attacks}
     shown = exposing(it)
     knowledge = active["attacker"]["knowledge"]
-    keys = figures.roc_keys(it.curves, measured)
+    keys = roc_figure.keys(it.curves, measured)
     return html.render(
         "audit.html",
         found=it.found,
@@ -108,7 +110,7 @@ def page(it: Found, active: Numbers, *, gallery: int, estimator: str) -> str:
         refused=it.refused,
         roc=[
             html.figure(
-                figures.roc_panel(it.curves, measured, n_nonmember=it.found["n_nonmember"], log=log),
+                roc_figure.panel(it.curves, measured, n_nonmember=it.found["n_nonmember"], log=log),
                 f"roc-{'log' if log else 'linear'}",
                 f"ROC curves, {'both axes logarithmic' if log else 'linear axes'}: the share of members called member "
                 "against the share of non-members called member. The table of attacks has the same as numbers.",
@@ -116,12 +118,12 @@ def page(it: Found, active: Numbers, *, gallery: int, estimator: str) -> str:
             for log in (False, True)
         ],
         keys=keys,
-        banded=figures.banded(list(keys)),
+        banded=curves.banded(list(keys)),
         scores=[
             (
                 attack,
                 html.figure(
-                    figures.score_panel(it.bins[it.bins["attack"] == attack]),
+                    scores.panel(it.bins[it.bins["attack"] == attack]),
                     f"scores-{attack}",
                     f"Histogram of the scores of {html.words(attack)}, members and non-members.",
                 ),
@@ -129,7 +131,7 @@ def page(it: Found, active: Numbers, *, gallery: int, estimator: str) -> str:
             for attack in keys
         ],
         pairs=html.figure(
-            figures.comparison(it.pairs),
+            comparison.figure(it.pairs),
             "pairs",
             "Differences of AUC between every two attacks, and which are too small to tell; "
             "plots/comparisons.csv has them as numbers.",
@@ -139,7 +141,7 @@ def page(it: Found, active: Numbers, *, gallery: int, estimator: str) -> str:
         classes_alike=measured[it.found["auc_attack"]].get("classes_alike_p"),
         learning=[
             html.figure(
-                figures.learning_panel(it.history, what),
+                learning.panel(it.history, what),
                 f"learning-{what}",
                 f"{what.capitalize()} of the target and of the shadow models after each epoch; the numbers: "
                 "plots/learning.csv.",
