@@ -19,8 +19,8 @@ from typing import Any
 
 import pandas as pd
 
-from mia.evaluation import metrics, verdict
-from mia.report import audit_page
+from mia.evaluation import metrics, verdict, wording
+from mia.report.audit import mitigations
 from mia.report.figures import style, tradeoff
 from mia.store import atomic, metrics_files
 
@@ -102,7 +102,7 @@ def markdown(rows: list[dict[str, Any]]) -> str:
     lines = [head, ["---", *["---:"] * 3, "---", "---:", "---"]]
     for one in rows:
         shares = [f"{100 * one[key]:.1f} %" for key in ("test_accuracy", "train_accuracy")]
-        tpr, auc = audit_page.documented(one, "tpr", None), audit_page.documented(one, "auc", 3)
+        tpr, auc = verdict.share(one, "tpr"), wording.number(one, "auc", 3)
         by = one["tpr_attack"].replace("_", " "), one["auc_attack"].replace("_", " ")
         lines.append([one["change"], *shares, tpr, by[0], auc, by[1]])
     return "\n".join("| " + " | ".join(line) + " |" for line in lines)
@@ -118,7 +118,7 @@ def main() -> int:
         for name, (_, changes) in RECIPES.items():
             run(name, changes, given.more)
     rows = collect()
-    metrics_files.write_json(audit_page.REDUCING, {"setting": SETTING, "rows": rows})
+    metrics_files.write_json(mitigations.REDUCING, {"setting": SETTING, "rows": rows})
     frame = pd.DataFrame(rows).rename(columns={"change": "label", "test_accuracy": "accuracy"})
     frame = frame[frame["experiment"] != "views"]  # the same target, asked otherwise
     style.save(tradeoff.figure(frame), DOCS / "tradeoff.png")

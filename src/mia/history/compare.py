@@ -27,7 +27,8 @@ from mia.evaluation.differences import Comparison
 from mia.evaluation.metrics import Estimate
 from mia.history import revisions
 from mia.history.revisions import Revision
-from mia.report import audit_page, html, show
+from mia.report import html, show
+from mia.report.audit import headline as audit_headline
 from mia.report.figures import roc_of_revisions, style, tradeoff
 from mia.store import atomic
 
@@ -476,7 +477,7 @@ def page(some: Sequence[Revision], pairs: Sequence[Pair], fpr: float | None) -> 
 
 def scale(one: Revision) -> dict[str, Any] | None:
     """The verdict on a scale, without the mark before the last, for which half a page is too narrow."""
-    made = audit_page.scale(one.found)
+    made = audit_headline.scale(one.found)
     return None if made is None else made | {"ticks": [*made["ticks"][:-2], made["ticks"][-1]]}
 
 

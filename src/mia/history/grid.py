@@ -23,7 +23,7 @@ from pydantic import BaseModel
 from mia import params, paths
 from mia.errors import InputError
 from mia.evaluation import metrics
-from mia.report import audit_page, show
+from mia.report import dotted, show
 from mia.report.figures import grid as grid_figure
 from mia.report.figures import style
 from mia.repository import git
@@ -62,7 +62,7 @@ def experiments(shown: Iterable[Mapping[str, Any]], wanted: Sequence[str] = ()) 
             name=last["name"] or last["rev"][:7],
             state=state_of(group["executor"] or {}),
             rev=last["rev"],
-            values=dict(audit_page.flat(declared)),
+            values=dotted.flat(declared),
             time=data.get("timestamp") or "",
         )
         if wanted and not any(fnmatch(one.name, pattern) for pattern in wanted):

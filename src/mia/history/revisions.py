@@ -24,7 +24,7 @@ from ruamel.yaml.error import YAMLError
 from mia import paths
 from mia.attacks import schemas
 from mia.errors import InputError, shown
-from mia.report import audit_page
+from mia.report import dotted
 from mia.repository import git
 from mia.store import metrics_files, parquet, sealed_json
 
@@ -250,7 +250,7 @@ def read(name: str, commit: str) -> Revision:
         shadows=files.json(paths.SHADOW_METRICS, Shadows),
         data=files.json(paths.DATA_METRICS, Data),
         used=files.checked(paths.PARAMS, Used, used(values)),
-        parameters=dict(audit_page.flat(values)),
+        parameters=dotted.flat(values),
         outs=files.outs(),
         curves=files.curves(list(attacks)),
         exposure=files.exposure(verdict, list(attacks)),
