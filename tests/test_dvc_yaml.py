@@ -16,7 +16,8 @@ import pipeline
 from mia import params
 
 STAGES = pipeline.stages()
-INTERPOLATED_INPUTS = {"${data.folder.path}", "${data.folder.generated}"}  # the user's own folders, read by prepare
+# The user's own folders, read by prepare, and file, read by report.
+INTERPOLATED_INPUTS = {"${data.folder.path}", "${data.folder.generated}", "${report.mitigations}"}
 
 
 def declared(stage: str, *keys: str) -> set[str]:

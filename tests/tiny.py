@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import importlib
 import os
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -55,6 +56,9 @@ def write_params(path: Path, changes: dict[str, Any] | None = None) -> params.Pa
 def run(*stages: str, changes: dict[str, Any] | None = None) -> None:
     """Run stages in this process and folder, every block of those that have blocks."""
     given = write_params(paths.PARAMS, changes)
+    if not (mitigations := Path(given.report.mitigations)).exists():  # the one input that git holds
+        mitigations.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(pipeline.ROOT / given.report.mitigations, mitigations)
     for stage in stages or pipeline.stages():
         main = importlib.import_module(f"stages.{stage}").main
         for arguments in [(given, block) for block in given.shadow.blocks] if stage in BLOCKS else [(given,)]:

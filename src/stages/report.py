@@ -1,13 +1,14 @@
 """Draw what was measured, and write it as a page that people can read.
 
 Reads: metrics/*.json, plots/*.csv; data/exposure.parquet, data/features/target.parquet (for the loss), data/population/
-(for the images shown).
+(for the images shown); the file that report.mitigations names.
 Writes: plots/*.png, reports/audit.html; says on stdout what was found and where it stands.
 """
 
 from __future__ import annotations
 
 import hashlib
+from pathlib import Path
 from typing import Any
 
 from mia import paths
@@ -17,7 +18,7 @@ from mia.params import Params
 from mia.report.audit import drawings, files, mitigations, page
 from mia.report.audit.measured import Audit
 from mia.report.figures import style
-from mia.store import atomic, metrics_files, parquet, stored_records
+from mia.store import atomic, parquet, stored_records
 from stages import run
 
 FIGURES = (paths.OVERVIEW_FIGURE, paths.LEAK_FIGURE, paths.ROC_FIGURE, paths.SCORE_FIGURE, paths.CONFUSION_FIGURE,
@@ -26,7 +27,7 @@ FIGURES = (paths.OVERVIEW_FIGURE, paths.LEAK_FIGURE, paths.ROC_FIGURE, paths.SCO
 
 def main(params: Params) -> None:
     """Run the stage."""
-    audit = read()
+    audit = read(Path(params.report.mitigations))
     estimator = params.attacks.learned.estimator
     chosen = audit.selection["best"] if estimator == "best" else estimator
     figures = drawings.for_files(audit, chosen=chosen)
@@ -38,8 +39,8 @@ def main(params: Params) -> None:
     print(f"\n{verdict.sentence(audit.verdict)}\nThe report: {paths.AUDIT_PAGE}")
 
 
-def read() -> Audit:
-    """Read and check what was measured."""
+def read(others: Path) -> Audit:
+    """Read and check what was measured. others: what other trainings of a target gave."""
     found = files.read_verdict(paths.VERDICT)
     attacks = files.read_attacks(paths.ATTACK_METRICS, found.get("fpr"))
     exposure = parquet.read(paths.EXPOSURE, schemas.exposure(list(attacks)))
@@ -61,7 +62,7 @@ def read() -> Audit:
         exposure=exposure,
         loss=files.read_loss(paths.TARGET_FEATURES, exposure),
         records=stored_records.load(paths.POPULATION),
-        mitigations=metrics_files.read_json(mitigations.REDUCING),
+        mitigations=mitigations.read(others),
         fingerprint=hashlib.sha256(paths.EXPOSURE.read_bytes()).hexdigest(),
     )
 

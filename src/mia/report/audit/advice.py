@@ -17,7 +17,7 @@ def advice(audit: Audit, active: Numbers) -> list[Advice]:
     given += fewer_epochs(audit.history, dataset)
     if not active["target"]["augmentation"]:
         moves = "flip,shift" if audit.records.images.shape[1] > 8 else "shift"  # a mirrored digit is none
-        what = "Augment, so that no image is seen twice in the same way; where it was measured (below) it helped most."
+        what = "Augment, so that no image is seen twice in the same way."
         given.append((what, f"dvc exp run -S 'target.{dataset}.augmentation=[{moves}]'"))
     if label_only := audit.by_attack.get("correctness"):
         auc = wording.number(label_only, "auc", 3)

@@ -24,7 +24,7 @@ class Audit:
     verdict's FPR (NaN where the non-members do not resolve it). refused: metrics/not_applicable.json. data, target,
     shadows, selection: of metrics/. curves, bins, counts, classes, pairs, history, board: of plots/.
     exposure: schemas.exposure, a row an audited record. loss: (records,), nats, in its order. records: the population.
-    mitigations: what other trainings gave, of mitigations.REDUCING.
+    mitigations: what other trainings gave, of the file that `report.mitigations` names (mitigations.read).
     fingerprint: SHA-256 of the exposure's file.
     """
 
