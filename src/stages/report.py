@@ -41,11 +41,11 @@ def main(params: Params) -> None:
 
 def read(others: Path) -> Audit:
     """Read and check what was measured. others: what other trainings of a target gave."""
-    found = files.read_verdict(paths.VERDICT)
-    attacks = files.read_attacks(paths.ATTACK_METRICS, found.get("fpr"))
+    numbers = files.read_verdict(paths.VERDICT)
+    attacks = files.read_attacks(paths.ATTACK_METRICS, numbers.get("fpr"))
     exposure = parquet.read(paths.EXPOSURE, schemas.exposure(list(attacks)))
     return Audit(
-        verdict=found,
+        verdict=numbers,
         attacks=list(attacks.values()),
         refused=files.read_metrics(paths.NOT_APPLICABLE),
         data=files.read_metrics(paths.DATA_METRICS),

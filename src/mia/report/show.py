@@ -36,15 +36,15 @@ FLAT = ("tpr_at_fpr_0_01", "tpr_at_fpr_0_001", "balanced_accuracy")
 def rows(measured: Sequence[dict[str, Any]]) -> list[tuple[str, ...]]:
     """One row an attack, best AUC first, with 95 % intervals; then what always answering "member" gets."""
     table = []
-    for one in sorted(measured, key=lambda one: -one["auc"]):
+    for entry in sorted(measured, key=lambda attack: -attack["auc"]):
         table.append(
             (
-                one["attack"].replace("_", " "),
-                interval(one, "auc", 3),
-                *(interval(one, name, 3 if name == "balanced_accuracy" else 4) for name in FLAT),
-                f"{one['accuracy']:.3f}",
-                f"{one['f1']:.3f}",
-                f"{one['epsilon_lower']:.2f}",
+                entry["attack"].replace("_", " "),
+                interval(entry, "auc", 3),
+                *(interval(entry, name, 3 if name == "balanced_accuracy" else 4) for name in FLAT),
+                f"{entry['accuracy']:.3f}",
+                f"{entry['f1']:.3f}",
+                f"{entry['epsilon_lower']:.2f}",
             )
         )
     first = measured[0]
@@ -63,7 +63,7 @@ def plain(measured: Sequence[dict[str, Any]], width: int | None = None) -> str:
     table = [COLUMNS, *rows(measured)]
     widths = [max(len(row[column]) for row in table) for column in range(len(COLUMNS))]
     if width is not None:
-        fitting = sum(1 for end in itertools.accumulate(widths, lambda end, one: end + 2 + one) if end <= width)
+        fitting = sum(1 for end in itertools.accumulate(widths, lambda end, width: end + 2 + width) if end <= width)
         widths = widths[: max(fitting, 2)]
         table = [row[: len(widths)] for row in table]
     return "\n".join(
@@ -72,18 +72,20 @@ def plain(measured: Sequence[dict[str, Any]], width: int | None = None) -> str:
     )
 
 
-def interval(one: dict[str, Any], name: str, digits: int) -> str:
+def interval(entry: dict[str, Any], name: str, digits: int) -> str:
     """A number of an attack with its interval, without the zero before the point."""
-    if name not in one:
+    if name not in entry:
         return "–"  # the non-members cannot resolve it
-    estimate = wording.estimate(one, name)
+    estimate = wording.estimate(entry, name)
     return wording.with_limits(estimate, lambda number: f"{number:.{digits}f}".removeprefix("0"), form=wording.TABLE)
 
 
 def remarks(measured: Sequence[dict[str, Any]], refused: dict[str, str]) -> list[str]:
     """What to know beside the table: attacks that find nothing here, and those that could not run, and why."""
     lines = [
-        f"{one['attack'].replace('_', ' ')}: {one['verdict']}" for one in measured if one.get("verdict", FINDS) != FINDS
+        f"{entry['attack'].replace('_', ' ')}: {entry['verdict']}"
+        for entry in measured
+        if entry.get("verdict", FINDS) != FINDS
     ]
     return lines + [f"{attack.replace('_', ' ')}: not applicable: {reason}" for attack, reason in refused.items()]
 
@@ -96,15 +98,15 @@ def moved(measured: Sequence[dict[str, Any]]) -> str | None:
     held = git("show", f"HEAD:./{paths.ATTACK_METRICS.as_posix()}")
     if held is None or git("diff", "--quiet", "HEAD", "--", *MAKING) is None:
         return None
-    before = {one["attack"]: one for one in sealed_json.parse(held.decode())}
+    before = {entry["attack"]: entry for entry in sealed_json.parse(held.decode())}
     parts, attacks = [], set()
-    for one in measured:
+    for entry in measured:
         for key, decimals in SHOWN.items():
-            there, here = before.get(one["attack"], {}).get(key), one.get(key)
+            there, here = before.get(entry["attack"], {}).get(key), entry.get(key)
             if there is not None and here is not None and abs(there - here) > 1.5 * 10**-decimals:
-                attacks.add(one["attack"])
+                attacks.add(entry["attack"])
                 texts = (f"{value:.{decimals}f}".removeprefix("0") for value in (there, here))
-                parts.append("{} {} {} there, {} here".format(one["attack"].replace("_", " "), NAMES[key], *texts))
+                parts.append("{} {} {} there, {} here".format(entry["attack"].replace("_", " "), NAMES[key], *texts))
     if not parts:
         return None
     left = len(parts) - MOST_MOVED

@@ -14,12 +14,12 @@ from mia.report.audit.measured import Audit, Numbers
 BESIDE = ("loss", "learned", "stacked")  # attacks whose scores stand beside
 
 
-def attack_of(found: Numbers) -> str:
+def attack_of(numbers: Numbers) -> str:
     """Return the attack that says which records are exposed: the strongest at the low FPR, or else by AUC.
 
-    found: metrics/verdict.json. By AUC where no attack recognises more than guessing does.
+    numbers: metrics/verdict.json. By AUC where no attack recognises more than guessing does.
     """
-    return str(found["tpr_attack"] if verdict.recognises(found) else found["auc_attack"])
+    return str(numbers["tpr_attack"] if verdict.recognises(numbers) else numbers["auc_attack"])
 
 
 def gallery(audit: Audit, attack: str, count: int) -> dict[str, Any]:

@@ -16,18 +16,18 @@ def render(audit: Audit, active: Numbers, *, gallery: int, estimator: str) -> st
     active: parameters by section, those of the active data set only. gallery: images at either end, most and least
     exposed. estimator: the classifier of the learned attack.
     """
-    found, knowledge = audit.verdict, active["attacker"]["knowledge"]
-    attack = exposed.attack_of(found)
+    numbers, knowledge = audit.verdict, active["attacker"]["knowledge"]
+    attack = exposed.attack_of(numbers)
     return html.render(
         "audit.html",
-        found=found,
-        fpr=verdict.rate(found["fpr"]) if "fpr" in found else None,
-        sentence=verdict.sentence(found),
-        recognises=verdict.recognises(found),
-        scale=headline.scale(found),
-        short=verdict.short(found),
-        interval=" to ".join(f"{verdict.percent(found[key])} %" for key in ("tpr_low", "tpr_high") if key in found),
-        meaning=headline.meaning(found, knowledge),
+        measured=numbers,
+        fpr=verdict.rate(numbers["fpr"]) if "fpr" in numbers else None,
+        sentence=verdict.sentence(numbers),
+        recognises=verdict.recognises(numbers),
+        scale=headline.scale(numbers),
+        short=verdict.short(numbers),
+        interval=" to ".join(f"{verdict.percent(numbers[key])} %" for key in ("tpr_low", "tpr_high") if key in numbers),
+        meaning=headline.meaning(numbers, knowledge),
         facts=headline.facts(audit, active),
         knowledge=knowledge,
         holds=headline.HOLDS[knowledge],
@@ -44,8 +44,8 @@ def render(audit: Audit, active: Numbers, *, gallery: int, estimator: str) -> st
         refused=audit.refused,
         **drawings.for_page(audit),
         classes=tables.classes(audit),
-        classes_attack=found["auc_attack"],
-        classes_alike=audit.by_attack[found["auc_attack"]].get("classes_alike_p"),
+        classes_attack=numbers["auc_attack"],
+        classes_alike=audit.by_attack[numbers["auc_attack"]].get("classes_alike_p"),
         board=tables.attack_models(audit.board, estimator),
         left_out=audit.selection.get("left_out", {}),
         original=usual_counting.table(audit),
