@@ -120,7 +120,7 @@ speed: $(READY) ## measure what docs/SCALE.md shows, on an idle machine, in abou
 	  --out $(SPEED)/$$name.json > $(SPEED)/$$name.md || exit 1; done
 	$(RUN) python docs/readme.py
 
-reducing: $(READY) ## train a target in several ways and measure leakage against accuracy, for the report (ARGS="-- -S ...")
+reducing: $(READY) ## train a target in several ways and measure leakage against accuracy (ARGS="-- -S ...")
 	$(RUN) python benchmarks/reducing.py $(ARGS)
 	$(RUN) python docs/readme.py
 

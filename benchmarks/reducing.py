@@ -5,7 +5,8 @@
 
 The CNN of Shokri et al. on 5,000 of 10,000 CIFAR-10 images (CIFAKE's REAL half), eight shadows trained in the same way
 on halves of the population. Arguments that follow `--` go to every `dvc exp run`, such as `-S
-data.cifake.path=ARCHIVE`. Writes src/mia/report/reducing.json, which the report shows, and docs/results/reducing/.
+data.cifake.path=ARCHIVE`. Writes docs/results/reducing/, whose reducing.json a report shows beside its advice after
+`dvc exp run -S report.mitigations=docs/results/reducing/reducing.json`.
 """
 
 from __future__ import annotations
@@ -19,8 +20,9 @@ from typing import Any
 
 import pandas as pd
 
-from mia.evaluation import intervals, verdict
-from mia.report import audit_page, figures, text_table
+from mia.evaluation import intervals, verdict, wording
+from mia.report import text_table
+from mia.report.figures import style, tradeoff
 from mia.store import atomic, metrics_files
 
 DOCS = Path(__file__).parent.parent / "docs" / "results" / "reducing"
@@ -103,7 +105,7 @@ def markdown(rows: list[dict[str, Any]]) -> str:
     lines = [head]
     for one in rows:
         shares = [f"{100 * one[key]:.1f} %" for key in ("test_accuracy", "train_accuracy")]
-        tpr, auc = audit_page.documented(one, "tpr", None), audit_page.documented(one, "auc", 3)
+        tpr, auc = verdict.share(one, "tpr"), wording.number(one, "auc", 3)
         by = one["tpr_attack"].replace("_", " "), one["auc_attack"].replace("_", " ")
         lines.append([one["change"], *shares, tpr, by[0], auc, by[1]])
     return text_table.markdown(lines, words=(0, 4, 6))
@@ -119,10 +121,10 @@ def main() -> int:
         for name, (_, changes) in RECIPES.items():
             run(name, changes, given.more)
     rows = collect()
-    metrics_files.write_json(audit_page.REDUCING, {"setting": SETTING, "rows": rows})
+    metrics_files.write_json(DOCS / "reducing.json", {"setting": SETTING, "rows": rows})
     frame = pd.DataFrame(rows).rename(columns={"change": "label", "test_accuracy": "accuracy"})
     frame = frame[frame["experiment"] != "views"]  # the same target, asked otherwise
-    figures.save(figures.tradeoff(frame), DOCS / "tradeoff.png")
+    style.save(tradeoff.figure(frame), DOCS / "tradeoff.png")
     table = markdown(rows)
     with atomic.file(DOCS / "reducing.md") as temporary:
         temporary.write_text(table + "\n", encoding="utf-8")

@@ -19,7 +19,9 @@ from PIL import Image
 from mia import params
 from mia.errors import InputError
 from mia.evaluation import metrics, verdict
-from mia.report import figures, show, text_table
+from mia.report import show, text_table
+from mia.report.figures import overview as overview_figure
+from mia.report.figures import style
 from mia.store import metrics_files
 
 ROOT = Path(__file__).parent.parent
@@ -75,7 +77,7 @@ def overview(folder: Path, to: Path) -> None:
     }
     sizes = {"n_member": found["n_member"], "n_nonmember": found["n_nonmember"]}
     curves = metrics_files.read_csv(folder / "roc.csv", ["attack"])
-    figures.save(figures.overview(curves, measured, fpr=found["fpr"], **sizes), to)
+    style.save(overview_figure.figure(curves, measured, fpr=found["fpr"], **sizes), to)
 
 
 def differs(one: Path, other: Path) -> bool:

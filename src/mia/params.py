@@ -305,9 +305,13 @@ class Evaluate(Section):
 
 
 class Report(Section):
-    """The page of the audit. gallery: images shown at either end, most and least exposed."""
+    """The page of the audit. gallery: images shown at either end, most and least exposed.
+
+    mitigations: the file of what other trainings of a target gave (`mia.report.audit.mitigations.read`).
+    """
 
     gallery: Annotated[int, Field(ge=0)]
+    mitigations: str
 
 
 class Params(Section):

@@ -51,7 +51,7 @@ from mia.data.records import Records
 from mia.errors import InputError
 from mia.models import building, checkpoints
 from mia.models.checkpoints import Description
-from mia.report import figures
+from mia.report.figures import classes, style
 from mia.store import metrics_files, parquet, sealed_json
 from stages import prepare
 
@@ -1030,7 +1030,7 @@ def test_a_class_is_drawn_as_it_is_named(ran: Path, name: str) -> None:
     frame = pd.DataFrame([{**row, "class": name}, {**row, "class": "other"}])
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("warnings.warn", lambda *_, **__: None)  # no font has every letter
-        figures.save(figures.classes(frame, {"loss": {"auc": 0.6}}), Path("x.png"))
+        style.save(classes.figure(frame, {"loss": {"auc": 0.6}}), Path("x.png"))
     assert Path("x.png").stat().st_size > 1000
 
 

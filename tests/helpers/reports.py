@@ -15,7 +15,9 @@ from mia import params
 from mia.catalogue import wanted
 from mia.data.records import Records
 from mia.evaluation import decisions, detectable, differences, intervals, measurement, roc, verdict
-from mia.report import audit_page, figures
+from mia.report.audit import page as audit_page
+from mia.report.audit.measured import Audit
+from mia.report.figures import roc as roc_figure
 from stages import report
 
 ATTACKS = wanted("all")
@@ -43,9 +45,9 @@ def made(
     names: Sequence[str] = (),
     shape: tuple[int, int, int] = (8, 8, 1),
     leak: float = 1.0,
-    reducing: int = 2,
+    mitigations: int = 2,
     seed: int = 0,
-) -> audit_page.Found:
+) -> Audit:
     """An audit of drawn scores.
 
     classes: by label, dealt in turn; one of a single kind has a name that ends in " only". names: of the images, dealt
@@ -94,8 +96,8 @@ def made(
         found |= {name: round(float(strict[name]), 5) for name in ("tpr", "tpr_low", "tpr_high")}
         found["tpr_p"] = 0.001 if strict["tpr_low"] > fpr else 0.5
     images = rng.integers(0, 256, (min(count, 2000), *shape), dtype=np.uint8)
-    return audit_page.Found(
-        found=found,
+    return Audit(
+        verdict=found,
         attacks=entries,
         refused={"lira_online": "its shadows hold none of the audited records <b>", "rmia_online": "as lira_online"},
         data={"classes": len(classes)},
@@ -104,6 +106,7 @@ def made(
         selection={"best": "ada_boost"},
         curves=pd.concat(curves, ignore_index=True),
         bins=pd.concat(bins, ignore_index=True),
+        counts=counts(entries),
         classes=pd.DataFrame(per_class),
         pairs=pairs(entries),
         history=history(shadows=4),
@@ -117,17 +120,18 @@ def made(
             published_train=member,
             names=np.arange(count).astype(str),
         ),
-        reducing={
+        mitigations={
             "setting": "Where it was measured: <i>CIFAKE</i>, 24 attacks, one target each",
             "rows": [
                 {
                     "change": f"change {at} & another",
                     "test_accuracy": 0.7,
                     "train_accuracy": 0.9,
+                    "fpr": 0.01,
                     **{f"tpr{end}": 0.05 + shift for end, shift in (("", 0), ("_low", -0.01), ("_high", 0.01))},
                     **{f"auc{end}": 0.6 + shift for end, shift in (("", 0), ("_low", -0.01), ("_high", 0.01))},
                 }
-                for at in range(reducing)
+                for at in range(mitigations)
             ],
         },
         fingerprint="0123456789abcdef" * 4,
@@ -186,6 +190,15 @@ def pairs(entries: Sequence[dict[str, Any]]) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["attack_a", "attack_b", "auc_difference", "auc_p_holm"])
 
 
+def counts(entries: Sequence[dict[str, Any]]) -> pd.DataFrame:
+    rows = []
+    for entry in entries:
+        for actual, size, called in (("member", "n_member", "tp"), ("non-member", "n_nonmember", "fp")):
+            rows.append((entry["attack"], actual, "member", entry[called]))
+            rows.append((entry["attack"], actual, "non-member", entry[size] - entry[called]))
+    return pd.DataFrame(rows, columns=["attack", "actual", "predicted", "count"])
+
+
 def history(*, shadows: int, epochs: int = 12) -> pd.DataFrame:
     parts = []
     epoch = np.arange(1, epochs + 1)
@@ -205,14 +218,14 @@ def board() -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["estimator", "auc_mean", "auc_std", "fold_aucs"])
 
 
-def page(it: audit_page.Found, *, gallery: int = 6, **changes: Any) -> str:
+def page(audit: Audit, *, gallery: int = 6, **changes: Any) -> str:
     """The page of an audit by the parameters of params.yaml. changes: sections, as in attacker={"knowledge": ...}."""
     given = report.active(params.load(pipeline.ROOT / "params.yaml"))
     for section, values in changes.items():
         given[section] = {**given[section], **values}
-    return audit_page.page(it, given, gallery=gallery, estimator="ada_boost")
+    return audit_page.render(audit, given, gallery=gallery, estimator="ada_boost")
 
 
-def drawn(it: audit_page.Found) -> list[str]:
+def drawn(audit: Audit) -> list[str]:
     """The attacks that the page draws in colour."""
-    return list(figures.roc_keys(it.curves, {one["attack"]: one for one in it.attacks}))
+    return list(roc_figure.keys(audit.curves, audit.by_attack))

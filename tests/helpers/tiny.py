@@ -5,15 +5,16 @@ from __future__ import annotations
 import hashlib
 import importlib
 import os
+import shutil
 from collections import defaultdict
 from pathlib import Path
 from typing import Any
 
-import recording
 from filelock import FileLock
 from ruamel.yaml import YAML
 
 import pipeline
+import recording
 from mia import params, paths
 
 VALUES: dict[str, Any] = {
@@ -61,6 +62,9 @@ def run(*stages: str, changes: dict[str, Any] | None = None, read: defaultdict[s
     read: where it is given, the names of the parameters that each stage reads are added to it.
     """
     values = write_params(paths.PARAMS, changes)
+    if not (mitigations := Path(values.report.mitigations)).exists():  # the one input that git holds
+        mitigations.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(pipeline.ROOT / values.report.mitigations, mitigations)
     for stage in stages or pipeline.stages():
         main = importlib.import_module(f"stages.{stage}").main
         given = values if read is None else recording.Recording(values, read[stage])

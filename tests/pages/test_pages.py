@@ -22,7 +22,7 @@ import pipeline
 import reports
 import servers
 from mia import paths
-from mia.report import audit_page
+from mia.report.audit.measured import Audit
 
 pytestmark = pytest.mark.timeout(120)
 
@@ -32,14 +32,14 @@ AXE_EVERYWHERE = ("the-tiny", "hostile", "few")  # the others at the first width
 MANY = [f"class {at}" for at in range(100)]
 
 # What is looked at: how it is made, and with how many images.
-CASES: dict[str, tuple[Callable[[], audit_page.Found], int]] = {
+CASES: dict[str, tuple[Callable[[], Audit], int]] = {
     "hostile names": (partial(reports.made, classes=reports.HOSTILE, names=reports.HOSTILE), 12),
     "one attack": (partial(reports.made, attacks=["loss"]), 1),
     "24 attacks, 100 classes": (partial(reports.made, attacks=reports.ATTACKS, classes=MANY, n_member=600), 3),
     "a class of one kind": (partial(reports.made, classes=["cat", "dog only", "cow"], shape=(32, 32, 3)), 6),
     "one class": (partial(reports.made, classes=["cat"], shape=(300, 120, 3)), 6),
     "few non-members": (partial(reports.made, n_member=30, n_nonmember=8), 3),
-    "nothing leaks": (partial(reports.made, leak=0.0, reducing=0), 6),
+    "nothing leaks": (partial(reports.made, leak=0.0, mitigations=0), 6),
     "all leaks": (partial(reports.made, leak=9.0), 6),
     "no gallery": (reports.made, 0),
     "a gallery of all": (partial(reports.made, n_member=8, n_nonmember=300), 20),

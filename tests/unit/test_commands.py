@@ -48,7 +48,8 @@ class Absent(importlib.abc.MetaPathFinder):
             raise ModuleNotFoundError(name)
 
 sys.meta_path.insert(0, Absent())
-from mia.report import audit_page, figures, show
+from mia.report import show
+from mia.report.audit import page
 from mia.evaluation import differences, metrics, permutation, strongest
 from mia import catalogue
 from mia.attacks import scoring

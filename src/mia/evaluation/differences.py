@@ -24,6 +24,7 @@ from mia.errors import InputError
 from mia.evaluation.bootstrap import enough_replicates
 from mia.evaluation.intervals import Estimate, clopper_pearson, mover, tail_of
 from mia.evaluation.metrics import fpr_key
+from mia.evaluation.named import named_at
 from mia.evaluation.roc import auc, curve, false_positives_allowed, of_attacks, resolvable, tpr_at
 
 # Decimals and digits kept in `table`: as `metrics.json_ready`, and a p-value keeps its order of magnitude.
@@ -246,10 +247,7 @@ def compare_tpr(
 
 def _members_called(score: Floats, is_member: Bools, fpr: float) -> Bools:
     """(members,): which members are called members at the point of `roc.tpr_at`."""
-    nonmembers = np.sort(score[~is_member])[::-1]
-    k = false_positives_allowed(fpr, nonmembers.size)
-    members = score[is_member]
-    return members > nonmembers[k] if k < nonmembers.size else np.ones(members.size, dtype=bool)
+    return named_at(score, is_member, fpr)[is_member]
 
 
 def reach_of_shares(a_alone: int, b_alone: int, n: int, *, level: float = 0.95) -> tuple[float, float]:

@@ -10,7 +10,7 @@ import math
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from mia.evaluation import permutation, roc
+from mia.evaluation import permutation, roc, wording
 
 ASKED_FPR = 0.01  # one false alarm in a hundred, or what the non-members can resolve that is nearest to it
 LEAST_FALSE_ALARMS = 10  # non-members that an FPR must be worth: on fewer, a threshold hangs on chance
@@ -54,13 +54,12 @@ def sentence(numbers: Mapping[str, Any]) -> str:
             f"{100 * LEAST_FALSE_ALARMS:,}."
         )
     who = f"an attacker who may raise one false alarm in {one_in(numbers['fpr'])}"
-    value, low, high = (percent(numbers[name]) for name in ("tpr", "tpr_low", "tpr_high"))
-    guess = rate(numbers["fpr"])
+    recognised, guess = share(numbers, "tpr"), rate(numbers["fpr"])
     if recognises(numbers):
-        return f"Of the training images, {who} recognises {value} % ({low} to {high}); guessing would give {guess} %."
+        return f"Of the training images, {who} recognises {recognised}; guessing would give {guess} %."
     return (
         f"It is not shown that {who} recognises more of the training images than guessing would: "
-        f"{value} % ({low} to {high}), where guessing gives {guess} %."
+        f"{recognised}, where guessing gives {guess} %."
     )
 
 
@@ -80,15 +79,14 @@ def short(numbers: Mapping[str, Any]) -> str:
 
 def ranking(numbers: Mapping[str, Any]) -> str:
     """What the best AUC says, in words."""
-    value, low, high = (f"{100 * numbers[name]:.0f}" for name in ("auc", "auc_low", "auc_high"))
+    times = wording.with_limits(
+        wording.estimate(numbers, "auc"), lambda share: f"{100 * share:.0f}", unit=" times in 100"
+    )
     if ranks(numbers):
-        return (
-            f"Shown one training image and one other, an attacker says which is which {value} times in 100 "
-            f"({low} to {high}); guessing: 50."
-        )
+        return f"Shown one training image and one other, an attacker says which is which {times}; guessing: 50."
     return (
         "Shown one training image and one other, an attacker does not say which is which any better than guessing, as "
-        f"far as these records can tell: {value} times in 100 ({low} to {high}); guessing: 50."
+        f"far as these records can tell: {times}; guessing: 50."
     )
 
 
@@ -113,6 +111,11 @@ def percent(share: float) -> str:
     if value >= 0.995:
         return f"{value:.1f}"
     return f"{value:.2g}"
+
+
+def share(entry: Mapping[str, Any], name: str) -> str:
+    """The share of that name in percent, with its limits: 37 % (34 to 40)."""
+    return wording.with_limits(wording.estimate(entry, name), percent, unit=" %")
 
 
 def rate(fpr: float) -> str:

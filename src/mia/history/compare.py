@@ -15,10 +15,10 @@ from mia.errors import InputError, shown
 from mia.evaluation import verdict
 from mia.history import audit_differences, commits, compare_page, compare_words, revisions
 from mia.history.revisions import Revision
-from mia.report import figures
+from mia.report.figures import style
 from mia.store import atomic
 
-MOST = figures.MOST
+MOST = style.MOST
 
 
 def report(names: Sequence[str], out: Path) -> None:

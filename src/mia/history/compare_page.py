@@ -17,7 +17,10 @@ from mia.history import audit_differences, compare_tables, compare_words
 from mia.history.audit_differences import Pair
 from mia.history.compare_words import CHANCE
 from mia.history.revisions import Revision
-from mia.report import audit_page, figures, html
+from mia.report import html
+from mia.report.audit import headline as audit_headline
+from mia.report.figures import roc_of_revisions
+from mia.report.figures import tradeoff as tradeoff_figure
 
 NAMED = 12  # members named in full
 
@@ -31,7 +34,7 @@ def page(audits: Sequence[Revision], pairs: Sequence[Pair], fpr: float | None) -
         cautions=compare_words.cautions(audits, fpr),
         fpr=None if fpr is None else verdict.rate(fpr),
         chance=CHANCE,
-        keys=figures.revision_keys([audit.name for audit in audits]),
+        keys=roc_of_revisions.keys([audit.name for audit in audits]),
         revisions=[verdict_card(audit) for audit in audits],
         pairs=[pair_row(audits, pair) for pair in pairs],
         tradeoff=tradeoff(audits, fpr),
@@ -64,7 +67,7 @@ def provenance(audit: Revision) -> str:
 
 def scale(audit: Revision) -> dict[str, Any] | None:
     """The verdict on a scale, without the mark before the last, for which half a page is too narrow."""
-    whole = audit_page.scale(audit.verdict_numbers)
+    whole = audit_headline.scale(audit.verdict_numbers)
     return None if whole is None else whole | {"ticks": [*whole["ticks"][:-2], whole["ticks"][-1]]}
 
 
@@ -104,7 +107,7 @@ def tradeoff(audits: Sequence[Revision], fpr: float | None) -> Any:
     if fpr is None:
         return None
     return html.figure(
-        figures.tradeoff(points(audits, fpr)),
+        tradeoff_figure.figure(points(audits, fpr)),
         "tradeoff",
         "Each audit by the accuracy of its target on non-members and by the share of members that its strongest "
         "attack recognises; the table below it has the numbers.",
@@ -112,7 +115,7 @@ def tradeoff(audits: Sequence[Revision], fpr: float | None) -> Any:
 
 
 def points(audits: Sequence[Revision], fpr: float) -> pd.DataFrame:
-    """What figures.tradeoff draws: label, fpr, and accuracy and TPR with their limits; a row an audit."""
+    """What tradeoff.figure draws: label, fpr, and accuracy and TPR with their limits; a row an audit."""
     rows = []
     for audit in audits:
         best = audit_differences.strongest(audit, fpr)
@@ -127,7 +130,7 @@ def points(audits: Sequence[Revision], fpr: float) -> pd.DataFrame:
 def roc_figure(audits: Sequence[Revision], fpr: float | None, *, log: bool) -> Any:
     """The figure of ROC curves, on logarithmic or linear axes."""
     return html.figure(
-        figures.roc_of_revisions(
+        roc_of_revisions.figure(
             curves(audits, fpr), n_nonmember=max(audit.verdict.n_nonmember for audit in audits), log=log
         ),
         f"roc-{'log' if log else 'linear'}",
@@ -136,7 +139,7 @@ def roc_figure(audits: Sequence[Revision], fpr: float | None, *, log: bool) -> A
 
 
 def curves(audits: Sequence[Revision], fpr: float | None) -> pd.DataFrame:
-    """What figures.roc_of_revisions draws: of each audit the curve of its strongest attack, and of loss."""
+    """What roc_of_revisions.figure draws: of each audit the curve of its strongest attack, and of loss."""
     parts = []
     for audit in audits:
         best = strongest_attack(audit, fpr)

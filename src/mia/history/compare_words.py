@@ -11,9 +11,9 @@ from mia.history import audit_differences
 from mia.history.audit_differences import Pair
 from mia.history.compare_tables import differing
 from mia.history.revisions import Revision
-from mia.report import figures
+from mia.report.figures import style
 
-CHANCE = figures.NOT_APART  # from this p on, a difference may be chance
+CHANCE = style.NOT_APART  # from this p on, a difference may be chance
 LISTED = 4  # audits that a sentence names; of more the first and the last
 # Sections of params.yaml that make the attack; data, seed and target make the target.
 ATTACKING = ("attacker", "shadow", "query", "features", "attacks", "select", "estimators")

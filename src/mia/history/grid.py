@@ -19,7 +19,9 @@ from mia.errors import InputError
 from mia.evaluation import metrics
 from mia.history import experiments
 from mia.history.experiments import Experiment
-from mia.report import figures, text_table
+from mia.report import text_table
+from mia.report.figures import grid as grid_figure
+from mia.report.figures import style
 from mia.repository import git
 from mia.store import atomic
 
@@ -100,7 +102,7 @@ def label(value: Any) -> str:
 def points(
     grid: Sequence[Experiment], measured: Mapping[str, Attacks], attacks: Sequence[str]
 ) -> tuple[pd.DataFrame, dict[str, Any]]:
-    """What figures.grid draws, and what it calls its x axis.
+    """What figures.grid.figure draws, and what it calls its x axis.
 
     x: the axis of numbers with the most values, else the first; the other axes make the series. No axis at all: names.
     """
@@ -154,6 +156,6 @@ def report(patterns: Sequence[str], attacks: Sequence[str], out: Path) -> int:
         words = {*range(len(along)), len(rows[0]) - 1}
         temporary.write_text(text_table.markdown(rows, words) + "\n", encoding="utf-8")
     frame, axis = points(grid, measured, attacks)
-    figures.save(figures.grid(frame, **axis, fpr=FPR), out.with_suffix(".png"))
+    style.save(grid_figure.figure(frame, **axis, fpr=FPR), out.with_suffix(".png"))
     print(f"95 % intervals; figure: {out.with_suffix('.png')}; table: {out.with_suffix('.md')}")
     return len(grid) - len(ran)

@@ -21,25 +21,25 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from PIL import Image
 
-from mia.report import figures
+from mia.report.figures import style
 
 TEMPLATES = Path(__file__).parent / "templates"
 THUMBNAIL = 96  # pixels: a larger image is made smaller
 
 # Colours of the figures as the page's own, which are others in the dark.
 COLOURS = {
-    figures.BLUE: "blue",
-    figures.VERMILION: "vermilion",
-    figures.GREEN: "green",
-    figures.ORANGE: "orange",
-    figures.PURPLE: "purple",
-    figures.SKY: "sky",
-    figures.BLACK: "ink",
-    figures.INK: "ink",
-    figures.MUTED: "muted",
-    figures.GRID: "line",
-    figures.PALE: "pale",
-    figures.GREY: "grey",
+    style.BLUE: "blue",
+    style.VERMILION: "vermilion",
+    style.GREEN: "green",
+    style.ORANGE: "orange",
+    style.PURPLE: "purple",
+    style.SKY: "sky",
+    style.BLACK: "ink",
+    style.INK: "ink",
+    style.MUTED: "muted",
+    style.GRID: "line",
+    style.PALE: "pale",
+    style.GREY: "grey",
     "#FFFFFF": "paper",
 }
 _COLOUR = re.compile("#[0-9a-fA-F]{6}")
@@ -61,9 +61,9 @@ def render(template: str, **given: Any) -> str:
     environment.filters |= {"colour": colour, "named": named, "words": words}
     script = (TEMPLATES / "sort.js").read_text(encoding="utf-8")
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
-    style = (TEMPLATES / "style.css").read_text(encoding="utf-8")
+    sheet = (TEMPLATES / "style.css").read_text(encoding="utf-8")
     return environment.get_template(template).render(
-        script=Markup(script), script_digest=digest, style=Markup(style), **given
+        script=Markup(script), script_digest=digest, style=Markup(sheet), **given
     )
 
 
@@ -90,32 +90,43 @@ def figure(drawn: Figure, name: str, description: str) -> Markup:
     """
     ElementTree.register_namespace("", _SVG)
     ElementTree.register_namespace("xlink", _LINK)
-    root = ElementTree.fromstring(figures.svg(drawn))
+    root = ElementTree.fromstring(style.svg(drawn))
     for at, child in reversed(list(enumerate(root))):
         if child.tag == f"{{{_SVG}}}metadata":
             del root[at]
-    used = set()
-    for element in root.iter():
-        for value in (element.get(key, "") for key in _NAMING):
-            found = re.fullmatch(r"url\(#(.+)\)|#(.+)", value)
-            used |= {found[1] or found[2]} if found else set()
+    used = _ids_used(root)
     for element in root.iter():
         if (own := element.attrib.pop("id", None)) in used:
             element.set("id", f"{name}-{own}")
         for key, value in element.attrib.items():
-            if key in _NAMING:
-                value = re.sub(r"^(url\(#|#)(.+?)(\)?)$", rf"\g<1>{name}-\g<2>\g<3>", value)
-            elif key == "style":
-                value = _COLOUR.sub(lambda match: colour(match[0]), value)
-            elif key in ("d", "points", "x", "y", "transform"):
-                value = _NUMBER.sub(lambda match: f"{float(match[0]):.2f}".rstrip("0").rstrip("."), value)
-                value = " ".join(value.split())
-            element.set(key, value)
+            element.set(key, _for_page(key, value, name))
     width = float(root.attrib.pop("width").removesuffix("pt")) / 72
     root.attrib.pop("height")
     root.attrib |= {"role": "img", "aria-label": description, "style": f"max-width:{100 * width:.0f}px"}
     text = ElementTree.tostring(root, encoding="unicode")
     return Markup(text)  # made by matplotlib, which escapes text; parsed and written again by ElementTree
+
+
+def _ids_used(root: ElementTree.Element) -> set[str]:
+    """The ids that attributes of some element name."""
+    used = set()
+    for element in root.iter():
+        for value in (element.get(key, "") for key in _NAMING):
+            if match := re.fullmatch(r"url\(#(.+)\)|#(.+)", value):
+                used.add(match[1] or match[2])
+    return used
+
+
+def _for_page(key: str, value: str, name: str) -> str:
+    """The value of an attribute: ids begin with the figure's name, colours are the page's, numbers are short."""
+    if key in _NAMING:
+        return re.sub(r"^(url\(#|#)(.+?)(\)?)$", rf"\g<1>{name}-\g<2>\g<3>", value)
+    if key == "style":
+        return _COLOUR.sub(lambda match: colour(match[0]), value)
+    if key in ("d", "points", "x", "y", "transform"):
+        value = _NUMBER.sub(lambda match: f"{float(match[0]):.2f}".rstrip("0").rstrip("."), value)
+        return " ".join(value.split())
+    return value
 
 
 def image(pixels: NDArray[np.uint8]) -> str:

@@ -6,6 +6,8 @@ from collections.abc import Collection, Mapping, Sequence
 from itertools import accumulate
 from typing import Any
 
+from mia.evaluation import wording
+
 Rows = Sequence[Sequence[str]]  # the head first; every row has as many cells
 
 
@@ -37,5 +39,5 @@ def interval(entry: Mapping[str, Any], name: str, digits: int) -> str:
     """
     if name not in entry:
         return "–"  # the non-members cannot resolve it
-    value, low, high = (f"{entry[name + end]:.{digits}f}".removeprefix("0") for end in ("", "_low", "_high"))
-    return f"{value} ({low}–{high})"
+    estimate = wording.estimate(entry, name)
+    return wording.with_limits(estimate, lambda value: f"{value:.{digits}f}".removeprefix("0"), form=wording.TABLE)

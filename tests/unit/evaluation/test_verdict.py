@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mia.evaluation import verdict
-from mia.report import audit_page
+from mia.report.audit import headline
 
 FOUND: dict[str, Any] = {
     "attacks": 24, "n_member": 50_000, "n_nonmember": 10_000, "auc_attack": "stacked", "auc": 0.7875, "auc_low": 0.7785,
@@ -77,7 +77,7 @@ def test_too_few_non_members_are_said_to_be() -> None:
         "non-members, one in a hundred 1,000."
     )
     assert not verdict.recognises(few)
-    assert audit_page.scale(few) is None
+    assert headline.scale(few) is None
 
 
 @pytest.mark.parametrize(
@@ -128,7 +128,7 @@ def test_a_name_is_right_as_often_as_members_are_among_those_named() -> None:
 def test_the_scale_keeps_order_and_stays_on_the_page(low: float, high: float, fpr: float) -> None:
     low, high = sorted((low, high))
     found = FOUND | {"fpr": fpr, "tpr_low": low, "tpr": (low + high) / 2, "tpr_high": high}
-    made = audit_page.scale(found)
+    made = headline.scale(found)
     assert made is not None
     assert 0 <= made["low"] <= made["value"] <= made["high"] <= 100
     places = [tick["at"] for tick in made["ticks"]]

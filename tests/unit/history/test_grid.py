@@ -14,7 +14,7 @@ import pytest
 import pipeline
 from mia.errors import InputError
 from mia.history import experiments, grid
-from mia.report import figures
+from mia.report.figures import grid as grid_figure
 
 pytestmark = pytest.mark.long
 
@@ -189,7 +189,7 @@ def test_experiments_that_differ_in_no_parameter_stand_by_their_names() -> None:
     frame, axis = grid.points(ran, {"old-code": measured(0.6), "new-code": measured(0.7)}, ["loss"])
     assert axis == {"x": "experiment", "joined": False}
     assert list(frame["at"]) == ["old-code", "new-code"]
-    figures.grid(frame, **axis, fpr=0.01)
+    grid_figure.figure(frame, **axis, fpr=0.01)
 
 
 def test_the_axis_with_the_most_numbers_is_the_figures_and_the_others_tell_series_apart() -> None:

@@ -17,7 +17,7 @@ import tiny
 from mia import paths
 from mia.attacks import schemas
 from mia.errors import InputError
-from mia.report import figures
+from mia.report.figures import classes
 from mia.store import metrics_files, parquet
 
 # What pandas takes for a number, for nothing or for a truth, and what CSV, mathematics or a font may trip over.
@@ -60,7 +60,7 @@ def test_every_class_has_a_row_of_its_own_in_figure_and_page() -> None:
     frame = table(ODD)
     with warnings.catch_warnings():
         warnings.simplefilter("error")  # matplotlib's, of a character that the font lacks
-        figure = figures.classes(frame, {"loss": {"auc": 0.5}})
+        figure = classes.figure(frame, {"loss": {"auc": 0.5}})
         figure.canvas.draw()
     drawn = [text.get_text() for text in figure.texts]
     assert {"001", "01", "1", "nan", "None", "US$5_$10", "[U+732B]"} <= set(drawn)

@@ -102,7 +102,7 @@ def test_the_numbers_of_the_verdict_stand_on_the_page(case: str) -> None:
     parsed = Parsed(reports.page(it))
     title = [float(number) for number in re.findall(r"\d+(?:\.\d+)?", " ".join(parsed.titles))]
     said = " ".join(parsed.text)
-    found = it.found
+    found = it.verdict
     if "tpr" in found:
         assert title == pytest.approx([100 * found[name] for name in ("tpr", "tpr_low", "tpr_high", "fpr")], rel=0.06)
     else:

@@ -1,0 +1,47 @@
+"""What these very numbers say on how to leak less."""
+
+from __future__ import annotations
+
+import pandas as pd
+
+from mia.evaluation import wording
+from mia.report.audit.measured import Audit, Numbers
+
+Advice = tuple[str, str | None]  # what to do, and the command that tries it
+
+
+def advice(audit: Audit, active: Numbers) -> list[Advice]:
+    """Return what to do, and the commands that try it. active: parameters by section, of the active data set."""
+    given: list[Advice] = []
+    dataset = active["data"]["dataset"]
+    given += fewer_epochs(audit.history, dataset)
+    if not active["target"]["augmentation"]:
+        moves = "flip,shift" if audit.records.images.shape[1] > 8 else "shift"  # a mirrored digit is none
+        what = "Augment, so that no image is seen twice in the same way."
+        given.append((what, f"dvc exp run -S 'target.{dataset}.augmentation=[{moves}]'"))
+    if label_only := audit.by_attack.get("correctness"):
+        auc = wording.number(label_only, "auc", 3)
+        what = (
+            "Answering with the class alone, without probabilities, does not end it: whether the target is right tells "
+            f"members from others with an AUC of {auc}, where the strongest attack has {audit.verdict['auc']:.3f}."
+        )
+        given.append((what, None))
+    return given
+
+
+def fewer_epochs(history: pd.DataFrame, dataset: str) -> list[Advice]:
+    """Return the advice to stop early, where the target was as accurate before. history: plots/learning.csv."""
+    curve = history[history["model"] == "target"].sort_values("epoch")
+    last = curve.iloc[-1]
+    enough = curve[curve["test_accuracy"] >= last["test_accuracy"]].iloc[0]
+    if enough["epoch"] >= last["epoch"] or enough["train_accuracy"] >= last["train_accuracy"]:
+        return []
+    unseen, unseen_last, inside, inside_last = (
+        f"{100 * epoch[name]:.1f}" for name in ("test_accuracy", "train_accuracy") for epoch in (enough, last)
+    )
+    what = (
+        f"Train for fewer epochs. After epoch {enough['epoch']:.0f} of {last['epoch']:.0f} the target was already "
+        f"right on {unseen} % of unseen images, against {unseen_last} % at the end; what came after raised its "
+        f"accuracy on members from {inside} to {inside_last} %, and that difference is what attacks feed on."
+    )
+    return [(what, f"dvc exp run -S target.{dataset}.epochs={enough['epoch']:.0f}")]

@@ -1,0 +1,83 @@
+"""The figures of an audit: as files for README and `dvc plots`, and as SVG on the page."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from markupsafe import Markup
+from matplotlib.figure import Figure
+
+from mia.report import html
+from mia.report.audit.measured import Audit
+from mia.report.figures import (
+    classes,
+    comparison,
+    confusion,
+    curves,
+    leaderboard,
+    leak,
+    learning,
+    overview,
+    roc,
+    scores,
+)
+
+
+def for_files(audit: Audit, *, chosen: str) -> dict[str, Figure]:
+    """Return every figure by its name, as in plots/NAME.png. chosen: the classifier of the learned attack."""
+    sizes = {"n_member": audit.verdict["n_member"], "n_nonmember": audit.verdict["n_nonmember"]}
+    return {
+        "overview": overview.figure(audit.curves, audit.by_attack, fpr=audit.fpr, **sizes),
+        "leak": leak.figure(audit.by_attack, fpr=audit.fpr),
+        "roc": roc.figure(audit.curves, audit.by_attack, fpr=audit.fpr, **sizes),
+        "scores": scores.figure(audit.bins),
+        "confusion": confusion.figure(audit.counts),
+        "comparisons": comparison.figure(audit.pairs),
+        "classes": classes.figure(audit.classes, audit.by_attack),
+        "learning": learning.figure(audit.history),
+        "leaderboard": leaderboard.figure(audit.board, chosen=chosen),
+    }
+
+
+def for_page(audit: Audit) -> dict[str, Any]:
+    """Return the page's figures, and the keys of the attacks that they draw in colour."""
+    keys = roc.keys(audit.curves, audit.by_attack)
+    return {
+        "keys": keys,
+        "banded": curves.banded(list(keys)),
+        "roc": [_roc(audit, log=log) for log in (False, True)],
+        "scores": [(attack, _scores(audit, attack)) for attack in keys],
+        "pairs": html.figure(
+            comparison.figure(audit.pairs),
+            "pairs",
+            "Differences of AUC between every two attacks, and which are too small to tell; "
+            "plots/comparisons.csv has them as numbers.",
+        ),
+        "learning": [_learning(audit, measure) for measure in ("accuracy", "loss")],
+    }
+
+
+def _roc(audit: Audit, *, log: bool) -> Markup:
+    return html.figure(
+        roc.panel(audit.curves, audit.by_attack, n_nonmember=audit.verdict["n_nonmember"], log=log),
+        f"roc-{'log' if log else 'linear'}",
+        f"ROC curves, {'both axes logarithmic' if log else 'linear axes'}: the share of members called member "
+        "against the share of non-members called member. The table of attacks has the same as numbers.",
+    )
+
+
+def _scores(audit: Audit, attack: str) -> Markup:
+    return html.figure(
+        scores.panel(audit.bins[audit.bins["attack"] == attack]),
+        f"scores-{attack}",
+        f"Histogram of the scores of {html.words(attack)}, members and non-members.",
+    )
+
+
+def _learning(audit: Audit, measure: str) -> Markup:
+    return html.figure(
+        learning.panel(audit.history, measure),
+        f"learning-{measure}",
+        f"{measure.capitalize()} of the target and of the shadow models after each epoch; the numbers: "
+        "plots/learning.csv.",
+    )

@@ -1,0 +1,59 @@
+"""Which images: the members that an attack is surest of, and least sure of."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from mia.evaluation import named, verdict
+from mia.report import html
+from mia.report.audit.measured import Audit, Numbers
+
+BESIDE = ("loss", "learned", "stacked")  # attacks whose scores stand beside
+
+
+def attack_of(numbers: Numbers) -> str:
+    """Return the attack that says which records are exposed: the strongest at the low FPR, or else by AUC.
+
+    numbers: metrics/verdict.json. By AUC where no attack recognises more than guessing does.
+    """
+    return str(numbers["tpr_attack"] if verdict.recognises(numbers) else numbers["auc_attack"])
+
+
+def gallery(audit: Audit, attack: str, count: int) -> dict[str, Any]:
+    """Return as many members at either end as `count`, and how many records an attack names at the verdict's FPR."""
+    frame = audit.exposure.assign(loss=audit.loss)
+    score = frame[f"{attack}_score"].to_numpy()
+    member = frame["is_member"].to_numpy(bool)
+    others = np.sort(score[~member])
+    beside = [name for name in BESIDE if f"{name}_score" in frame and name != attack]
+
+    def card(row: Mapping[Any, Any]) -> dict[str, Any]:
+        value = row[f"{attack}_score"]
+        return {
+            "sample_id": row["sample_id"],
+            "image": html.image(audit.records.images[row["sample_id"]]),
+            "class": row["class"],
+            "name": row["name"],
+            "loss": f"{row['loss']:.2g}",
+            "score": f"{value:.3g}",
+            "rank": row[f"{attack}_rank"],
+            "as_high": int(len(others) - np.searchsorted(others, value, side="left")),
+            "beside": [(f"{row[f'{name}_score']:.3g}", row[f"{name}_rank"]) for name in beside],
+        }
+
+    rows = frame[member].sort_values([f"{attack}_rank", "sample_id"]).to_dict("records")
+    return {
+        "most": [card(row) for row in rows[:count]],
+        "least": [card(row) for row in rows[::-1][: min(count, max(len(rows) - count, 0))]],
+        "beside": beside,
+        "records": len(frame),
+        "named": _counts(score, member, audit.verdict["fpr"]) if "fpr" in audit.verdict else None,
+    }
+
+
+def _counts(score: Any, member: Any, fpr: float) -> dict[str, int]:
+    chosen = named.named_at(score, member, fpr)
+    return {"members": int((chosen & member).sum()), "nonmembers": int((chosen & ~member).sum())}

@@ -1,0 +1,125 @@
+"""Reads what the stages measured, and checks that each file has what the report takes from it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Collection, Iterable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from mia import paths
+from mia.attacks import schemas
+from mia.errors import InputError
+from mia.evaluation import metrics, roc, verdict
+from mia.store import metrics_files
+
+WORDS = (  # what is text, in metrics and in plots; all else are numbers
+    *("attack", "verdict", "auc_attack", "tpr_attack", "best"),
+    *("actual", "attack_a", "attack_b", "class", "estimator", "fold_aucs", "model", "predicted"),
+)
+ACCURACIES = ("train_accuracy", "test_accuracy")
+ENDS = ("", "_low", "_high")
+WANTED: dict[Path, tuple[str, ...]] = {  # what is taken from each file
+    paths.VERDICT: verdict.KEYS,
+    paths.ATTACK_METRICS: (
+        *("attack", "verdict", "auc", "auc_low", "auc_high", "balanced_accuracy", "epsilon_lower"),
+        *("accuracy", "recall", "f1", "tp", "fp", "n_member", "n_nonmember"),
+    ),
+    paths.NOT_APPLICABLE: (),
+    paths.DATA_METRICS: ("classes",),
+    paths.TARGET_METRICS: (*ACCURACIES, "gap"),
+    paths.SHADOW_METRICS: (*ACCURACIES, "models"),
+    paths.SELECTION: ("best",),
+    paths.ROC_CURVES: ("attack", "fpr", "tpr", "tpr_low", "tpr_high"),
+    paths.SCORE_HISTOGRAM: ("attack", "left", "right", "members", "nonmembers"),
+    paths.CONFUSION: ("attack", "actual", "predicted", "count"),
+    paths.COMPARISONS: ("attack_a", "attack_b", "auc_difference", "auc_p_holm"),
+    paths.CLASSES: ("attack", "class", "n_member", "n_nonmember", "auc", "auc_low", "auc_high"),
+    paths.LEARNING_CURVES: ("model", "epoch", "train_loss", *ACCURACIES),
+    paths.LEADERBOARD: ("estimator", "auc_mean", "auc_std", "fold_aucs"),
+}
+
+
+def read_metrics(path: Path) -> dict[str, Any]:
+    """Read the JSON at `path`. Raises InputError if it lacks what is taken from it."""
+    values = metrics_files.read_json(path)
+    if not isinstance(values, dict):
+        raise damaged(path, "no names with values")
+    check(path, values)
+    return values
+
+
+def read_verdict(path: Path) -> dict[str, Any]:
+    """Read metrics/verdict.json, whose numbers at a low FPR are there together or not at all."""
+    values = read_metrics(path)
+    if "fpr" in values:
+        check(path, values, verdict.TPR_KEYS)
+    return values
+
+
+def read_attacks(path: Path, fpr: float | None) -> dict[str, dict[str, Any]]:
+    """Read metrics/attacks.json: attack -> its entry, whose TPR at `fpr`, or NaN, is called tpr as well."""
+    entries = metrics_files.read_json(path)
+    if not isinstance(entries, list) or not entries:
+        raise damaged(path, "no list of attacks")
+    for entry in entries:
+        check(path, entry)
+        resolved = fpr is not None and roc.resolvable(fpr, entry["n_nonmember"])
+        key = metrics.fpr_key(fpr or verdict.ASKED_FPR)
+        check(path, entry, [f"{key}{end}" for end in ENDS] if resolved else ())
+        entry |= {f"tpr{end}": entry[f"{key}{end}"] if resolved else math.nan for end in ENDS}
+    return {entry["attack"]: entry for entry in entries}
+
+
+def read_table(path: Path, attacks: Collection[str]) -> pd.DataFrame:
+    """Read the CSV at `path`. Raises InputError if it lacks a column, or its attacks are others than these."""
+    table = metrics_files.read_csv(path, WORDS)
+    check(path, table)
+    present = set(table["attack"]) if "attack" in table else set(attacks)
+    for lacking, other, missing in (
+        (path, paths.ATTACK_METRICS, set(attacks) - present),
+        (paths.ATTACK_METRICS, path, present - set(attacks)),
+    ):
+        if missing:
+            raise damaged(lacking, f"no attack {', '.join(map(repr, sorted(missing)))}, which {other} has")
+    return table
+
+
+def read_leaderboard(path: Path) -> pd.DataFrame:
+    """Read plots/leaderboard.csv, fold_aucs as a list of numbers a row."""
+    board = read_table(path, ())
+    board["fold_aucs"] = board["fold_aucs"].map(lambda aucs: [float(auc) for auc in aucs.split()])
+    return board
+
+
+def read_loss(path: Path, exposure: pd.DataFrame) -> NDArray[np.float64]:
+    """Read the target's loss on each record from its features: (records,), nats, in the order of the exposure."""
+    features = schemas.read_features(path, with_membership=False)
+    audited = features[features["source"] == "population"].set_index("sample_id")["loss"]
+    loss = audited.reindex(exposure["sample_id"])
+    if loss.isna().any():
+        raise InputError(f"{path}: not of the records of {paths.EXPOSURE}; `dvc repro` makes both anew")
+    return loss.to_numpy(np.float64)
+
+
+def check(path: Path, content: Any, wanted: Iterable[str] | None = None) -> None:
+    """Check an entry or the table of the file at `path`. Raises InputError if it lacks what is `wanted` of it."""
+    wanted = WANTED[path] if wanted is None else list(wanted)
+    present = content if isinstance(content, dict | pd.DataFrame) else ()
+    missing = [name for name in wanted if name not in present]
+    if missing:
+        raise damaged(path, f"no {', '.join(map(repr, missing))}")
+    if isinstance(content, dict):
+        for name in wanted:
+            kind = str if name in WORDS else int | float
+            if not isinstance(content[name], kind) or isinstance(content[name], bool):
+                raise damaged(path, f"{name!r} is {content[name]!r}")
+
+
+def damaged(path: Path, fault: str) -> InputError:
+    """Return what to say of a file that was changed since it was written."""
+    return InputError(f"{path}: damaged: {fault}; delete it, then `dvc repro` makes it anew")

@@ -1,0 +1,59 @@
+"""What an audit measured, as its files hold it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from mia.data.records import Records
+from mia.evaluation import verdict
+
+Numbers = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Audit:
+    """All that the report shows.
+
+    verdict: metrics/verdict.json. attacks: the entries of metrics/attacks.json, each with tpr, tpr_low, tpr_high at the
+    verdict's FPR (NaN where the non-members do not resolve it). refused: metrics/not_applicable.json. data, target,
+    shadows, selection: of metrics/. curves, bins, counts, classes, pairs, history, board: of plots/.
+    exposure: schemas.exposure, a row an audited record. loss: (records,), nats, in its order. records: the population.
+    mitigations: what other trainings gave, of the file that `report.mitigations` names (mitigations.read).
+    fingerprint: SHA-256 of the exposure's file.
+    """
+
+    verdict: Numbers
+    attacks: Sequence[Numbers]
+    refused: Mapping[str, str]
+    data: Numbers
+    target: Numbers
+    shadows: Numbers
+    selection: Numbers
+    curves: pd.DataFrame
+    bins: pd.DataFrame
+    counts: pd.DataFrame
+    classes: pd.DataFrame
+    pairs: pd.DataFrame
+    history: pd.DataFrame
+    board: pd.DataFrame
+    exposure: pd.DataFrame
+    loss: NDArray[np.float64]
+    records: Records
+    mitigations: Numbers
+    fingerprint: str
+
+    @property
+    def by_attack(self) -> dict[str, Numbers]:
+        """Each attack's entry of `attacks`."""
+        return {str(entry["attack"]): entry for entry in self.attacks}
+
+    @property
+    def fpr(self) -> float:
+        """The FPR of the verdict, or the one that was asked for where the non-members are too few for any."""
+        return float(self.verdict.get("fpr", verdict.ASKED_FPR))

@@ -1,0 +1,55 @@
+"""The page of one audit, src/mia/report/templates/audit.html filled; pure, no file is read here but the templates."""
+
+from __future__ import annotations
+
+import json
+
+from mia import dotted
+from mia.evaluation import verdict
+from mia.report import html
+from mia.report.audit import advice, drawings, exposed, headline, mitigations, tables, usual_counting
+from mia.report.audit.measured import Audit, Numbers
+
+
+def render(audit: Audit, active: Numbers, *, gallery: int, estimator: str) -> str:
+    """Return the page of an audit.
+
+    active: parameters by section, those of the active data set only. gallery: images at either end, most and least
+    exposed. estimator: the classifier of the learned attack.
+    """
+    numbers, knowledge = audit.verdict, active["attacker"]["knowledge"]
+    attack = exposed.attack_of(numbers)
+    return html.render(
+        "audit.html",
+        measured=numbers,
+        fpr=verdict.rate(numbers["fpr"]) if "fpr" in numbers else None,
+        sentence=verdict.sentence(numbers),
+        recognises=verdict.recognises(numbers),
+        scale=headline.scale(numbers),
+        short=verdict.short(numbers),
+        interval=" to ".join(f"{verdict.percent(numbers[key])} %" for key in ("tpr_low", "tpr_high") if key in numbers),
+        meaning=headline.meaning(numbers, knowledge),
+        facts=headline.facts(audit, active),
+        knowledge=knowledge,
+        holds=headline.HOLDS[knowledge],
+        active=active,
+        shadows=audit.shadows,
+        data=audit.data,
+        target=audit.target,
+        attack=attack,
+        exposed=exposed.gallery(audit, attack, gallery),
+        gallery=gallery,
+        advice=advice.advice(audit, active),
+        mitigations=mitigations.table(audit.mitigations),
+        attacks=tables.attacks(audit),
+        refused=audit.refused,
+        **drawings.for_page(audit),
+        classes=tables.classes(audit),
+        classes_attack=numbers["auc_attack"],
+        classes_alike=audit.by_attack[numbers["auc_attack"]].get("classes_alike_p"),
+        board=tables.attack_models(audit.board, estimator),
+        left_out=audit.selection.get("left_out", {}),
+        original=usual_counting.table(audit),
+        parameters={name: json.dumps(value) for name, value in sorted(dotted.flat(active))},
+        fingerprint=audit.fingerprint,
+    )

@@ -1,0 +1,89 @@
+"""Whatever the report reads is checked, and a file damaged by hand is named with what it lacks."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from mia import paths
+from mia.errors import InputError
+from mia.report.audit import files
+from stages import report
+
+LACKS = (
+    "no 'attack', 'verdict', 'auc', 'auc_low', 'auc_high', 'balanced_accuracy', 'epsilon_lower', 'accuracy', "
+    "'recall', 'f1', 'tp', 'fp', 'n_member', 'n_nonmember'"
+)
+TARGET = {"train_accuracy": 1.0, "test_accuracy": 0.5, "gap": 0.5}
+DAMAGED: dict[str, tuple[Path, Any, str]] = {
+    "an entry lacks keys": (
+        paths.ATTACK_METRICS,
+        [{"attack": "loss", "auc": 0.6, "auc_low": 0.5, "auc_high": 0.7}],
+        LACKS.replace("'attack', ", "").replace("'auc', 'auc_low', 'auc_high', ", ""),
+    ),
+    "a number that is none": (paths.TARGET_METRICS, TARGET | {"gap": "wide"}, "'gap' is 'wide'"),
+    "a yes where a number stands": (paths.TARGET_METRICS, TARGET | {"gap": True}, "'gap' is True"),
+    "an attack that is no name": (paths.SELECTION, {"best": 3}, "'best' is 3"),
+    "a list of metrics": (paths.NOT_APPLICABLE, [], "no names with values"),
+    "no list": (paths.ATTACK_METRICS, {}, "no list of attacks"),
+    "an empty list": (paths.ATTACK_METRICS, [], "no list of attacks"),
+    "no entries": (
+        paths.ATTACK_METRICS,
+        [3],
+        LACKS,
+    ),
+    "an entry lacks the limits of a TPR that its records resolve": (
+        paths.ATTACK_METRICS,
+        [
+            dict.fromkeys(files.WANTED[paths.ATTACK_METRICS], 100)
+            | {"attack": "a", "verdict": "b", "tpr_at_fpr_0_01": 0.5}
+        ],
+        "no 'tpr_at_fpr_0_01_low', 'tpr_at_fpr_0_01_high'",
+    ),
+    "a CSV lacks columns": (
+        paths.CLASSES,
+        "attack,class,n_member,auc_low\nloss,0,3,0.5\n",
+        "no 'n_nonmember', 'auc', 'auc_high'",
+    ),
+    "a CSV lacks an attack": (
+        paths.ROC_CURVES,
+        "attack,fpr,tpr,tpr_low,tpr_high\nentropy,0,1,1,1\n",
+        "no attack 'loss', which metrics/attacks.json has",
+    ),
+    "a CSV has an attack too much": (
+        paths.ROC_CURVES,
+        "attack,fpr,tpr,tpr_low,tpr_high\nloss,0,0,0,0\nentropy,0,1,1,1\n",
+        "no attack 'entropy', which plots/roc.csv has",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", DAMAGED)
+def test_a_file_damaged_by_hand_is_named_with_what_it_lacks(
+    case: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    path, content, lacks = DAMAGED[case]
+    path.parent.mkdir()
+    path.write_text(content if isinstance(content, str) else json.dumps(content))
+    file = paths.ATTACK_METRICS if "too much" in case else path
+    said = f"{file}: damaged: {lacks}; delete it, then `dvc repro` makes it anew"
+    read: Callable[[], Any] = partial(files.read_metrics, path)
+    if path.suffix == ".csv":
+        read = partial(files.read_table, path, ["loss"])
+    elif path == paths.ATTACK_METRICS:
+        read = partial(files.read_attacks, path, 0.01)
+    with pytest.raises(InputError, match=f"^{re.escape(said)}$"):
+        read()
+
+
+def test_every_file_that_the_report_reads_is_checked() -> None:
+    read = re.findall(r"files\.read_\w+\(paths\.(\w+)", Path(report.__file__).read_text())
+    read.remove("TARGET_FEATURES")  # sealed Parquet, which its own schema checks
+    assert {getattr(paths, name) for name in read} == set(files.WANTED)
