@@ -34,7 +34,8 @@ from mia.report.figures import (
 )
 
 ATTACKS = wanted("all")
-SIZES = [1, 4, 24]
+EVERY = len(ATTACKS)
+SIZES = [1, 4, EVERY]
 N_MEMBER, N_NONMEMBER = 1197, 600
 SUMMARY_KEYS = ("auc", "auc_low", "auc_high", "tpr", "tpr_low", "tpr_high")
 
@@ -62,7 +63,8 @@ def points_of(count: int) -> pd.DataFrame:
 
 
 def summary(count: int) -> dict[str, dict[str, float]]:
-    rows = [(0.5 + 0.02 * at, 0.49 + 0.02 * at, 0.51 + 0.02 * at, 0.004 * at, 0.003 * at, 0.006 * at + 0.002)
+    step = min(0.02, 0.48 / count)
+    rows = [(0.5 + step * at, 0.49 + step * at, 0.51 + step * at, 0.004 * at, 0.003 * at, 0.006 * at + 0.002)
             for at in range(count)]  # fmt: skip
     made = {attack: dict(zip(SUMMARY_KEYS, row, strict=True)) for attack, row in zip(ATTACKS, rows, strict=False)}
     if count > 2:
@@ -141,7 +143,7 @@ def by_class(count: int, attacks: tuple[str, ...] = ("loss", "stacked")) -> pd.D
 BY_AUC = {"loss": {"auc": 0.6}, "stacked": {"auc": 0.7, "classes_alike_p": 0.0123}}
 
 
-def audits(*labels: str, count: int = 24) -> dict[str, list[dict[str, Any]]]:
+def audits(*labels: str, count: int = EVERY) -> dict[str, list[dict[str, Any]]]:
     """An audit a label; the first does without the second attack, and its records resolve no TPR of the third."""
     made = {}
     for at, label in enumerate(labels):
@@ -219,12 +221,12 @@ CASES: dict[str, Callable[[], Figure]] = {
     **{f"leaderboard-{n}": partial(lambda n: leaderboard.figure(board(n), chosen="extra trees"), n) for n in (1, 5)},
     **{f"comparison-{n}": partial(lambda n: comparison.figure(pairs(n)), n) for n in (2, 3, 8)},
     **{f"classes-{n}": partial(lambda n: classes.figure(by_class(n), BY_AUC), n) for n in (1, 10, 40, 41, 100)},
-    **{f"overview-{n}": partial(overview_of, n) for n in (1, 4, 7, 24)},
+    **{f"overview-{n}": partial(overview_of, n) for n in (1, 4, 7, EVERY)},
     **{
         f"roc-panel-{log}-{n}": partial(
             lambda n, log: roc.panel(points_of(n), summary(n), n_nonmember=N_NONMEMBER, log=log), n, log
         )
-        for n in (1, 24)
+        for n in (1, EVERY)
         for log in (False, True)
     },
     "score-panel": lambda: scores.panel(bins(1)),

@@ -11,7 +11,11 @@ import pytest
 import pipeline
 
 STAGES = pipeline.stages()
-INTERPOLATED_INPUTS = {"${data.folder.path}", "${data.folder.generated}", "${report.mitigations}"}  # the user's own folders, read by prepare
+INTERPOLATED_INPUTS = {
+    "${data.folder.path}",
+    "${data.folder.generated}",
+    "${report.mitigations}",
+}  # the user's own folders, read by prepare
 
 
 def declared(stage: str, *keys: str) -> set[str]:

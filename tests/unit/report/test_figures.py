@@ -10,9 +10,15 @@ from typing import Any
 
 import matplotlib
 import pytest
+from matplotlib.figure import Figure
+from matplotlib.transforms import Bbox
+from PIL import Image
+
+import pipeline
 from figure_cases import (
     ATTACKS,
     CASES,
+    EVERY,
     OF_ATTACKS,
     SIZES,
     box,
@@ -20,11 +26,6 @@ from figure_cases import (
     summary,
     texts,
 )
-from matplotlib.figure import Figure
-from matplotlib.transforms import Bbox
-from PIL import Image
-
-import pipeline
 from mia.report.figures import (
     curves,
     style,
@@ -53,8 +54,8 @@ def test_every_attack_is_named_once(name: str, size: int) -> None:
     }
 
 
-FOR_BYTES = ["overview-7", "leak-4", "roc-4", "roc-24", "scores-1", "confusion-4", "learning-5", "leaderboard-5",
-             "comparison-24", "classes-100", "threat-models-3", "grid-3-2", "tradeoff-apart-7",
+FOR_BYTES = ["overview-7", "leak-4", "roc-4", f"roc-{EVERY}", "scores-1", "confusion-4", "learning-5", "leaderboard-5",
+             f"comparison-{EVERY}", "classes-100", "threat-models-3", "grid-3-2", "tradeoff-apart-7",
              "revisions-7-True"]  # fmt: skip
 
 

@@ -7,6 +7,7 @@ import pytest
 
 from figure_cases import (
     ATTACKS,
+    EVERY,
     N_MEMBER,
     N_NONMEMBER,
     log_panel,
@@ -38,7 +39,7 @@ def test_log_axes_start_at_the_smallest_fpr_that_can_be_seen(n_nonmember: int) -
     assert {"0.01", "0.1", "1"} <= labels
 
 
-@pytest.mark.parametrize("size", [6, 24])
+@pytest.mark.parametrize("size", [6, EVERY])
 def test_roc_curves_are_the_data_as_steps_and_carry_their_auc_and_tpr(size: int) -> None:
     figure = roc_of(size)
     drawn = [np.asarray(line.get_data()) for line in steps(figure)]
@@ -47,13 +48,13 @@ def test_roc_curves_are_the_data_as_steps_and_carry_their_auc_and_tpr(size: int)
         assert sum(np.array_equal(line, part[["fpr", "tpr"]].T) for line in drawn) == 1, attack
     said = {text.get_text() for text in texts(figure)}
     best = "0.600 [0.590, 0.610]", "0.960 [0.950, 0.970]"
-    assert {best[size == 24], "guessing"} <= said
-    assert ("0.0920 [0.0690, 0.1400]" in said) == (size == 24)
+    assert {best[size == EVERY], "guessing"} <= said
+    assert ("0.0920 [0.0690, 0.1400]" in said) == (size == EVERY)
     assert any("1,197 members" in text and "600 non-members" in text for text in said)
 
 
 def test_of_many_roc_curves_a_few_are_in_colour_and_over_the_others() -> None:
-    figure = roc_of(24)
+    figure = roc_of(EVERY)
     lines = steps(figure)
     coloured = [line for line in lines if line.get_color() != style.GREY]
     others = [line for line in lines if line.get_color() == style.GREY]
@@ -66,12 +67,12 @@ def test_of_many_roc_curves_a_few_are_in_colour_and_over_the_others() -> None:
 
 
 def test_the_chosen_are_the_best_what_a_reader_looks_for_and_then_the_next_best() -> None:
-    many = summary(24)
+    many = summary(EVERY)
     many["entropy"]["tpr"] = 0.9  # the best at the low FPR
-    assert curves.chosen(many) == ["stacked", "quantile", "bavaria_t", "learned", "entropy", "loss"]
+    assert curves.chosen(many) == [*ATTACKS[:-4:-1], "learned", "entropy", "loss"]
     many["population"] |= {"auc": 0.99}
-    assert curves.chosen(many)[:2] == ["population", "stacked"]
-    assert curves.chosen({name: many[name] | {"tpr": np.nan} for name in many})[:2] == ["population", "stacked"]
+    assert curves.chosen(many)[:2] == ["population", ATTACKS[-1]]
+    assert curves.chosen({name: many[name] | {"tpr": np.nan} for name in many})[:2] == ["population", ATTACKS[-1]]
     assert curves.chosen(summary(7)) == ATTACKS[6::-1]
 
 
@@ -82,7 +83,7 @@ def test_loss_learned_and_stacked_keep_their_colours_and_no_two_attacks_look_ali
         ["entropy", "stacked", "loss"],
         ["loss", "learned"],
         ATTACKS[:7],
-        curves.chosen(summary(24)),
+        curves.chosen(summary(EVERY)),
     ):
         places = curves.colour_places(attacks)
         assert len(set(places.values())) == len(attacks)

@@ -90,7 +90,7 @@ def test_template_has_what_dvc_fills_in(name: str) -> None:
 
 
 def test_the_overlay_has_a_colour_a_revision_and_any_attack_to_pick() -> None:
-    """Two revisions of 24 attacks are 48 curves in the other ROC figures: here one attack and the loss."""
+    """Two revisions of every attack are too many curves in the other ROC figures: here one attack and the loss."""
     spec = json.loads((PLOTS / "roc_overlay.json").read_text(encoding="utf-8"))
     (shown,) = spec["params"]
     assert shown["bind"]["options"] == list(ATTACKS)
