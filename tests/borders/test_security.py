@@ -136,7 +136,8 @@ CALLS = {
 }
 # Pickles of our own, between processes that we started ourselves: none is read from a file, and none from a remote.
 ALLOWED = {
-    "src/mia/compute/workers.py": {"multiprocessing", "concurrent.futures", "ray"},  # tasks and their results
+    "src/mia/compute/workers.py": {"multiprocessing", "concurrent.futures"},  # tasks and their results
+    "src/mia/compute/ray_cluster.py": {"ray"},  # the same
     "src/mia/attacks/estimators.py": {"joblib.Parallel"},  # the same
 }
 

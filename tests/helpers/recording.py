@@ -17,6 +17,10 @@ class Recording:
     def __init__(self, section: params.Section, read: set[str], above: str = "") -> None:
         self._section, self._read, self._above = section, read, above
 
+    @property
+    def __class__(self) -> Any:  # `match` asks for it
+        return type(self._section)
+
     def __getattr__(self, name: str) -> Any:
         if name not in type(self._section).model_fields:
             raise AttributeError(name)  # which getattr with a default needs

@@ -284,12 +284,12 @@ EDITS: dict[str, set[str]] = {
     },
     "src/mia/evaluation/permutation.py": {"evaluate", "report"},
     "src/mia/evaluation/metrics.py": {"build_features", "evaluate", "report"},
-    "src/mia/evaluation/classifier.py": {"build_features"},
+    "src/mia/evaluation/classifier.py": {"build_features", "evaluate", "report"},  # stages of seconds: whole packages
     "src/mia/models/views.py": {"query_target", "query_shadows@0", "query_shadows@1", "fit_quantile"},
     "src/mia/report/figures/classes.py": {"report"},
-    "src/mia/report/figures/tradeoff.py": set(),  # of `mia compare` alone
+    "src/mia/report/figures/tradeoff.py": {"report"},  # likewise
     "src/mia/report/templates/audit.html": {"report"},
-    "src/mia/data/folder.py": {"prepare"},
+    "src/mia/data/folder.py": {"prepare", "evaluate", "report"},  # likewise
     "src/mia/history/compare.py": set(),
     "src/mia/compute/workers.py": set(),
 }
