@@ -57,7 +57,7 @@ fault-results: $(READY) ## try every fault and count, for docs/RELIABILITY.md
 	  > docs/results/faults/snapshots.md
 	$(RUN) python docs/readme.py
 
-GRID ?= -S attacker.knowledge=generated,disjoint,population -S target.digits.epochs=10,40
+GRID ?= -S attacker.knowledge=generated,disjoint,population -S audits/digits/params.yaml:target.epochs=10,40
 WORKERS ?= 1
 # Workers that each take all cores are slower than one.
 SHARE = MIA_PROCESSES=$${MIA_PROCESSES:-$$((($(JOBS) + $(WORKERS) - 1) / $(WORKERS)))}
@@ -71,7 +71,7 @@ grid: unshallow $(READY) ## run a grid of experiments, WORKERS at once, as a tab
 # The table of `dvc exp show` has a column for every dependency, metric and parameter, 360 of them: kept are two numbers of
 # ATTACK and the parameters, and of these what differs.
 ATTACK ?= stacked
-PARAMS := seed|(data|attacker|target|shadow|query|features|attacks|select|estimators|evaluate|report)\..*
+PARAMS := seed|audit|(audits/[^:]*:)?(data|attacker|target|shadow|query|features|attacks|select|estimators|evaluate|report)\..*
 experiments: $(READY) ## the table of experiments, by two numbers of ATTACK (make experiments ATTACK='(stacked|loss)')
 	$(RUN) dvc exp show --only-changed --drop '^(?!(Experiment|$(ATTACK)\.(auc|tpr_at_fpr_0_01)|$(PARAMS))$$)' --md
 

@@ -2,7 +2,7 @@
 
     python benchmarks/faults.py [docs/results/cifake/faults.json]
 
-Works on the features of the workspace (after `dvc exp run -S data.dataset=cifake`); trains no network. In the original,
+Works on the features of the workspace (after `dvc exp run -S audit=cifake`); trains no network. In the original,
 shadows had their classes from folder names sorted as text ('1', '10', '2', ...): output k of a shadow was another class
 than output k of the target. Training on renamed classes renames the outputs, so the fault is made here by moving the
 shadows' columns. Decisions are at P(member) >= .5, as the original's were.

@@ -83,12 +83,12 @@ def main() -> None:
         folder = Path(name)
         refuse_without_disk(given, folder)
         changes: dict[str, Any] = {
-            "data.dataset": "cifar10",
+            "audit": "cifar10",
             "attacker.knowledge": "population",
-            "target.cifar10.epochs": 1,
+            "target.epochs": 1,
             "shadow.blocks": list(range(blocks)),
-            "shadow.cifar10.per_block": given.per_block,
-            "shadow.cifar10.together": 1,
+            "shadow.per_block": given.per_block,
+            "shadow.together": 1,
             "query.views": given.views,
         }
         default = project_params()["attacks"]["run"]
@@ -109,7 +109,7 @@ def main() -> None:
             measured("block", "train_shadows", "--block", "0")
             measured("block", "query_shadows", "--block", "0")
         if "together" in given.parts:
-            write_params(folder, {**changes, "shadow.cifar10.together": given.per_block})
+            write_params(folder, {**changes, "shadow.together": given.per_block})
             measured("together", "train_shadows", "--block", "0")
         if "audit" in given.parts:
             shutil.rmtree(folder / "models", ignore_errors=True)
@@ -209,7 +209,7 @@ def make_images(records: int) -> None:
     stored_records.save(paths.POPULATION, Records(pixels, labels, classes, None, names))
     shutil.copytree(paths.POPULATION, paths.ATTACKER)
     given = params.load(paths.PARAMS)
-    networks.declare(paths.NETWORK, given.target.of(given.data.dataset).architecture)
+    networks.declare(paths.NETWORK, given.audit.target.architecture)
 
 
 def make_answers() -> None:
@@ -244,7 +244,7 @@ def make_answers() -> None:
     parquet.write(paths.TARGET_MEMBERSHIP, membership(0, trained), MEMBERSHIP)
     parquet.write(paths.TARGET_SIGNALS, said(0, trained), SIGNALS)
     parquet.write(paths.TARGET_LEARNING, learning(0), LEARNING)
-    per_block = given.shadow.of("cifar10").per_block
+    per_block = given.audit.shadow.per_block
     for block in given.shadow.blocks:
         ids = range(block * per_block + 1, (block + 1) * per_block + 1)
         memberships = []

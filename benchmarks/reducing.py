@@ -5,7 +5,7 @@
 
 The CNN of Shokri et al. on 5,000 of 10,000 CIFAR-10 images (CIFAKE's REAL half), eight shadows trained in the same way
 on halves of the population. Arguments that follow `--` go to every `dvc exp run`, such as `-S
-data.cifake.path=ARCHIVE`. Writes docs/results/reducing/, whose reducing.json a report shows beside its advice after
+data.path=ARCHIVE`. Writes docs/results/reducing/, whose reducing.json a report shows beside its advice after
 `dvc exp run -S report.mitigations=docs/results/reducing/reducing.json`.
 """
 
@@ -27,37 +27,37 @@ from mia.store import atomic, metrics_files
 
 DOCS = Path(__file__).parent.parent / "docs" / "results" / "reducing"
 COMMON = {
-    "data.dataset": "cifake",
-    "data.cifake.split": "half",
-    "data.cifake.population_size": "10000",
-    "data.cifake.attacker_size": "10000",
+    "audit": "cifake",
+    "data.split": "half",
+    "data.population_size": "10000",
+    "data.attacker_size": "10000",
     "attacker.knowledge": "population",
-    "shadow.cifake.per_block": "8",
-    "shadow.cifake.train_size": "5000",
-    "shadow.cifake.heldout_size": "5000",
+    "shadow.per_block": "8",
+    "shadow.train_size": "5000",
+    "shadow.heldout_size": "5000",
     "select.records_per_model": "250",
     "select.search_iterations": "1",
     "attacks.run": "[correctness,loss,calibrated,lira_online,rmia_online,rmia_offline,base_online,stacked]",
-    "target.cifake.batch_size": "64",
-    "target.cifake.epochs": "10",
+    "target.batch_size": "64",
+    "target.epochs": "10",
 }
 RECIPES: dict[str, tuple[str, dict[str, str]]] = {  # experiment -> what it is called, what it changes
     "plain": ("10 epochs, nothing else", {}),
-    "epochs-4": ("4 epochs", {"target.cifake.epochs": "4"}),
-    "weight-decay": ("weight decay 0.001", {"target.cifake.weight_decay": "0.001"}),
-    "label-smoothing": ("label smoothing 0.1", {"target.cifake.label_smoothing": "0.1"}),
-    "augmented": ("flip and shift", {"target.cifake.augmentation": "[flip,shift]"}),
+    "epochs-4": ("4 epochs", {"target.epochs": "4"}),
+    "weight-decay": ("weight decay 0.001", {"target.weight_decay": "0.001"}),
+    "label-smoothing": ("label smoothing 0.1", {"target.label_smoothing": "0.1"}),
+    "augmented": ("flip and shift", {"target.augmentation": "[flip,shift]"}),
     "augmented-20": (
         "flip and shift, 20 epochs",
-        {"target.cifake.augmentation": "[flip,shift]", "target.cifake.epochs": "20"},
+        {"target.augmentation": "[flip,shift]", "target.epochs": "20"},
     ),
     "views": (
         "the same, asked in 18 views",
-        {"target.cifake.augmentation": "[flip,shift]", "target.cifake.epochs": "20", "query.views": "18"},
+        {"target.augmentation": "[flip,shift]", "target.epochs": "20", "query.views": "18"},
     ),
     "cutout": (
         "flip, shift, cutout, 20 epochs",
-        {"target.cifake.augmentation": "[flip,shift,cutout]", "target.cifake.epochs": "20"},
+        {"target.augmentation": "[flip,shift,cutout]", "target.epochs": "20"},
     ),
 }
 SETTING = (

@@ -226,8 +226,8 @@ def check(temporary: Path, remote: str | None, options: dict[str, str]) -> dict[
     if stages(said):
         raise NotSharedError(
             f"`dvc repro` would run, and was not let: {', '.join(stages(said))}; parameters, code or data are not what "
-            "dvc.lock has seen: `dvc repro` here, `git commit` the result and check again (images in data/raw reach no "
-            "clone)"
+            "dvc.lock has seen: `dvc repro` here, `git commit` the result and check again (images below audits/ reach "
+            "no clone)"
         )
     if code:
         raise NotSharedError(

@@ -15,8 +15,8 @@ from pathlib import Path
 
 import numpy as np
 from PIL import Image
+from ruamel.yaml import YAML
 
-from mia import params
 from mia.errors import InputError
 from mia.evaluation import metrics, verdict
 from mia.report import show, text_table
@@ -127,7 +127,7 @@ def faults(text: str, folder: Path = ROOT) -> list[str]:
         name = target[0] or target[1]
         if name not in targets:
             found.append(f"make {name}: no such target")
-    for name in re.findall(r"-S '?\"?([a-z_.0-9]+)=", text):
+    for name in re.findall(r"-S '?\"?([a-z_.0-9/:-]+)=", text):
         if not is_parameter(name):
             found.append(f"-S {name}: no such parameter")
     for path in re.findall(r"`((?:src|docs|tests|metrics|plots|benchmarks)/[\w/.-]+\.\w+)`", text):
@@ -137,9 +137,14 @@ def faults(text: str, folder: Path = ROOT) -> list[str]:
 
 
 def is_parameter(name: str) -> bool:
-    """Whether params.yaml has this dotted name."""
-    value: object = params.load(ROOT / "params.yaml").model_dump()
-    for part in name.split("."):
+    """Whether params.yaml has this dotted name, or an audit's file: audits/NAME/params.yaml:target.epochs."""
+    file, _, dotted = name.rpartition(":")
+    value: object = (
+        YAML(typ="safe", pure=True).load(ROOT / (file or "params.yaml"))
+        if (ROOT / (file or "params.yaml")).exists()
+        else None
+    )
+    for part in dotted.split("."):
         if not isinstance(value, dict) or part not in value:
             return False
         value = value[part]

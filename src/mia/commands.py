@@ -24,6 +24,18 @@ app = typer.Typer(
 
 
 @app.command()
+def new(
+    name: Annotated[str, typer.Argument(help="what to call the audit: a folder of audits/")],
+    images: Annotated[Path, typer.Option(help="the population: a folder, an archive or a Parquet file of images")],
+    generated: Annotated[Path | None, typer.Option(help="images in their likeness, for the attacker")] = None,
+) -> None:
+    """Write the folder of a new audit, every value commented, and print the next command."""
+    from mia.audits import new
+
+    _run(lambda: new.images(name, images, generated))
+
+
+@app.command()
 def show(path: Annotated[Path, typer.Argument(help="an attacks.json")] = paths.ATTACK_METRICS) -> None:
     """Print what was found: a table of attacks, the verdict, where the report lies."""
     from mia.report import show

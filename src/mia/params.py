@@ -1,4 +1,4 @@
-"""params.yaml, read as DVC reads it (YAML 1.2), checked whole, every fault reported at once.
+"""params.yaml and the active audit's, read as DVC reads them (YAML 1.2), every fault reported at once.
 
 Only declarations stand here: no default, no arithmetic, no value changed on the way. A value reaches a stage through
 the stage's `params:` list in dvc.yaml alone, which is why this file is no dependency of any stage.
@@ -11,12 +11,11 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
-from mia import catalogue, params_faults
+from mia import catalogue, params_faults, paths
 from mia.errors import InputError
 
 NETWORKS = Path(__file__).parent / "models/networks"
 
-Dataset = Literal["digits", "cifake", "cifar10", "folder"]
 Count = Annotated[int, Field(ge=1)]
 Fraction = Annotated[float, Field(gt=0, lt=1)]
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
@@ -28,14 +27,6 @@ class Section(BaseModel):
     """A section of params.yaml: typed, frozen, no unknown key."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
-
-
-class PerDataset(Section):
-    """A section with one part per data set, of which one is active."""
-
-    def of(self, dataset: Dataset) -> Any:
-        """The active part."""
-        return getattr(self, dataset)
 
 
 class Population(Section):
@@ -52,6 +43,7 @@ class Population(Section):
 class DigitsData(Section):
     """scikit-learn's digits and images drawn from a kernel density per class."""
 
+    source: Literal["digits"]
     split: Literal["half"]
     population_size: Annotated[int, Field(ge=4)]
     generated: Count
@@ -61,35 +53,26 @@ class DigitsData(Section):
 class CifakeData(Population):
     """CIFAKE, from a folder or archive, or downloaded."""
 
+    source: Literal["cifake"]
     path: str | None
 
 
 class Cifar10Data(Population):
     """Lossless CIFAR-10 and CIFAKE's generated half."""
 
+    source: Literal["cifar10"]
     path: str | None
     cifake_path: str | None
 
 
-class FolderData(Population):
-    """The user's own images, and images generated in their likeness."""
+class ImagesData(Population):
+    """The user's own images in audits/NAME/data: population/, and generated/ in their likeness."""
 
-    path: str
-    generated: str
+    source: Literal["images"]
     min_per_class: Count
 
 
-DataSettings = DigitsData | CifakeData | Cifar10Data | FolderData
-
-
-class Data(PerDataset):
-    """What is audited."""
-
-    dataset: Dataset
-    digits: DigitsData
-    cifake: CifakeData
-    cifar10: Cifar10Data
-    folder: FolderData
+Data = Annotated[DigitsData | CifakeData | Cifar10Data | ImagesData, Field(discriminator="source")]
 
 
 class Attacker(Section):
@@ -126,27 +109,13 @@ class Recipe(Section):
     precision: Literal["float32", "bfloat16"]
 
 
-class Target(PerDataset):
-    """The target's recipe, which shadows imitate."""
-
-    digits: Recipe
-    cifake: Recipe
-    cifar10: Recipe
-    folder: Recipe
-
-    def of(self, dataset: Dataset) -> Recipe:
-        """The active recipe."""
-        recipe: Recipe = super().of(dataset)
-        return recipe
-
-
 def _distinct(blocks: list[int]) -> list[int]:
     if len(set(blocks)) < len(blocks):
         raise ValueError("expected distinct block numbers")
     return blocks
 
 
-class ShadowSize(Section):
+class Sizes(Section):
     """How many shadows a block holds, how many of them train in the same steps, and on how much data."""
 
     per_block: Count
@@ -155,19 +124,28 @@ class ShadowSize(Section):
     heldout_size: Count
 
 
-class Shadow(PerDataset):
-    """The shadow models."""
+class Audit(Section):
+    """audits/NAME/params.yaml: what is audited and how it was trained. Shadows imitate the target's recipe."""
+
+    name: str
+    data: Data
+    target: Recipe
+    shadow: Sizes
+
+    @property
+    def path(self) -> Path:
+        """The file of its values."""
+        return paths.audit(self.name) / paths.PARAMS
+
+    def place(self, value: str) -> str:
+        """How a message names one of its values."""
+        return f"{self.path}: {value}"
+
+
+class Shadow(Section):
+    """The blocks of shadow models."""
 
     blocks: Annotated[list[Annotated[int, Field(ge=0)]], Field(min_length=1), AfterValidator(_distinct)]
-    digits: ShadowSize
-    cifake: ShadowSize
-    cifar10: ShadowSize
-    folder: ShadowSize
-
-    def of(self, dataset: Dataset) -> ShadowSize:
-        """The active sizes."""
-        sizes: ShadowSize = super().of(dataset)
-        return sizes
 
 
 class Query(Section):
@@ -315,12 +293,11 @@ class Report(Section):
 
 
 class Params(Section):
-    """params.yaml, whole."""
+    """params.yaml, and the audit that it names."""
 
     seed: Annotated[int, Field(ge=0)]
-    data: Data
+    audit: Audit
     attacker: Attacker
-    target: Target
     shadow: Shadow
     query: Query
     features: Features
@@ -332,23 +309,46 @@ class Params(Section):
 
 
 def load(path: Path) -> Params:
-    """Read and check params.yaml.
+    """Read and check params.yaml and the file of the audit that it names.
 
-    Raises InputError with one line per fault: `params.yaml: shadow.conut: unknown key; did you mean 'count'?`.
+    Raises InputError with one line a fault: `params.yaml: shadow.conut: unknown key; did you mean 'count'?`.
     """
+    values = _read(path)
+    if isinstance(values, dict) and "audit" in values:
+        values = {**values, "audit": _audit(path, values["audit"])}
+    try:
+        return Params.model_validate(values)
+    except ValidationError as error:
+        audit = values.get("audit") if isinstance(values, dict) else None
+        own = path.parent / paths.audit(audit["name"] if isinstance(audit, dict) else "") / paths.PARAMS
+        faults = (params_faults.in_words(fault, Params, path, own) for fault in error.errors())
+        raise InputError("\n".join(dict.fromkeys(faults))) from None
+
+
+def _audit(path: Path, name: Any) -> Any:
+    known = sorted(file.parent.name for file in path.parent.glob(f"{paths.audit('*')}/{paths.PARAMS}"))
+    if name not in known:
+        copy = (
+            "; this copy of the repository holds only what git tracks: `git add` the folder" if paths.in_copy() else ""
+        )
+        raise InputError(
+            f"{path}: audit: expected a folder of {paths.AUDITS} with a {paths.PARAMS}, got "
+            f"{params_faults.short(name)}; "
+            f"{params_faults.hint(name, known)}, or make one: `mia new NAME`{copy}"
+        )
+    values = _read(path.parent / paths.audit(name) / paths.PARAMS)
+    return {"name": name, **values} if isinstance(values, dict) else values
+
+
+def _read(path: Path) -> Any:
     from ruamel.yaml import YAML  # here: processes that train take a recipe and read no file
     from ruamel.yaml.error import YAMLError
 
     try:
-        values = YAML(typ="safe", pure=True).load(path.read_text(encoding="utf-8"))
+        return YAML(typ="safe", pure=True).load(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise InputError(f"{path}: no such file; run from the repository root, or `git checkout {path}`") from None
     except RecursionError:
         raise InputError(f"{path}: not YAML: brackets in brackets in brackets, more than Python follows") from None
     except (YAMLError, ValueError) as error:  # UnicodeDecodeError with it, and a date that does not exist
         raise InputError(f"{path}: not YAML: {' '.join(str(error).partition('To suppress')[0].split())}") from None
-    try:
-        return Params.model_validate(values)
-    except ValidationError as error:
-        faults = (params_faults.in_words(fault, Params) for fault in error.errors())
-        raise InputError("\n".join(f"{path}: {fault}" for fault in dict.fromkeys(faults))) from None

@@ -5,7 +5,8 @@ from __future__ import annotations
 import difflib
 import reprlib
 from collections.abc import Sequence
-from typing import Any
+from pathlib import Path
+from typing import Any, get_args
 
 from pydantic import BaseModel
 
@@ -14,13 +15,28 @@ _SHORT.maxstring = _SHORT.maxother = 200
 _SHORT.maxlevel = 3
 
 
-def in_words(fault: Any, schema: type[BaseModel]) -> str:
-    """One fault that pydantic found in values of `schema`: where, what was expected, what came."""
-    name = ".".join(str(part) for part in fault["loc"]) or "the file"
+def in_words(fault: Any, schema: type[BaseModel], path: Path, audit: Path) -> str:
+    """One fault that pydantic found in values of `schema`: the file, where, what was expected, what came.
+
+    path: params.yaml. audit: the file of the section `audit`.
+    """
+    place = tuple(fault["loc"])
+    if place[:1] == ("audit",) and len(place) > 1:
+        shown = ("data", *place[3:]) if place[1] == "data" else place[1:]  # pydantic puts the source in between
+        return f"{audit}: {_in_words(fault, schema, shown, place)}"
+    return f"{path}: {_in_words(fault, schema, place, place)}"
+
+
+def _in_words(fault: Any, schema: type[BaseModel], shown: Sequence[int | str], place: tuple[int | str, ...]) -> str:
+    name = ".".join(str(part) for part in shown) or "the file"
     if fault["type"] == "extra_forbidden":
-        return f"{name}: unknown key; {hint(fault['loc'][-1], _keys(schema, fault['loc'][:-1]))}"
+        return f"{name}: unknown key; {hint(fault['loc'][-1], _keys(schema, place[:-1]))}"
     if fault["type"] == "missing":
-        return f"{name}: missing; `git diff params.yaml` shows what was removed"
+        return f"{name}: missing; `git diff` shows what was removed"
+    if fault["type"] in ("union_tag_invalid", "union_tag_not_found"):
+        given = fault["input"].get("source") if isinstance(fault["input"], dict) else fault["input"]
+        expected = fault["ctx"].get("expected_tags") or "'digits', 'cifake', 'cifar10', 'images'"
+        return f"{name}.source: expected one of {expected}, got {short(given)}"
     if fault["type"] == "value_error":
         return f"{name}: {fault['ctx']['error']}, got {short(fault['input'])}"
     rule = fault["msg"].removeprefix("Input should be ").replace("a valid integer", "an integer")
@@ -48,5 +64,8 @@ def _keys(schema: type[BaseModel], place: tuple[int | str, ...]) -> list[str]:
     """The keys that the section at `place` may hold."""
     model: Any = schema
     for part in place:
-        model = model.model_fields[part].annotation
+        if not hasattr(model, "model_fields"):  # the kinds of data, by their source
+            model = next(kind for kind in get_args(model) if part in get_args(kind.model_fields["source"].annotation))
+        else:
+            model = model.model_fields[part].annotation
     return list(model.model_fields)

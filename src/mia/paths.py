@@ -11,6 +11,7 @@ import platformdirs
 from mia.errors import InputError
 
 PARAMS = Path("params.yaml")
+AUDITS = Path("audits")
 
 POPULATION = Path("data/population")
 ATTACKER = Path("data/attacker")
@@ -62,6 +63,11 @@ LEARNING_FIGURE = Path("plots/learning.png")
 LEADERBOARD_FIGURE = Path("plots/leaderboard.png")
 COMPARISON_FIGURE = Path("plots/comparisons.png")
 CLASSES_FIGURE = Path("plots/classes.png")
+
+
+def audit(name: str) -> Path:
+    """The folder of one audit: its params.yaml, its data."""
+    return AUDITS / name
 
 
 def shadow_models(block: int | str) -> Path:

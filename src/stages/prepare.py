@@ -20,29 +20,29 @@ from stages import run
 
 def main(params: Params) -> None:
     """Run the stage."""
-    name = params.data.dataset
-    data = params.data.of(name)
-    place = f"data.{name}"
+    data = params.audit.data
     knowledge = params.attacker.knowledge
-    real, generated = sources.read(data, generated=knowledge == "generated")
+    real, generated = sources.read(data, paths.audit(params.audit.name) / "data", generated=knowledge == "generated")
     rng = seeds.generator(params.seed, "population")
 
-    rows, twins = population.under_audit(real, data.split, data.population_size, rng, place)
+    rows, twins = population.under_audit(real, data.split, data.population_size, rng, params.audit.place)
     audited, outside = real.take(rows), real.take(np.setdiff1d(np.arange(len(real)), rows))
     copies = 0
     if knowledge == "population":
         attacker = audited
     elif knowledge == "disjoint":
-        attacker, copies = population.beyond(audited, outside, place)
-    elif name == "digits":  # the attacker fits its generator on digits outside the population
+        attacker, copies = population.beyond(audited, outside, params.audit.place)
+    elif data.source == "digits":  # the attacker fits its generator on digits outside the population
         from mia.data import digits  # scikit-learn takes 1.5 s to import
 
-        attacker = digits.generate(outside, data.generated, data.bandwidth, rng)
+        attacker = digits.generate(outside, data.generated, data.bandwidth, rng, params.audit.place)
     else:
         assert generated is not None
         attacker = generated
-    if name != "digits" and knowledge != "population":
-        attacker = population.sample(attacker, data.attacker_size, seeds.generator(params.seed, "attacker"), place)
+    if data.source != "digits" and knowledge != "population":
+        attacker = population.sample(
+            attacker, data.attacker_size, seeds.generator(params.seed, "attacker"), params.audit.place
+        )
     if data.split == "half":  # membership is drawn, for shadows too
         attacker = dataclasses.replace(attacker, published_train=None)
     stored_records.save(paths.POPULATION, audited)

@@ -69,14 +69,15 @@ def read(others: Path) -> Audit:
 
 
 def active(params: Params) -> dict[str, Any]:
-    """The parameters of this audit by section, of the data set that is active alone."""
-    dataset = params.data.dataset
+    """The parameters of this audit by section."""
+    audit = params.audit
     return {
         "seed": params.seed,
-        "data": {"dataset": dataset, **params.data.of(dataset).model_dump()},
+        "audit": audit.name,
+        "data": audit.data.model_dump(),
         "attacker": params.attacker.model_dump(),
-        "target": params.target.of(dataset).model_dump(),
-        "shadow": {"blocks": params.shadow.blocks, **params.shadow.of(dataset).model_dump()},
+        "target": audit.target.model_dump(),
+        "shadow": {"blocks": params.shadow.blocks, **audit.shadow.model_dump()},
         "query": params.query.model_dump(),
         "features": params.features.model_dump(),
         "attacks": params.attacks.model_dump(),

@@ -25,7 +25,7 @@ from stages import run
 def main(params: Params) -> None:
     """Run the stage."""
     records = stored_records.load_records(paths.POPULATION)
-    if params.data.of(params.data.dataset).split == "published":
+    if params.audit.data.split == "published":
         is_member = records["published_train"].to_numpy(bool)
     else:
         is_member = splits.draw_half(records["group"].to_numpy(), seeds.generator(params.seed, "target membership"))
@@ -35,7 +35,7 @@ def main(params: Params) -> None:
             f"{int((~is_member).sum())}; give the population more records"
         )
     membership = membership_table(0, "population", np.flatnonzero(is_member), np.flatnonzero(~is_member))
-    networks.declare(paths.NETWORK, params.target.of(params.data.dataset).architecture)
+    networks.declare(paths.NETWORK, params.audit.target.architecture)
     parquet.write(paths.TARGET_MEMBERSHIP, membership, MEMBERSHIP)
 
 

@@ -28,13 +28,15 @@ from stages import run_block
 
 def main(params: Params, block: int) -> None:
     """Run the stage for one block."""
-    recipe = params.target.of(params.data.dataset)
-    size = params.shadow.of(params.data.dataset)
+    recipe = params.audit.target
+    size = params.audit.shadow
     attacker = stored_records.load(paths.ATTACKER)
     networks.declared(paths.NETWORK, recipe.architecture)
     network = recipe.architecture, attacker.images.shape[1:], len(attacker.classes)
     building.check(*network)
-    warning = precision.warning(recipe, attacker.images.shape[1:], len(attacker.classes), params.data.dataset)
+    warning = precision.warning(
+        recipe, attacker.images.shape[1:], len(attacker.classes), params.audit.place("target.precision")
+    )
     if warning and "MIA_RAY_ADDRESS" not in os.environ:  # the cluster's processors are others
         print(warning, file=sys.stderr)
 

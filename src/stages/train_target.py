@@ -21,14 +21,16 @@ from stages import run
 
 def main(params: Params) -> None:
     """Run the stage."""
-    recipe = params.target.of(params.data.dataset)
+    recipe = params.audit.target
     population = stored_records.load(paths.POPULATION)
     lesson = lessons.lesson_of(params.seed, parquet.read(paths.TARGET_MEMBERSHIP, MEMBERSHIP))
     tasks.settle()
     data = population.images, population.labels, len(population.classes)
     networks.declared(paths.NETWORK, recipe.architecture)
     building.check(recipe.architecture, population.images.shape[1:], len(population.classes))
-    if warning := precision.warning(recipe, population.images.shape[1:], len(population.classes), params.data.dataset):
+    if warning := precision.warning(
+        recipe, population.images.shape[1:], len(population.classes), params.audit.place("target.precision")
+    ):
         print(warning, file=sys.stderr)
     (trained,) = training.train(*data, recipe, workers.snapshot_folder(), [lesson])
     checkpoints.save(paths.TARGET_MODEL, [(trained.description, trained.weights)])

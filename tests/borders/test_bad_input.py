@@ -45,15 +45,14 @@ from mia.store import parquet
 
 pytestmark = pytest.mark.long
 
-VALUES: dict[str, Any] = {"target.digits.epochs": 2, "select.search_iterations": 1, "estimators.mlp.max_iter": 5}
+VALUES: dict[str, Any] = {"target.epochs": 2, "select.search_iterations": 1, "estimators.mlp.max_iter": 5}
+POPULATION, GENERATED = "audits/images/data/population", "audits/images/data/generated"
 FOLDER: dict[str, Any] = {
-    "data.dataset": "folder",
-    "data.folder.path": "images/population",
-    "data.folder.generated": "images/generated",
-    "target.folder.epochs": 2,
-    "target.folder.batch_size": 32,
-    "shadow.folder.train_size": 50,
-    "shadow.folder.heldout_size": 50,
+    "audit": "images",
+    "target.epochs": 2,
+    "target.batch_size": 32,
+    "shadow.train_size": 50,
+    "shadow.heldout_size": 50,
 }
 
 
@@ -136,9 +135,9 @@ def images(done: Callable[[Path], object]) -> Callable[[], object]:
     """Good folders of images, and then a fault in the first."""
 
     def do() -> None:
-        write_images(Path("images/population"), 12, seed=1)
-        write_images(Path("images/generated"), 12, seed=2)
-        done(Path("images/population"))
+        write_images(Path("audits/images/data/population"), 12, seed=1)
+        write_images(Path("audits/images/data/generated"), 12, seed=2)
+        done(Path("audits/images/data/population"))
 
     return do
 
@@ -170,15 +169,15 @@ def climbing_archive() -> None:
         archive.writestr("train/REAL/../../../../climbed.jpg", b"x")
 
 
-CIFAKE = {"data.dataset": "cifake"}
+CIFAKE = {"audit": "cifake"}
 DISJOINT = "params.yaml: attacker.knowledge: disjoint"
 CASES = [
     # params.yaml
     Case(
         "a value of another type",
         "split",
-        ("params.yaml: target.digits.epochs: expected an integer, got 'three'",),
-        {"target.digits.epochs": "three"},
+        ("audits/digits/params.yaml: target.epochs: expected an integer, got 'three'",),
+        {"target.epochs": "three"},
     ),
     Case(
         "a value out of range",
@@ -189,24 +188,24 @@ CASES = [
     Case(
         "a choice that there is not",
         "split",
-        ("params.yaml: data.dataset: expected 'digits', 'cifake', 'cifar10' or 'folder', got 'imagenet'",),
-        {"data.dataset": "imagenet"},
+        ("params.yaml: audit: expected a folder of audits with a params.yaml, got 'imagenet'; .*",),
+        {"audit": "imagenet"},
     ),
     Case(
         "a misspelt key",
         "split",
-        ("params.yaml: shadow.digits.per_blok: unknown key; did you mean 'per_block'\\?",),
-        {"shadow.digits.per_blok": 1},
+        ("audits/digits/params.yaml: shadow.per_blok: unknown key; did you mean 'per_block'\\?",),
+        {"shadow.per_blok": 1},
     ),
     Case(
         "three faults at once, one of them of a data set that is not active",
         "split",
         (
-            "params.yaml: target.cifake.epochs: expected greater than or equal to 1, got 0",
+            "audits/digits/params.yaml: target.epochs: expected greater than or equal to 1, got 0",
             r"params.yaml: shadow.blocks: expected distinct block numbers, got \[0, 0\]",
             "params.yaml: query.views: expected 1, 2 or 18, got 3",
         ),
-        {"query.views": 3, "target.cifake.epochs": 0, "shadow.blocks": [0, 0]},
+        {"query.views": 3, "target.epochs": 0, "shadow.blocks": [0, 0]},
     ),
     Case(
         "no params.yaml",
@@ -229,7 +228,7 @@ CASES = [
     Case(
         "a section removed",
         "split",
-        ("params.yaml: attacker: missing; `git diff params.yaml` shows what was removed",),
+        ("params.yaml: attacker: missing; `git diff` shows what was removed",),
         done=params_line("attacker:\n  knowledge: generated", ""),
     ),
     # Inputs of a stage
@@ -354,27 +353,27 @@ CASES = [
     Case(
         "no such folder of images",
         "prepare",
-        ("images/population: expected a folder or a .zip or .tar archive, found nothing; correct the path",),
+        (f"{POPULATION}: expected a folder, an archive or a Parquet file, or a link to one, got nothing",),
         FOLDER,
     ),
     Case(
         "a file that is no image",
         "prepare",
-        ("images/population: b/3.png: not a PNG, JPEG, WEBP or BMP image; mend them or take them out",),
+        ("audits/images/data/population: b/3.png: not a PNG, JPEG, WEBP or BMP image; mend them or take them out",),
         FOLDER,
         images(lambda root: (root / "b/3.png").write_text("<html>")),
     ),
     Case(
         "an empty class",
         "prepare",
-        ("images/population: d: a folder without images; mend them or take them out",),
+        ("audits/images/data/population: d: a folder without images; mend them or take them out",),
         FOLDER,
         images(lambda root: (root / "d").mkdir()),
     ),
     Case(
         "images of two sizes",
         "prepare",
-        ("images/population: d/0.png: expected 12x12 like 36 of 48 images, got another size .*",),
+        ("audits/images/data/population: d/0.png: expected 12x12 like 36 of 48 images, got another size .*",),
         FOLDER,
         images(another_size),
     ),
@@ -383,25 +382,25 @@ CASES = [
         "prepare",
         (
             (
-                "images/population: expected at least 13 images in each class, got 12 in 'a' .and 2 more.; add images, "
+                f"{POPULATION}: expected at least 13 images in each class, got 12 in 'a' .and 2 more.; add images, "
                 "leave the class out or lower min_per_class"
             ),
         ),
-        {**FOLDER, "data.folder.min_per_class": 13},
+        {**FOLDER, "data.min_per_class": 13},
         images(lambda _: None),
     ),
     Case(
         "a class that only the population has",
         "prepare",
-        ("images/generated: lacks the classes 'd'; both need the same classes by name, and images of one shape",),
+        (f"{GENERATED}: lacks the classes 'd'; both need the same classes by name, and images of one shape",),
         FOLDER,
         images(lambda root: shutil.copytree(root / "a", root / "d")),
     ),
     Case(
         "an attacker that is to hold more images than there are",
         "prepare",
-        ("params.yaml: data.folder.attacker_size: expected at most the 36 images there are, got 37",),
-        {**FOLDER, "data.folder.attacker_size": 37},
+        ("audits/images/params.yaml: data.attacker_size: expected at most the 36 images there are, got 37",),
+        {**FOLDER, "data.attacker_size": 37},
         images(lambda _: None),
     ),
     Case(
@@ -410,7 +409,7 @@ CASES = [
         (
             (
                 f"{DISJOINT} needs real images outside the population, but all 36 are under audit; set "
-                "data.folder.split to half and data.folder.population_size below that"
+                "audits/images/params.yaml: data.split to half and data.population_size below that"
             ),
         ),
         {**FOLDER, "attacker.knowledge": "disjoint"},
@@ -422,10 +421,10 @@ CASES = [
         (
             (
                 f"{DISJOINT} needs real images outside the population, but all 35 are under audit; set "
-                "data.folder.split to half and data.folder.population_size below that"
+                "audits/images/params.yaml: data.split to half and data.population_size below that"
             ),
         ),
-        {**FOLDER, "attacker.knowledge": "disjoint", "data.folder.population_size": 35},
+        {**FOLDER, "attacker.knowledge": "disjoint", "data.population_size": 35},
         images(one_image),
     ),
     # Archives
@@ -433,7 +432,7 @@ CASES = [
         "an archive cut short",
         "prepare",
         (r"cifake.tar.gz: cut short or damaged \(.+\); download it again or name another",),
-        {**CIFAKE, "data.cifake.path": "cifake.tar.gz"},
+        {**CIFAKE, "data.path": "cifake.tar.gz"},
         cut_archive,
     ),
     Case(
@@ -445,7 +444,7 @@ CASES = [
                 "archive"
             ),
         ),
-        {**CIFAKE, "data.cifake.path": "cifake.zip"},
+        {**CIFAKE, "data.path": "cifake.zip"},
         climbing_archive,
     ),
 ]
@@ -562,7 +561,7 @@ def test_a_folder_that_does_not_fit_is_one_line_and_leaves_nothing(copy: Path, s
 def test_a_training_cut_short_leaves_nothing_and_the_next_run_is_as_if_it_had_not_been(
     copy: Path, sent: signal.Signals
 ) -> None:
-    tiny.write_params(paths.PARAMS, {**VALUES, "target.digits.epochs": 5000})
+    tiny.write_params(paths.PARAMS, {**VALUES, "target.epochs": 5000})
     undisturbed = tiny.digests("train_target")
     before = files()
     terminal, its_end = pty.openpty()
@@ -596,8 +595,8 @@ def test_a_training_cut_short_leaves_nothing_and_the_next_run_is_as_if_it_had_no
 
 def test_a_folder_of_images_is_audited_from_end_to_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    write_images(Path("images/population"), 40, seed=1)
-    write_images(Path("images/generated"), 40, seed=2)
+    write_images(Path("audits/images/data/population"), 40, seed=1)
+    write_images(Path("audits/images/data/generated"), 40, seed=2)
     tiny.run(changes={**VALUES, **FOLDER})
     assert json.loads(paths.DATA_METRICS.read_text()) == {
         "population": 120,
@@ -613,7 +612,7 @@ def test_a_folder_of_images_is_audited_from_end_to_end(tmp_path: Path, monkeypat
     assert records["name"][0] == "a/0.png"
     stored = np.load(paths.POPULATION / "images.npy")
     for row in (0, 50, 119):
-        original = Image.open(Path("images/population", records["name"][row]))
+        original = Image.open(Path("audits/images/data/population", records["name"][row]))
         np.testing.assert_array_equal(stored[row], np.asarray(original))
     summary = json.loads(paths.SUMMARY.read_text())
     assert (summary["members"], summary["nonmembers"]) == (60, 60)
@@ -629,12 +628,12 @@ def test_cifake_in_small_is_read_split_as_published_trained_on_and_asked(
     expected = test_cifake.published(test_cifake.images())
     monkeypatch.setattr(cifake, "load", partial(cifake.load, expected=expected))
     changes = {
-        "data.dataset": "cifake",
-        "data.cifake.path": "cifake",
-        "target.cifake.epochs": 1,
-        "shadow.cifake.per_block": 1,
-        "shadow.cifake.train_size": 10,
-        "shadow.cifake.heldout_size": 5,
+        "audit": "cifake",
+        "data.path": "cifake",
+        "target.epochs": 1,
+        "shadow.per_block": 1,
+        "shadow.train_size": 10,
+        "shadow.heldout_size": 5,
     }
     stages = ["prepare", "split", "train_target", "train_shadows", "query_target", "query_shadows", "build_features"]
     tiny.run(*stages, changes={**VALUES, **changes})
@@ -660,7 +659,7 @@ def test_cifar10_in_small_is_the_population_and_cifakes_generated_half_the_attac
     test_cifake.write_folder(Path("cifake"), test_cifake.images())
     expected = test_cifake.published(test_cifake.images())
     monkeypatch.setattr(cifake, "load", partial(cifake.load, expected=expected))
-    changes = {"data.dataset": "cifar10", "data.cifar10.path": "cifar10", "data.cifar10.cifake_path": "cifake"}
+    changes = {"audit": "cifar10", "data.path": "cifar10", "data.cifake_path": "cifake"}
     tiny.run("prepare", "split", changes=changes)
     assert capsys.readouterr().err == (
         "warning: only the generated images are JPEG, so shadows and target also differ in compression\n"

@@ -121,8 +121,12 @@ def test_the_measure_of_memory_sees_what_was_taken_and_given_back() -> None:
 
 def prepared(source: str) -> None:
     """The stage `prepare` over a user's own images."""
-    changes = {"data.dataset": "folder", "data.folder.path": source, "data.folder.min_per_class": 1}
-    prepare.main(tiny.write_params(paths.PARAMS, {**changes, "attacker.knowledge": "population"}))
+    changes = {"audit": "images", "data.min_per_class": 1, "attacker.knowledge": "population"}
+    given = tiny.write_params(paths.PARAMS, changes)
+    place = Path("audits/images/data/population")
+    place.unlink() if place.is_symlink() else place.rmdir()
+    place.symlink_to(Path(source).resolve())
+    prepare.main(given)
 
 
 # -- our own code ----------------------------------------------------------------------------------------------------
@@ -1078,7 +1082,7 @@ def packed(request: BaseHTTPRequestHandler) -> None:
 
 
 def fetched(url: str) -> None:
-    downloads.fetch(url, Path("got/x.zip"), known_hash=f"sha256:{'0' * 64}", instead="data.cifake.path")
+    downloads.fetch(url, Path("got/x.zip"), known_hash=f"sha256:{'0' * 64}", instead="data.path")
 
 
 def test_a_server_does_not_fill_the_disk(ran: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -27,7 +27,7 @@ from mia.errors import MEND
 from repository import Repository
 
 # One block, so that there are fewer stages, and models that train long enough to be killed.
-VALUES = repositories.FIRST | {"shadow.blocks": [0], "shadow.digits.per_block": 4, "target.digits.epochs": 60}
+VALUES = repositories.FIRST | {"shadow.blocks": [0], "shadow.per_block": 4, "target.epochs": 60}
 KILLS_A_STAGE = 2
 KILLS = 30
 # What DVC writes in place, and what it says of it where it was cut short.
@@ -171,7 +171,7 @@ def finished(started: Repository) -> Repository:
 @pytest.mark.parametrize("shell", ["/bin/sh", "/bin/bash"])
 def test_a_stage_whose_dvc_was_killed_ends(finished: Repository, shell: str) -> None:
     """It would train for minutes; some shells stay between the two, some do not."""
-    tiny.write_params(finished.root / "params.yaml", VALUES | {"target.digits.epochs": 100_000})
+    tiny.write_params(finished.root / "params.yaml", VALUES | {"target.epochs": 100_000})
     try:
         run = Run(finished, shell)
         assert next(run.stages()) == "train_target"
@@ -309,7 +309,7 @@ def test_a_disk_too_full_for_the_cache_is_said_and_what_was_made_can_be_stored_l
     finished.dvc("cache", "dir", "--local", str(small_disk / "cache"))
     images = paths.ATTACKER / "images.npy"
     try:
-        tiny.write_params(finished.root / "params.yaml", VALUES | {"data.digits.generated": 50_000})
+        tiny.write_params(finished.root / "params.yaml", VALUES | {"data.generated": 50_000})
         said = finished.dvc("repro", "prepare")
         assert "ERROR: failed to transfer" in said
         assert "No space left on device" in said

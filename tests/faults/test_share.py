@@ -29,7 +29,10 @@ from repository import Repository, ran
 pytestmark = pytest.mark.timeout(240)
 
 STAGES = {"prepare", "split", "train_shadows"}  # all stages are shared in tests/pipeline/test_dvc.py, once
-OTHER = ("--set-param", "target.digits.epochs=1")  # another experiment, which trains the shadows anew
+OTHER = (
+    "--set-param",
+    "audits/digits/params.yaml:target.epochs=1",
+)  # which trains the shadows anew
 MODELS = paths.shadow_models(0)
 KINDS = ("folder", "ssh", "s3")
 NOTHING: set[str] = set()
@@ -372,7 +375,7 @@ def test_the_check_shares_the_committed_experiment_and_touches_nothing_here(team
 
 def test_the_check_wants_a_commit_and_runs_no_stage_that_is_due(team: Team) -> None:
     you = team.repository
-    you.give(shadow__blocks=[0], target__digits__epochs=3)
+    you.give(shadow__blocks=[0], target__epochs=3)
     said = you.run(sys.executable, "benchmarks/share.py", expected=1)
     assert said.startswith("error: not committed: params.yaml; ")
     you.git("commit", "--quiet", "--all", "--message", "changed, not run")

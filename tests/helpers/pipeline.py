@@ -48,6 +48,14 @@ def stages() -> dict[str, dict[str, Any]]:
     return {name: stage.get("do", stage) for name, stage in declared.items()}
 
 
+def parameters(stage: str) -> set[str]:
+    """The dotted names under `params:` of a stage, those of params.yaml and those of the audit's own file."""
+    declared: set[str] = set()
+    for entry in stages()[stage].get("params", []):
+        declared |= {entry} if isinstance(entry, str) else {name for own in entry.values() for name in own}
+    return declared
+
+
 def names(entries: list[Any]) -> list[str]:
     """Paths of `outs`, `metrics` or `plots` entries, whether or not they carry settings."""
     return [next(iter(entry)) if isinstance(entry, dict) else entry for entry in entries]
@@ -129,8 +137,8 @@ def used_paths(stage: str) -> set[str]:
     """The data paths a stage names, as dvc.yaml spells them."""
     text = (SRC / "stages" / f"{stage}.py").read_text()
     used = set()
-    # What is shared lies outside the repository, and in_copy names nothing.
-    for name in set(re.findall(r"\bpaths\.(\w+)", text)) - {"shared", "in_copy"}:
+    # What is shared lies outside the repository, in_copy names nothing, and of an audit dvc.yaml names params and data.
+    for name in set(re.findall(r"\bpaths\.(\w+)", text)) - {"shared", "in_copy", "audit"}:
         value = getattr(paths, name)
         used.add((value("${item}") if callable(value) else value).as_posix())
     return used - {paths.PARAMS.as_posix()}

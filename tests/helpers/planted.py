@@ -39,19 +39,24 @@ CLASSES = ("one", "two", "<img src=x onerror=alert(2)>")
 FPRS = (0.1, 0.01)
 PARAMS = """\
 seed: 1
-data: {dataset: digits, digits: {population_size: 240}, cifake: {path: null}}
+audit: digits
 attacker: {knowledge: generated}
-target: {digits: {epochs: 4}, cifake: {epochs: 9}}
-shadow: {blocks: [0], digits: {per_block: 3, train_size: 50}}
+shadow: {blocks: [0]}
 query: {views: 2}
 attacks: {run: [correctness, loss, stacked]}
 """
+OWN_PARAMS = """\
+data: {source: digits, population_size: 240}
+target: {epochs: 4}
+shadow: {per_block: 3, train_size: 50}
+"""
+OWN = "audits/digits/params.yaml"
 # The audit lies ready in prepared/, by what its parameters are.
 STAGE = """
 import pathlib, shutil
 from ruamel.yaml import YAML
-given = YAML(typ="safe").load(pathlib.Path("params.yaml"))
-name = "-".join(map(str, (given["seed"], given["attacker"]["knowledge"], given["target"]["digits"]["epochs"])))
+given, own = (YAML(typ="safe").load(pathlib.Path(name)) for name in ("params.yaml", "audits/digits/params.yaml"))
+name = "-".join(map(str, (given["seed"], given["attacker"]["knowledge"], own["target"]["epochs"])))
 shutil.copytree(pathlib.Path("prepared", name), ".", dirs_exist_ok=True)
 """
 DVC_YAML = """
@@ -59,7 +64,12 @@ stages:
   audit:
     cmd: python stage.py
     deps: [stage.py, prepared]
-    params: [seed, attacker, target, shadow]
+    params:
+    - seed
+    - audit
+    - attacker
+    - shadow
+    - audits/${audit}/params.yaml: [target, shadow]
     outs: [data/exposure.parquet, models/target, models/shadows/0]
     metrics:
     - metrics/verdict.json: {cache: false}
@@ -141,7 +151,8 @@ def create(folder: Path) -> repository.Repository:
         folder / "repository", repository.home(folder / "home"), {"PYTHONPATH": str(pipeline.SRC)}
     )
     made.root.mkdir()
-    for name, text in (("stage.py", STAGE), ("dvc.yaml", DVC_YAML), ("params.yaml", PARAMS)):
+    (made.root / OWN).parent.mkdir(parents=True)
+    for name, text in (("stage.py", STAGE), ("dvc.yaml", DVC_YAML), ("params.yaml", PARAMS), (OWN, OWN_PARAMS)):
         (made.root / name).write_text(text)
     (made.root / ".gitignore").write_text("/reports/\n/data/\n/models/\n")
     for name, values in AUDITS.items():
@@ -153,7 +164,7 @@ def create(folder: Path) -> repository.Repository:
     made.dvc("repro", "-q")
     made.git("add", ".")
     made.git("commit", "-q", "-m", "an audit")
-    made.dvc("exp", "run", "-q", "--name", "fewer", "-S", "target.digits.epochs=2")
+    made.dvc("exp", "run", "-q", "--name", "fewer", "-S", f"{OWN}:target.epochs=2")
     made.git("checkout", "-q", ".")
     shutil.copytree(made.root / "prepared" / "1-generated-4" / "data", made.root / "data", dirs_exist_ok=True)
     for name, audit, change in (
@@ -167,7 +178,9 @@ def create(folder: Path) -> repository.Repository:
 def audit(folder: Path, name: str, prepared: str) -> Revision:
     """An audit of `AUDITS`, written into a folder and read from there, under a name; without git and DVC."""
     write(folder, **AUDITS[prepared])
-    (folder / paths.PARAMS).write_text(PARAMS.replace("epochs: 4", f"epochs: {prepared[-1]}"))
+    (folder / paths.PARAMS).write_text(PARAMS)
+    (folder / OWN).parent.mkdir(parents=True)
+    (folder / OWN).write_text(OWN_PARAMS.replace("epochs: 4", f"epochs: {prepared[-1]}"))
     with contextlib.chdir(folder):
         return replace(revisions.read(commits.WORKSPACE, "0" * 40), name=name)
 

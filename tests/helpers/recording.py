@@ -11,30 +11,31 @@ from mia import params
 class Recording:
     """A section of params.yaml; the dotted name of each value that is read goes into `read`.
 
-    It has what stages use of a section: its fields, `of`, `model_dump`, and (name, value) pairs for `dict`.
+    It has what stages use of a section: its fields, `place`, `model_dump`, and (name, value) pairs for `dict`.
     """
 
     def __init__(self, section: params.Section, read: set[str], above: str = "") -> None:
         self._section, self._read, self._above = section, read, above
 
-    @property
+    @property  # type: ignore[misc]
     def __class__(self) -> Any:  # `match` asks for it
         return type(self._section)
 
     def __getattr__(self, name: str) -> Any:
-        if name not in type(self._section).model_fields:
+        if name not in type(self._section).model_fields:  # a method
             raise AttributeError(name)  # which getattr with a default needs
         value = getattr(self._section, name)
         if isinstance(value, params.Section):
-            return Recording(value, self._read, f"{self._above}{name}.")
-        self._read.add(f"{self._above}{name}")
+            return Recording(value, self._read, "" if name == "audit" else f"{self._above}{name}.")
+        self._read.add("audit" if isinstance(self._section, params.Audit) else f"{self._above}{name}")
         return value
 
     def __iter__(self) -> Iterator[tuple[str, Any]]:
         return iter([(name, getattr(self, name)) for name in type(self._section).model_fields])
 
-    def of(self, dataset: str) -> Any:
-        return getattr(self, dataset)
+    def place(self, value: str) -> str:
+        assert isinstance(self._section, params.Audit)
+        return self._section.place(value)
 
     def model_dump(self) -> dict[str, Any]:
         for _, value in self:

@@ -20,7 +20,7 @@ import pipeline
 import tiny
 
 FIRST: dict[str, Any] = {
-    "target.digits.epochs": 2,
+    "target.epochs": 2,
     "select.search_iterations": 1,
     "estimators.mlp.max_iter": 5,
 }

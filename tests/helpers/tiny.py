@@ -18,13 +18,13 @@ import recording
 from mia import params, paths
 
 VALUES: dict[str, Any] = {
-    "data.digits.population_size": 240,
-    "data.digits.generated": 500,
-    "target.digits.epochs": 6,
+    "data.population_size": 240,
+    "data.generated": 500,
+    "target.epochs": 6,
     "shadow.blocks": [0, 1],
-    "shadow.digits.per_block": 2,  # LiRA needs two references, beside the shadow that plays the target
-    "shadow.digits.train_size": 100,
-    "shadow.digits.heldout_size": 100,
+    "shadow.per_block": 2,  # LiRA needs two references, beside the shadow that plays the target
+    "shadow.train_size": 100,
+    "shadow.heldout_size": 100,
     "attacks.played.records": 100,
     "attacks.quantile.epochs": 2,
     "attacks.stacked.hist_gradient_boosting": {"max_iter": 5, "min_samples_leaf": 10},
@@ -42,17 +42,48 @@ VALUES: dict[str, Any] = {
 BLOCKS = ("train_shadows", "query_shadows")
 
 
+def images() -> dict[str, Any]:
+    """The values of an audit of the user's own images."""
+    own: dict[str, Any] = YAML().load((pipeline.ROOT / "audits" / "cifake" / "params.yaml").read_text())
+    own["data"] = {
+        "source": "images",
+        "split": "half",
+        "population_size": None,
+        "attacker_size": None,
+        "min_per_class": 10,
+    }
+    return own
+
+
 def write_params(path: Path, changes: dict[str, Any] | None = None) -> params.Params:
-    """params.yaml with the tiny values and then `changes`, dotted names; returned as the stages see it."""
+    """params.yaml and the audit's with the tiny values and then `changes`, dotted names; returned as the stages see it.
+
+    The values of VALUES that are the digits' own are left out of another audit.
+    """
     yaml = YAML()
-    values = yaml.load((pipeline.ROOT / "params.yaml").read_text())
-    for name, value in {**VALUES, **(changes or {})}.items():
-        *above, last = name.split(".")
-        section = values
+    values = {**VALUES, **(changes or {})}
+    name = str(values.pop("audit", "digits"))
+    shared = yaml.load((pipeline.ROOT / "params.yaml").read_text())
+    shared["audit"] = name
+    file = pipeline.ROOT / "audits" / name / "params.yaml"
+    own: Any = images() if name == "images" else yaml.load(file.read_text()) if file.exists() else None
+    for dotted, value in values.items():
+        of_audit = dotted.startswith(("data.", "target.", "shadow.")) and dotted != "shadow.blocks"
+        if of_audit and (own is None or (name != "digits" and dotted not in (changes or {}))):
+            continue
+        *above, last = dotted.split(".")
+        section = own if of_audit else shared
         for part in above:
             section = section[part]
         section[last] = value
-    yaml.dump(values, path)
+    yaml.dump(shared, path)
+    if own is None:  # no such audit
+        return params.load(path)
+    folder = path.parent / "audits" / name
+    for kind in ("population", "generated"):
+        if not (folder / "data" / kind).exists():
+            (folder / "data" / kind).mkdir(parents=True)
+    yaml.dump(own, folder / "params.yaml")
     return params.load(path)
 
 

@@ -12,8 +12,8 @@ import pipeline
 
 STAGES = pipeline.stages()
 INTERPOLATED_INPUTS = {
-    "${data.folder.path}",
-    "${data.folder.generated}",
+    "audits/${audit}/data/population",
+    "audits/${audit}/data/generated",
     "${report.mitigations}",
 }  # the user's own folders, read by prepare
 

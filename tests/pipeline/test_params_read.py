@@ -22,7 +22,7 @@ pytestmark = pytest.mark.long
 
 STAGES = pipeline.stages()
 QUICK: dict[str, Any] = {
-    "target.digits.epochs": 1,
+    "target.epochs": 1,
     "attacks.quantile.epochs": 1,
     "select.search_iterations": 1,
     "estimators.mlp.max_iter": 2,
@@ -37,23 +37,18 @@ CONFIGURATIONS: list[dict[str, Any]] = [
 Read = defaultdict[str, set[str]]  # dotted names, by stage
 
 
-def entries(stage: str, dataset: str) -> set[str]:
-    """What stands under `params:` of a stage, for a data set."""
-    return {name.replace("${data.dataset}", dataset) for name in STAGES[stage].get("params", [])}
-
-
 def covers(entry: str, name: str) -> bool:
     """Whether an entry of dvc.yaml is the parameter, or a section that holds it."""
     return name == entry or name.startswith(f"{entry}.")
 
 
-def undeclared(read: Read, dataset: str) -> set[tuple[str, str]]:
+def undeclared(read: Read) -> set[tuple[str, str]]:
     """(stage, name) of what was read and stands under no entry."""
     return {
         (stage, name)
         for stage, names in read.items()
         for name in names
-        if not any(covers(entry, name) for entry in entries(stage, dataset))
+        if not any(covers(entry, name) for entry in pipeline.parameters(stage))
     }
 
 
@@ -73,13 +68,13 @@ def read(tmp_path_factory: pytest.TempPathFactory) -> Read:
 
 def test_what_a_stage_reads_is_declared(read: Read) -> None:
     assert set(read) == set(STAGES)
-    assert undeclared(read, "digits") == set()
+    assert undeclared(read) == set()
 
 
 @pytest.mark.parametrize("stage", STAGES)
 def test_what_is_declared_is_read(read: Read, stage: str) -> None:
     assert {
-        entry for entry in entries(stage, "digits") if not any(covers(entry, name) for name in read[stage])
+        entry for entry in pipeline.parameters(stage) if not any(covers(entry, name) for name in read[stage])
     } == set()
 
 
@@ -87,9 +82,9 @@ def test_a_parameter_that_is_read_in_any_way_is_recorded(tmp_path: Path) -> None
     given = tiny.write_params(tmp_path / "params.yaml")
     ways: dict[str, Callable[[Any], Any]] = {
         "query.views": lambda params: params.query.views,
-        "target.digits.epochs": lambda params: params.target.of("digits").epochs,
+        "target.epochs": lambda params: params.audit.target.epochs,
         "attacks.lira.variance": lambda params: params.attacks.model_dump(),
-        "shadow.digits.together": lambda params: dict(params.shadow.digits),
+        "shadow.together": lambda params: dict(params.audit.shadow),
         "estimators.mlp": lambda params: getattr(params.estimators, "mlp", {}),
     }
     for name, way in ways.items():
@@ -112,32 +107,31 @@ def images(seed: int) -> Records:
     )
 
 
-def written(folder: Path, data: Records) -> str:
+def written(folder: Path, data: Records) -> None:
     """The images as a folder a class."""
     for row, (image, label) in enumerate(zip(data.images, data.labels, strict=True)):
         path = folder / data.classes[label] / f"{row}.png"
         path.parent.mkdir(parents=True, exist_ok=True)
         Image.fromarray(image).save(path)
-    return str(folder)
 
 
 @pytest.mark.parametrize("knowledge", ["generated", "disjoint"])
-@pytest.mark.parametrize("dataset", ["cifake", "cifar10", "folder"])
-def test_prepare_reads_the_section_of_its_own_data_set(
+@pytest.mark.parametrize("dataset", ["cifake", "cifar10", "images"])
+def test_prepare_reads_the_data_of_its_audit(
     dataset: str, knowledge: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(cifake, "load", lambda *_, **__: (images(1), images(2)))
     monkeypatch.setattr(cifar10, "load", lambda *_: images(1))
     changes = {
-        "data.dataset": dataset,
+        "audit": dataset,
         "attacker.knowledge": knowledge,
-        "data.folder.path": written(tmp_path / "real", images(1)),
-        "data.folder.generated": written(tmp_path / "generated", images(2)),
-        **{f"data.{name}.split": "half" for name in ("cifake", "cifar10", "folder")},
-        **{f"data.{name}.population_size": 40 for name in ("cifake", "cifar10", "folder")},
+        "data.split": "half",
+        "data.population_size": 40,
     }
+    written(Path("audits/images/data/population"), images(1))
+    written(Path("audits/images/data/generated"), images(2))
     names: Read = defaultdict(set)
     tiny.run("prepare", "split", changes=changes, read=names)
-    assert undeclared(names, dataset) == set()
-    assert {f"data.{dataset}.split", f"data.{dataset}.population_size"} <= names["prepare"]
+    assert undeclared(names) == set()
+    assert {"data.split", "data.population_size"} <= names["prepare"]

@@ -21,23 +21,23 @@ pytestmark = pytest.mark.long
 
 HUGE = 10**9
 # Work, not a size of anything held: as much of it as one wants takes as long as it takes.
-WORK = {"target.digits.epochs", "attacks.quantile.epochs", "shadow.digits.per_block", "select.search_iterations"}
+WORK = {"target.epochs", "attacks.quantile.epochs", "shadow.per_block", "select.search_iterations"}
 # The smallest value, or the largest that is no work; what it says where it cannot run, None: it runs.
 CASES: list[tuple[str, Any, str | None]] = [
-    ("data.digits.population_size", 4, None),
-    ("data.digits.population_size", 1797, "data.digits.population_size: generated images are drawn from the digits"),
-    ("data.digits.population_size", HUGE, "data.digits.population_size: expected at most the 1797 real images"),
-    ("data.digits.generated", 1, "shadow: a shadow takes train_size + heldout_size = 100 + 100 records"),
-    ("target.digits.batch_size", 1, None),
-    ("target.digits.batch_size", HUGE, None),
-    ("target.digits.epochs", 1, None),
-    ("shadow.digits.per_block", 1, None),
-    ("shadow.digits.together", 1, None),
-    ("shadow.digits.together", HUGE, None),
-    ("shadow.digits.train_size", 1, None),
-    ("shadow.digits.train_size", HUGE, "shadow: a shadow takes train_size + heldout_size = 1000000000 + 100 records"),
-    ("shadow.digits.heldout_size", 1, None),
-    ("shadow.digits.heldout_size", HUGE, "shadow: a shadow takes train_size + heldout_size = 100 + 1000000000"),
+    ("data.population_size", 4, None),
+    ("data.population_size", 1797, "data.population_size: generated images are drawn from the digits"),
+    ("data.population_size", HUGE, "data.population_size: expected at most the 1797 real images"),
+    ("data.generated", 1, "shadow: a shadow takes train_size + heldout_size = 100 + 100 records"),
+    ("target.batch_size", 1, None),
+    ("target.batch_size", HUGE, None),
+    ("target.epochs", 1, None),
+    ("shadow.per_block", 1, None),
+    ("shadow.together", 1, None),
+    ("shadow.together", HUGE, None),
+    ("shadow.train_size", 1, None),
+    ("shadow.train_size", HUGE, "shadow: a shadow takes train_size + heldout_size = 1000000000 + 100 records"),
+    ("shadow.heldout_size", 1, None),
+    ("shadow.heldout_size", HUGE, "shadow: a shadow takes train_size + heldout_size = 100 + 1000000000"),
     (
         "features.max_records",
         2,
@@ -89,7 +89,7 @@ def test_a_size_runs_or_says_in_one_line_what_to_set(
 
 def tells(stage: str, name: str) -> bool:
     """Whether dvc.yaml hands a stage this parameter."""
-    entries = [entry.replace("${data.dataset}", "digits") for entry in pipeline.stages()[stage]["params"]]
+    entries = pipeline.parameters(stage)
     return any(name == entry or name.startswith(f"{entry}.") for entry in entries)
 
 
@@ -113,7 +113,7 @@ def test_every_size_stands_in_the_table_at_both_ends() -> None:
         if name == "seed":
             continue
         assert (name, least) in tried
-        if name not in WORK and most is None and name != "data.digits.generated":
+        if name not in WORK and most is None and name != "data.generated":
             assert (name, HUGE) in tried
     assert {name for name, _, _ in sizes(params.Params)} >= WORK
 

@@ -38,26 +38,26 @@ def copy(finished: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Ite
 # Every parameter that the digits experiment has, another value of it, and the first stage whose outputs it changes.
 CHANGES: list[tuple[str, Any, str]] = [
     ("seed", 1, "split"),
-    ("data.digits.population_size", 200, "prepare"),
-    ("data.digits.generated", 600, "prepare"),
-    ("data.digits.bandwidth", 2.0, "prepare"),
+    ("data.population_size", 200, "prepare"),
+    ("data.generated", 600, "prepare"),
+    ("data.bandwidth", 2.0, "prepare"),
     ("attacker.knowledge", "disjoint", "prepare"),
-    ("target.digits.architecture", "shokri_mlp", "split"),
-    ("target.digits.epochs", 3, "train_target"),
-    ("target.digits.batch_size", 16, "train_target"),
-    ("target.digits.optimizer", "sgd", "train_target"),
-    ("target.digits.learning_rate", 0.002, "train_target"),
-    ("target.digits.schedule", "cosine", "train_target"),
-    ("target.digits.momentum", 0.5, "train_target"),
-    ("target.digits.weight_decay", 0.01, "train_target"),
-    ("target.digits.label_smoothing", 0.1, "train_target"),
-    ("target.digits.augmentation", ["flip"], "train_target"),
-    ("target.digits.precision", "bfloat16", "train_target"),
+    ("target.architecture", "shokri_mlp", "split"),
+    ("target.epochs", 3, "train_target"),
+    ("target.batch_size", 16, "train_target"),
+    ("target.optimizer", "sgd", "train_target"),
+    ("target.learning_rate", 0.002, "train_target"),
+    ("target.schedule", "cosine", "train_target"),
+    ("target.momentum", 0.5, "train_target"),
+    ("target.weight_decay", 0.01, "train_target"),
+    ("target.label_smoothing", 0.1, "train_target"),
+    ("target.augmentation", ["flip"], "train_target"),
+    ("target.precision", "bfloat16", "train_target"),
     ("shadow.blocks", [0], "build_features"),
-    ("shadow.digits.per_block", 1, "train_shadows"),
-    ("shadow.digits.together", 2, "train_shadows"),
-    ("shadow.digits.train_size", 90, "train_shadows"),
-    ("shadow.digits.heldout_size", 90, "train_shadows"),
+    ("shadow.per_block", 1, "train_shadows"),
+    ("shadow.together", 2, "train_shadows"),
+    ("shadow.train_size", 90, "train_shadows"),
+    ("shadow.heldout_size", 90, "train_shadows"),
     ("query.views", 2, "query_target"),
     ("features.columns", ["signals", "label"], "build_features"),
     ("features.max_records", 200, "build_features"),
@@ -96,7 +96,7 @@ CHANGES: list[tuple[str, Any, str]] = [
     ("report.mitigations", "docs/results/reducing/reducing.json", "report"),
 ]
 # One value today (the type says so), or a choice that other tests make.
-ONE_VALUE = {"data.dataset", "data.digits.split"}
+ONE_VALUE = {"data.source", "data.split"}
 
 
 @pytest.mark.parametrize(("name", "value", "stage"), CHANGES, ids=[name for name, _, _ in CHANGES])
@@ -104,15 +104,18 @@ def test_each_parameter_changes_what_the_stage_writes(copy: Path, name: str, val
     before = tiny.digests(stage)
     tiny.run(stage, changes={name: value})
     assert tiny.digests(stage) != before
-    declared = [entry.replace("${data.dataset}", "digits") for entry in pipeline.stages()[stage]["params"]]
+    declared = pipeline.parameters(stage)
     assert any(name == entry or name.startswith(entry + ".") for entry in declared)
 
 
 def test_every_parameter_of_the_experiment_is_among_them() -> None:
     def leaves(model: type[BaseModel], above: str = "") -> Iterator[str]:
         for name, field in model.model_fields.items():
-            kind: Any = field.annotation
-            if name in ("cifake", "cifar10", "folder"):
+            kind: Any = params.DigitsData if name == "data" else field.annotation
+            if name == "name":
+                continue
+            if name == "audit":
+                yield from leaves(kind)
                 continue
             if isinstance(kind, type) and issubclass(kind, BaseModel):
                 yield from leaves(kind, f"{above}{name}.")
@@ -147,13 +150,13 @@ def test_no_two_models_are_alike(finished: Path) -> None:
 
 def test_a_shadow_is_the_same_model_in_whatever_block(copy: Path) -> None:
     before = Path("models/shadows/1/3.safetensors").read_bytes()
-    tiny.run("train_shadows", changes={"shadow.digits.per_block": 3, "shadow.blocks": [0]})
+    tiny.run("train_shadows", changes={"shadow.per_block": 3, "shadow.blocks": [0]})
     assert Path("models/shadows/0/3.safetensors").read_bytes() == before
 
 
 def test_a_shadow_trained_together_with_others_is_the_model_it_is_alone_but_for_rounding(copy: Path) -> None:
     alone = pd.read_parquet(paths.shadow_signals(0))
-    tiny.run("train_shadows", "query_shadows", changes={"shadow.digits.together": 2})
+    tiny.run("train_shadows", "query_shadows", changes={"shadow.together": 2})
     together = pd.read_parquet(paths.shadow_signals(0))
     keys = ["model_id", "source", "sample_id", "view", "label"]
     pd.testing.assert_frame_equal(together[keys], alone[keys])
@@ -162,7 +165,7 @@ def test_a_shadow_trained_together_with_others_is_the_model_it_is_alone_but_for_
 
 def test_how_many_train_together_moves_no_attacks_auc_out_of_its_interval(copy: Path) -> None:
     before = {one["attack"]: one for one in json.loads(paths.ATTACK_METRICS.read_text())}
-    tiny.run(changes={"shadow.digits.together": 2})
+    tiny.run(changes={"shadow.together": 2})
     after = {one["attack"]: one for one in json.loads(paths.ATTACK_METRICS.read_text())}
     assert after.keys() == before.keys()
     for attack, one in after.items():
@@ -268,7 +271,7 @@ def test_best_takes_the_leaders_searched_settings(copy: Path) -> None:
 
 
 def test_one_shadow_is_too_few_for_a_learned_attack(copy: Path) -> None:
-    alone = {"shadow.blocks": [0], "shadow.digits.per_block": 1}
+    alone = {"shadow.blocks": [0], "shadow.per_block": 1}
     tiny.run("train_shadows", "query_shadows", "build_features", changes=alone)
     with pytest.raises(InputError, match="expected at least 2 shadow models, .* got 1; append to shadow.blocks"):
         tiny.run("select_attack", changes=alone)
@@ -287,19 +290,17 @@ def test_a_learning_rate_that_blows_up_is_said(copy: Path) -> None:
     with pytest.raises(
         InputError, match=r"target: the training loss is (nan|inf) in epoch \d of 6; lower learning_rate"
     ):
-        tiny.run("train_target", changes={"target.digits.learning_rate": 1e38, "target.digits.optimizer": "sgd"})
+        tiny.run("train_target", changes={"target.learning_rate": 1e38, "target.optimizer": "sgd"})
 
 
 def test_a_population_larger_than_the_data_is_refused(copy: Path) -> None:
-    with pytest.raises(
-        InputError, match="data.digits.population_size: expected at most the 1797 real images, got 1798"
-    ):
-        tiny.run("prepare", changes={"data.digits.population_size": 1798})
+    with pytest.raises(InputError, match="data.population_size: expected at most the 1797 real images, got 1798"):
+        tiny.run("prepare", changes={"data.population_size": 1798})
 
 
 def test_shadows_larger_than_the_attackers_data_are_refused(copy: Path) -> None:
     with pytest.raises(InputError, match="but the attacker holds 500 to train on"):
-        tiny.run("train_shadows", changes={"shadow.digits.train_size": 450})
+        tiny.run("train_shadows", changes={"shadow.train_size": 450})
 
 
 # -- threat models ---------------------------------------------------------------------------------------------------
@@ -320,7 +321,7 @@ def test_an_attacker_without_the_population_runs_every_attack_but_the_online_one
 @pytest.fixture(scope="module")
 def worst_case(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder in which shadows were trained on halves of the population, six of them, and every attack was run."""
-    changes = {"attacker.knowledge": "population", "shadow.digits.per_block": 3, "select.search_iterations": 1}
+    changes = {"attacker.knowledge": "population", "shadow.per_block": 3, "select.search_iterations": 1}
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(tmp_path_factory.mktemp("worst case"))
         tiny.run(*PREPARED, "fit_attack", "fit_quantile", "fit_stacked", "score", "evaluate", changes=changes)
@@ -486,9 +487,9 @@ def test_a_disjoint_attacker_without_an_image_outside_the_population_is_refused(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     with pytest.raises(InputError) as caught:
-        prepared(attacker__knowledge="disjoint", data__digits__population_size=1797)
+        prepared(attacker__knowledge="disjoint", data__population_size=1797)
     assert str(caught.value) == (
         "params.yaml: attacker.knowledge: disjoint needs real images outside the population, but all 1797 are under "
-        "audit; set data.digits.split to half and data.digits.population_size below that"
+        "audit; set data.split to half and data.population_size below that"
     )
     assert not paths.POPULATION.exists()

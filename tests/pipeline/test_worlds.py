@@ -34,7 +34,7 @@ CALIBRATED = set(catalogue.wanted("all", "reference")) - {"population"} | {
 }  # attacks that know how hard a record is
 CHANGES: dict[str, Any] = {
     "shadow.blocks": list(range(1, SHADOWS + 1)),
-    "target.digits.architecture": "shokri_mlp",
+    "target.architecture": "shokri_mlp",
     "features.columns": ["posteriors", "signals", "label"],
     "attacks.played.records": 400,
     "attacks.quantile.epochs": 3,

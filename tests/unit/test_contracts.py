@@ -19,7 +19,7 @@ FLOORS: list[set[str]] = [
     {"data"},
     {"models"},
     {"attacks"},
-    {"report"},
+    {"report", "audits"},
     {"history"},
     {"commands"},
 ]

@@ -15,35 +15,38 @@ from mia.catalogue import wanted
 from mia.errors import InputError
 
 TEXT = (pipeline.ROOT / "params.yaml").read_text()
+OWN = (pipeline.ROOT / "audits/digits/params.yaml").read_text()
 
 
 def load(tmp_path: Path, *changes: tuple[str, str]) -> params.Params:
-    text = TEXT
+    texts = {Path("params.yaml"): TEXT, Path("audits/digits/params.yaml"): OWN}
     for old, new in changes:
-        assert old in text
-        text = text.replace(old, new, 1)
-    path = tmp_path / "params.yaml"
-    path.write_text(text)
-    return params.load(path)
+        place = next(path for path, text in texts.items() if old in text)
+        texts[place] = texts[place].replace(old, new, 1)
+    for path, text in texts.items():
+        (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / path).write_text(text)
+    return params.load(tmp_path / "params.yaml")
 
 
 def test_the_schema_changes_no_value() -> None:
     """A value reaches a stage as it stands in the file: this is why no stage depends on the schema."""
     loaded = params.load(pipeline.ROOT / "params.yaml").model_dump()
-    assert loaded == YAML(typ="safe", pure=True).load(TEXT)
+    read = YAML(typ="safe", pure=True).load
+    assert loaded == {**read(TEXT), "audit": {"name": "digits", **read(OWN)}}
 
 
 def test_a_number_with_an_exponent_is_a_number(tmp_path: Path) -> None:
     loaded = load(tmp_path, ("learning_rate: 0.001", "learning_rate: 1e-3"))
-    assert loaded.target.digits.learning_rate == 0.001
+    assert loaded.audit.target.learning_rate == 0.001
 
 
 @pytest.mark.parametrize(
     ("old", "new", "message"),
     [
-        ("epochs: 40", "epochs: forty", "target.digits.epochs: expected an integer, got 'forty'"),
-        ("epochs: 40", "epochs: 40.5", "target.digits.epochs: expected an integer, got 40.5"),
-        ("epochs: 40", "epochs: 0", "target.digits.epochs: expected greater than or equal to 1, got 0"),
+        ("epochs: 40", "epochs: forty", "target.epochs: expected an integer, got 'forty'"),
+        ("epochs: 40", "epochs: 40.5", "target.epochs: expected an integer, got 40.5"),
+        ("epochs: 40", "epochs: 0", "target.epochs: expected greater than or equal to 1, got 0"),
         ("estimator: extra_trees", "estimator: xgboost", "attacks.learned.estimator: expected 'best', 'dummy', 'logi"),
         ("run: all ", "run: none ", "attacks.run: expected all, or a list of attacks, got 'none'"),
         ("run: all ", "run: [] ", "attacks.run: expected all, or a list of attacks, got []"),
@@ -53,15 +56,17 @@ def test_a_number_with_an_exponent_is_a_number(tmp_path: Path) -> None:
         ("gamma: 2.0", "gamma: 0", "attacks.rmia.gamma: expected greater than 0, got 0"),
         ("variance: auto", "variance: own", "attacks.lira.variance: expected 'auto', 'record' or 'pooled', got 'own'"),
         ("records: 10000", "records: 1", "attacks.played.records: expected greater than or equal to 2, got 1"),
-        ("learning_rate: 0.001", "learning_rate: .inf", "target.digits.learning_rate: expected a finite number, got"),
+        ("optimizer: adam", "optimizer: .inf", "target.optimizer: expected 'adam' or 'sgd', got inf"),
+        ("momentum: 0.9", "momentum: .nan", "target.momentum: expected a finite number, got nan"),
         ("seed: 20170522", "seed: null", "seed: expected an integer, got None"),
-        ("dataset: digits ", "dataset: mnist ", "expected 'digits', 'cifake', 'cifar10' or 'folder', got 'mnist'"),
+        ("source: digits", "source: mnist", "data.source: expected one of 'digits', 'cifake', 'cif"),
+        ("audit: digits ", "audit: digit ", "audit: expected a folder of audits with a params.yaml, got 'digit'; did"),
         ("knowledge: generated", "knowledge: all", "attacker.knowledge: expected 'generated', 'disjoint' or 'pop"),
-        ("    split: half                #", "    split: published #", "data.digits.split: expected 'half', got 'publ"),
+        ("  split: half ", "  split: published ", "data.split: expected 'half', got 'publ"),
         ("  - 0\n", "  - zero\n", "shadow.blocks.0: expected an integer, got 'zero'"),
         ("  - 0\n", "  - 1\n  - 1\n", "shadow.blocks: expected distinct block numbers, got [1, 1]"),
-        ("per_block: 5 ", "per_blok: 5 ", "shadow.digits.per_blok: unknown key; did you mean 'per_block'?"),
-        ("per_block: 5 ", "per_blok: 5 ", "shadow.digits.per_block: missing; `git diff params.yaml` shows what was"),
+        ("per_block: 5 ", "per_blok: 5 ", "shadow.per_blok: unknown key; did you mean 'per_block'?"),
+        ("per_block: 5 ", "per_blok: 5 ", "shadow.per_block: missing; `git diff` shows what was"),
         ("  dummy: {", "  zzz: {", "estimators.zzz: unknown key; expected one of dummy, logistic_regression"),
         ("  - 0.1\n", "  - 1.5\n", "evaluate.fprs.0: expected less than 1, got 1.5"),
     ],
@@ -77,7 +82,9 @@ def test_all_faults_are_said_at_once(tmp_path: Path) -> None:
         load(tmp_path, ("epochs: 40", "epochs: x"), ("views: 1 ", "views: 7 "), ("seed: 20", "sead: 20"))
     lines = str(caught.value).splitlines()
     assert len(lines) == 4  # sead is unknown, seed is missing
-    assert all(line.startswith(f"{tmp_path / 'params.yaml'}: ") for line in lines)
+    files = [line.partition(": ")[0] for line in lines]
+    own = str(tmp_path / "audits/digits/params.yaml")
+    assert sorted(files) == sorted([own, *[str(tmp_path / "params.yaml")] * 3])
 
 
 @pytest.mark.parametrize(

@@ -50,7 +50,7 @@ CIFAKE = Published(
 
 
 def load(
-    path: Path | None, cache: Path, *, instead: str = "data.cifake.path", expected: Published = CIFAKE
+    path: Path | None, cache: Path, *, instead: str = "data.path", expected: Published = CIFAKE
 ) -> tuple[Records, Records]:
     """The real and the generated images, (60000, 32, 32, 3) each, sorted by path whatever they are read from.
 

@@ -50,9 +50,7 @@ CIFAR10 = Published(
 )
 
 
-def load(
-    path: Path | None, cache: Path, *, instead: str = "data.cifar10.path", expected: Published = CIFAR10
-) -> Records:
+def load(path: Path | None, cache: Path, *, instead: str = "data.path", expected: Published = CIFAR10) -> Records:
     """All of CIFAR-10, (60000, 32, 32, 3): the training batches in order, then the test batch.
 
     path: a folder or archive that holds the .bin files and batches.meta.txt, under other folders or not;

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.datasets import load_digits
@@ -28,19 +30,21 @@ def load() -> Records:
     )
 
 
-def generate(seen: Records, count: int, bandwidth: float, rng: np.random.Generator) -> Records:
+def generate(
+    seen: Records, count: int, bandwidth: float, rng: np.random.Generator, place: Callable[[str], str] = str
+) -> Records:
     """Draw `count` images, classes in equal shares, from a Gaussian kernel density per class fitted on `seen`.
 
     bandwidth: the kernel's standard deviation in grey levels of 0 to 16. The draw is clipped to that range and
     rounded as an image file would be. It stands for a generative model that the attacker has trained: what it knows
-    of the population it knows from images of the same kind, never from a member.
+    of the population it knows from images of the same kind, never from a member. place: how a message names a value.
     Raises InputError where a class has no image to be fitted on.
     """
     n_classes = len(seen.classes)
     lacking = sorted(set(range(n_classes)) - set(seen.labels.tolist()))
     if lacking:
         raise InputError(
-            "params.yaml: data.digits.population_size: generated images are drawn from the digits outside the "
+            f"{place('data.population_size')}: generated images are drawn from the digits outside the "
             f"population, of which there are {len(seen)}, none of class {lacking[0]}; lower it"
         )
     pixels = seen.images.reshape(len(seen), -1) * (LEVELS / 255)

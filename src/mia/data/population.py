@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 
 from mia.arrays import Integers
@@ -11,34 +13,32 @@ from mia.errors import InputError
 
 
 def under_audit(
-    real: Records, split: str, size: int | None, rng: np.random.Generator, place: str
+    real: Records, split: str, size: int | None, rng: np.random.Generator, place: Callable[[str], str]
 ) -> tuple[Integers, int]:
     """Rows of the records under audit, sorted, and how many non-members were dropped as twins of members.
 
-    split: `half`: `size` records drawn at random (None: all); `published`: all but the twins. place: the data set's
-    section in params.yaml.
+    split: `half`: `size` records drawn at random (None: all); `published`: all but the twins. place: how a
+    message names a value of the audit.
     Raises InputError where the data set has no published split, or fewer records than asked for.
     """
     if split == "half":
         if size is not None and size > len(real):
             raise InputError(
-                f"params.yaml: {place}.population_size: expected at most the {len(real)} real images, got {size}"
+                f"{place('data.population_size')}: expected at most the {len(real)} real images, got {size}"
             )
         return np.sort(rng.permutation(len(real))[:size]), 0
     if real.published_train is None:
         raise InputError(
-            f"params.yaml: {place}.split: this data has no published training and test split; set it to half, "
+            f"{place('data.split')}: this data has no published training and test split; set it to half, "
             "or put the images into train/ and test/ folders"
         )
     if size is not None:
-        raise InputError(
-            f"params.yaml: {place}.population_size: published is taken whole; set it to null, or split to half"
-        )
+        raise InputError(f"{place('data.population_size')}: published is taken whole; set it to null, or split to half")
     twins = splits.crossing_twins(real.group, real.published_train)
     return np.flatnonzero(~twins), int(twins.sum())
 
 
-def beyond(population: Records, outside: Records, place: str) -> tuple[Records, int]:
+def beyond(population: Records, outside: Records, place: Callable[[str], str]) -> tuple[Records, int]:
     """The real images outside the population, less byte-identical copies of its records, and how many those were.
 
     Raises InputError where none is left.
@@ -47,12 +47,12 @@ def beyond(population: Records, outside: Records, place: str) -> tuple[Records, 
     if copy.all():
         raise InputError(
             f"params.yaml: attacker.knowledge: disjoint needs real images outside the population, but all "
-            f"{len(population)} are under audit; set {place}.split to half and {place}.population_size below that"
+            f"{len(population)} are under audit; set {place('data.split')} to half and data.population_size below that"
         )
     return outside.take(np.flatnonzero(~copy)), int(copy.sum())
 
 
-def sample(attacker: Records, size: int | None, rng: np.random.Generator, place: str) -> Records:
+def sample(attacker: Records, size: int | None, rng: np.random.Generator, place: Callable[[str], str]) -> Records:
     """`size` of the attacker's images, drawn at random (None: all).
 
     Raises InputError where there are fewer.
@@ -61,6 +61,6 @@ def sample(attacker: Records, size: int | None, rng: np.random.Generator, place:
         return attacker
     if size > len(attacker):
         raise InputError(
-            f"params.yaml: {place}.attacker_size: expected at most the {len(attacker)} images there are, got {size}"
+            f"{place('data.attacker_size')}: expected at most the {len(attacker)} images there are, got {size}"
         )
     return attacker.take(np.sort(rng.permutation(len(attacker))[:size]))

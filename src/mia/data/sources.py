@@ -1,4 +1,4 @@
-"""The images of each data set that params.yaml can name, real and generated."""
+"""The images of each source that an audit can name, real and generated."""
 
 from __future__ import annotations
 
@@ -10,13 +10,14 @@ from pathlib import Path
 from mia import paths
 from mia.data.records import Records
 from mia.errors import InputError
-from mia.params import CifakeData, Cifar10Data, DataSettings, DigitsData, FolderData
+from mia.params import CifakeData, Cifar10Data, Data, DigitsData, ImagesData
 
 
-def read(settings: DataSettings, *, generated: bool) -> tuple[Records, Records | None]:
+def read(settings: Data, own: Path, *, generated: bool) -> tuple[Records, Records | None]:
     """The real images of a data set, and the generated ones.
 
-    generated: whether the attacker holds generated images. None: it has none, or they are drawn once the population is
+    own: the folder audits/NAME/data. generated: whether the attacker holds generated images. None: it has none, or
+    they are drawn once the population is
     known (digits). What is fetched lies in the user's cache.
     Raises InputError where they cannot be read; in a copy of the repository it says what that may have to do with it.
     """
@@ -26,8 +27,8 @@ def read(settings: DataSettings, *, generated: bool) -> tuple[Records, Records |
                 from mia.data import digits  # scikit-learn takes 1.5 s to import
 
                 return digits.load(), None
-            case FolderData():
-                return _folder(settings, generated)
+            case ImagesData():
+                return _images(settings, own, generated)
             case CifakeData():
                 from mia.data import cifake
 
@@ -36,14 +37,25 @@ def read(settings: DataSettings, *, generated: bool) -> tuple[Records, Records |
                 return _cifar10(settings, generated)
 
 
-def _folder(settings: FolderData, generated: bool) -> tuple[Records, Records | None]:
+def _images(settings: ImagesData, own: Path, generated: bool) -> tuple[Records, Records | None]:
     from mia.data import folder
 
-    real = folder.load(Path(settings.path), min_per_class=settings.min_per_class)
+    real = folder.load(_given(own, "population"), min_per_class=settings.min_per_class)
     if not generated:
         return real, None
-    likenesses = folder.load(Path(settings.generated), min_per_class=settings.min_per_class)
-    return real, folder.align(real, likenesses, place=settings.generated)
+    path = _given(own, "generated")
+    return real, folder.align(real, folder.load(path, min_per_class=settings.min_per_class), place=str(path))
+
+
+def _given(own: Path, name: str) -> Path:
+    """The user's folder, archive or table of that name; of a link, what it leads to."""
+    path = own / name
+    if path.is_file() or (path.is_dir() and any(entry.name != ".gitkeep" for entry in path.iterdir())):
+        return path.resolve() if path.is_symlink() else path
+    needs = "expected a folder, an archive or a Parquet file, or a link to one, got nothing"
+    less = "; without generated images set attacker.knowledge to population or disjoint" if name == "generated" else ""
+    copy = "; this copy holds only what git and DVC track: make it a link to an absolute path, or `dvc add` it"
+    raise InputError(f"{path}: {needs}{less}{copy if paths.in_copy() else ''}")
 
 
 def _cifar10(settings: Cifar10Data, generated: bool) -> tuple[Records, Records | None]:
@@ -53,7 +65,7 @@ def _cifar10(settings: Cifar10Data, generated: bool) -> tuple[Records, Records |
     real = cifar10.load(_optional(settings.path), downloads)
     if not generated:
         return real, None
-    _, fake = cifake.load(_optional(settings.cifake_path), downloads, instead="data.cifar10.cifake_path")
+    _, fake = cifake.load(_optional(settings.cifake_path), downloads, instead="data.cifake_path")
     print(
         "warning: only the generated images are JPEG, so shadows and target also differ in compression", file=sys.stderr
     )
@@ -61,12 +73,12 @@ def _cifar10(settings: Cifar10Data, generated: bool) -> tuple[Records, Records |
 
 
 @contextmanager
-def _explained(settings: DataSettings) -> Iterator[None]:
+def _explained(settings: Data) -> Iterator[None]:
     """Where data is named by a relative path and cannot be read in a copy of the repository, say why that may be."""
     try:
         yield
     except InputError as error:
-        named = [getattr(settings, name, None) for name in ("path", "generated", "cifake_path")]
+        named = [getattr(settings, name, None) for name in ("path", "cifake_path")]
         if paths.in_copy() and any(isinstance(path, str) and not Path(path).is_absolute() for path in named):
             raise InputError(
                 f"{error}; this copy of the repository holds only what git and DVC track: give an absolute path"

@@ -101,6 +101,17 @@ class AuditFiles:
             left += value.values() if isinstance(value, Mapping) else value if isinstance(value, list) else ()
         raise self.damaged(path, f"more than {MOST_VALUES:,} values")
 
+    def parameters(self) -> dict[str, Any]:
+        """params.yaml, and in it the sections of the audit that it names."""
+        values = dict(self.yaml(paths.PARAMS))
+        audit = values.get("audit")
+        if not isinstance(audit, str) or "/" in audit:
+            raise self.damaged(paths.PARAMS, "it names no audit, as files of an older version")
+        for section, own in self.yaml(paths.audit(audit) / paths.PARAMS).items():
+            shared = values.get(section)
+            values[section] = {**shared, **own} if isinstance(shared, Mapping) and isinstance(own, Mapping) else own
+        return values
+
     def outs(self) -> dict[str, tuple[str, int]]:
         """What dvc.lock says that stages wrote: path -> (md5, bytes). Empty where there is no such file."""
         content = self.bytes(LOCK)

@@ -94,9 +94,9 @@ class Data(_File):
 
 
 class Used(_File):
-    """What the costs are made of, out of params.yaml. train_size: of a shadow. per_block: shadows in a block."""
+    """What the costs are made of, out of the parameters. train_size: of a shadow. per_block: shadows in a block."""
 
-    dataset: str
+    audit: str
     knowledge: str
     epochs: Count
     views: Count
@@ -106,7 +106,7 @@ class Used(_File):
 
 
 def used_of(values: Any) -> dict[str, Any]:
-    """What `Used` is made of; None where params.yaml has it not."""
+    """What `Used` is made of; None where the parameters have it not."""
 
     def at(*names: str) -> Any:
         value = values
@@ -114,13 +114,12 @@ def used_of(values: Any) -> dict[str, Any]:
             value = value.get(name) if isinstance(value, Mapping) else None
         return value
 
-    dataset = str(at("data", "dataset"))
     return {
-        "dataset": dataset,
+        "audit": at("audit"),
         "knowledge": at("attacker", "knowledge"),
-        "epochs": at("target", dataset, "epochs"),
+        "epochs": at("target", "epochs"),
         "views": at("query", "views"),
         "blocks": at("shadow", "blocks"),
-        "per_block": at("shadow", dataset, "per_block"),
-        "train_size": at("shadow", dataset, "train_size"),
+        "per_block": at("shadow", "per_block"),
+        "train_size": at("shadow", "train_size"),
     }

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, get_args
+from typing import Any
 
-from mia import params, paths
+from mia import paths
 from mia.errors import shown
 from mia.evaluation import verdict
 from mia.evaluation.intervals import Estimate
@@ -14,32 +14,15 @@ from mia.history import audit_differences
 from mia.history.revisions import Revision
 from mia.report import html, text_table
 
-DATASETS = get_args(params.Dataset)
-
 Rows = list[tuple[str, list[str]]]  # the name of a row, and a cell an audit
 
 
 def differing(audits: Sequence[Revision]) -> Rows:
-    """The parameters that differ, those of the active data sets only."""
-    fold = len({audit.used.dataset for audit in audits}) > 1
-    parameters = [active(audit, fold=fold) for audit in audits]
+    """The parameters that differ."""
+    parameters = [audit.parameters for audit in audits]
     names = dict.fromkeys(name for values in parameters for name in values)
     rows = [(name, [text_of(values[name]) if name in values else "–" for values in parameters]) for name in names]
     return [(shown(name), cells) for name, cells in rows if len(set(cells)) > 1]
-
-
-def active(audit: Revision, *, fold: bool) -> dict[str, Any]:
-    """Parameters without those of data sets that are not used; fold: the data set's name left out of them."""
-    values = {}
-    for name, value in audit.parameters.items():
-        section, _, rest = name.partition(".")
-        dataset, _, last = rest.partition(".")
-        if section in ("data", "target", "shadow") and last and dataset in DATASETS:
-            if dataset != audit.used.dataset:
-                continue
-            name = f"{section}.{last}" if fold else name
-        values[name] = value
-    return values
 
 
 def text_of(value: Any) -> str:

@@ -13,7 +13,7 @@ from typing import Any, Literal, get_args, get_origin
 import psutil
 from pydantic import BaseModel
 
-from mia import dotted, params, paths
+from mia import dotted, params
 from mia.errors import InputError
 
 Axes = Mapping[str, Sequence[Any]]  # the values of each parameter that differs, in order, by its dotted name
@@ -67,9 +67,17 @@ def experiment_of(group: Mapping[str, Any]) -> Experiment:
         name=last["name"] or last["rev"][:7],
         state=state_of(group["executor"] or {}),
         rev=last["rev"],
-        values=dict(dotted.flat(data.get("params", {}).get(paths.PARAMS.name, {}).get("data", {}))),
+        values=values_of(data.get("params", {})),
         time=data.get("timestamp") or "",
     )
+
+
+def values_of(files: Mapping[str, Any]) -> dict[str, Any]:
+    """Every parameter by its dotted name, out of params.yaml and the audit's file, as `dvc exp show` has them."""
+    values: dict[str, Any] = {}
+    for file in files.values():
+        values |= dotted.flat(file.get("data") or {})
+    return values
 
 
 def state_of(executor: Mapping[str, Any]) -> str:
@@ -110,12 +118,16 @@ def in_order(texts: Iterable[str], choices: Sequence[Any]) -> list[str]:
 
 def declared_choices(name: str) -> tuple[Any, ...]:
     """The values that a parameter may have, where src/mia/params.py lists them; else none."""
-    section: Any = params.Params
-    for part in name.split("."):
-        if not (isinstance(section, type) and issubclass(section, BaseModel) and part in section.model_fields):
-            return ()
-        section = section.model_fields[part].annotation
-    return get_args(section) if get_origin(section) is Literal else ()
+    for schema in (params.Params, params.Audit):
+        section: Any = schema
+        for part in name.split("."):
+            if not (isinstance(section, type) and issubclass(section, BaseModel) and part in section.model_fields):
+                break
+            section = section.model_fields[part].annotation
+        else:
+            if get_origin(section) is Literal:
+                return get_args(section)
+    return ()
 
 
 def ordered(grid: Sequence[Experiment], along: Axes) -> list[Experiment]:

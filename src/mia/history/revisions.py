@@ -58,7 +58,7 @@ def read(name: str, commit: str) -> Revision:
     for attack, fpr in ((verdict.auc_attack, None), (verdict.tpr_attack, verdict.fpr)):
         if attack is not None and (attack not in attacks or (fpr is not None and fpr not in attacks[attack].tprs)):
             raise files.damaged(paths.ATTACK_METRICS, f"no {attack!r} as {paths.VERDICT} has it")
-    values = files.yaml(paths.PARAMS)
+    values = files.parameters()
     date = (git("show", "--no-patch", "--format=%cI", commit) or b"").decode().strip()
     return Revision(
         name=name[:7] if commits.HASH.fullmatch(name) else shown(" ".join(name.split())),

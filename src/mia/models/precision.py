@@ -15,10 +15,11 @@ SLOWER = 0.8  # of float32's speed: less is no noise
 _IMAGES = 64  # at most, of a step that is measured
 
 
-def warning(recipe: Recipe, shape: tuple[int, int, int], n_classes: int, dataset: str) -> str | None:
+def warning(recipe: Recipe, shape: tuple[int, int, int], n_classes: int, place: str) -> str | None:
     """The warning before a training in bfloat16 where float32 is faster; None where it is not.
 
-    Where the processor has no such products torch imitates them: on one without AVX-512 at an eleventh of the speed.
+    place: how the message names the value. Where the processor has no such products torch imitates them: on one
+    without AVX-512 at an eleventh of the speed.
     """
     if recipe.precision != "bfloat16":
         return None
@@ -26,7 +27,7 @@ def warning(recipe: Recipe, shape: tuple[int, int, int], n_classes: int, dataset
     if half >= SLOWER * full:
         return None
     return (
-        f"warning: params.yaml: target.{dataset}.precision: bfloat16 trains {full / half:.1f} times slower than "
+        f"warning: {place}: bfloat16 trains {full / half:.1f} times slower than "
         f"float32 here (measured: {half:,.0f} and {full:,.0f} images/s); set it to float32"
     )
 

@@ -25,7 +25,13 @@ COLUMNS = (
     "F1",
     "epsilon at least",
 )
-MAKING = (paths.PARAMS.as_posix(), "dvc.yaml", "src", "requirements.txt")  # what makes the numbers, beside the machine
+MAKING = (
+    paths.PARAMS.as_posix(),
+    paths.AUDITS.as_posix(),
+    "dvc.yaml",
+    "src",
+    "requirements.txt",
+)  # what makes the numbers, beside the machine
 NAMES = {"auc": "AUC", "tpr_at_fpr_0_1": "TPR at 10 % FPR", "tpr_at_fpr_0_01": "TPR at 1 % FPR"}
 SHOWN = {"auc": 3, "tpr_at_fpr_0_1": 4, "tpr_at_fpr_0_01": 4}  # decimals in the table
 MOST_MOVED = 4  # numbers that the note names

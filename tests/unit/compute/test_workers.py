@@ -131,7 +131,7 @@ def waited_for(found: Callable[[], list[Any]], count: int) -> list[Any]:
 
 def test_shadows_are_the_same_bytes_in_two_processes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    changes = {"shadow.blocks": [0], "shadow.digits.per_block": 3}
+    changes = {"shadow.blocks": [0], "shadow.per_block": 3}
     tiny.run("prepare", "split", "train_shadows", "query_shadows", changes=changes)
     before = tiny.digests("train_shadows") | tiny.digests("query_shadows")
     assert len(before) == 3 * 2 + 3
@@ -148,6 +148,6 @@ def test_a_shadow_that_diverges_in_another_process_is_said_and_leaves_nothing(
     with pytest.raises(
         InputError, match=r"^shadow 1: the training loss is (nan|inf) in epoch 1 of 6; lower learning_rate"
     ):
-        tiny.run("train_shadows", changes={"target.digits.learning_rate": 1e38, "target.digits.optimizer": "sgd"})
+        tiny.run("train_shadows", changes={"target.learning_rate": 1e38, "target.optimizer": "sgd"})
     assert not paths.shadow_models(0).exists()
     assert not paths.ALL_SHADOW_MEMBERSHIP.exists()

@@ -139,7 +139,7 @@ def test_missing_and_surplus_images_are_counted(tmp_path: Path) -> None:
     refused(
         source,
         f"{source}: expected 21 in train/REAL, got 20; 10 in test/FAKE, got 11 (*.jpg); "
-        "set data.cifake.path to the whole data set, or to null to download it",
+        "set data.path to the whole data set, or to null to download it",
     )
 
 
@@ -174,7 +174,7 @@ def test_an_image_of_another_kind_is_refused_whatever_its_digest(tmp_path: Path,
     with pytest.raises(InputError) as caught:
         load(source, files)
     assert str(caught.value) == (
-        f"{source}: test/REAL/0000.jpg: {rule}; set data.cifake.path to the whole data set, or to null to download it"
+        f"{source}: test/REAL/0000.jpg: {rule}; set data.path to the whole data set, or to null to download it"
     )
 
 
@@ -183,7 +183,7 @@ def test_a_name_without_a_class_is_refused(tmp_path: Path) -> None:
     refused(
         source,
         f"{source}: test/REAL/0000 (11).jpg: expected a name like '0000.jpg' or '0000 (4).jpg'; "
-        "set data.cifake.path to the whole data set, or to null to download it",
+        "set data.path to the whole data set, or to null to download it",
     )
 
 
@@ -200,7 +200,7 @@ def test_a_folder_with_none_of_it_is_refused(tmp_path: Path) -> None:
     refused(
         tmp_path,
         f"{tmp_path}: expected 21 in train/REAL, got 0; 21 in train/FAKE, got 0; 10 in test/REAL, got 0; "
-        "10 in test/FAKE, got 0 (*.jpg); set data.cifake.path to the whole data set, or to null to download it",
+        "10 in test/FAKE, got 0 (*.jpg); set data.path to the whole data set, or to null to download it",
     )
 
 

@@ -16,7 +16,7 @@ from mia.errors import InputError
 NAMES = [*(f"data_batch_{number}.bin" for number in range(1, 6)), "test_batch.bin"]
 META = "\n".join(cifar10.CLASSES) + "\n\n"
 PER_BATCH = 7
-THEN = "; set data.cifar10.path to the binary version, or to null to download it"
+THEN = "; set data.path to the binary version, or to null to download it"
 
 
 def write(root: Path, changed: dict[str, bytes] | None = None) -> Path:
@@ -81,7 +81,7 @@ def test_without_a_path_the_pinned_archive_is_fetched(tmp_path: Path, monkeypatc
     monkeypatch.setattr(downloads, "fetch", fetch)
     assert len(cifar10.load(None, tmp_path / "c", expected=published(root))) == 42
     target = tmp_path / "c" / "cifar-10-binary.tar.gz"
-    assert asked == [("http://127.0.0.1:9/x", target, "md5:0", "data.cifar10.path")]
+    assert asked == [("http://127.0.0.1:9/x", target, "md5:0", "data.path")]
 
 
 def test_a_missing_batch_is_refused(tmp_path: Path) -> None:

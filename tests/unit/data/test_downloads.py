@@ -374,8 +374,8 @@ def test_all_copies_of_the_repository_share_downloads(tmp_path: Path, monkeypatc
         (tmp_path / copy).mkdir()
         monkeypatch.chdir(tmp_path / copy)
         for dataset in ("cifake", "cifar10"):
-            data = tiny.write_params(paths.PARAMS, {"data.dataset": dataset}).data
-            sources.read(data.of(data.dataset), generated=True)
+            audit = tiny.write_params(paths.PARAMS, {"audit": dataset}).audit
+            sources.read(audit.data, paths.audit(dataset) / "data", generated=True)
     assert len(asked) == 6
     assert set(asked) == {Path(os.environ["MIA_CACHE"], "downloads")}
 

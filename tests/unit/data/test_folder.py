@@ -24,7 +24,7 @@ from PIL import Image
 
 import tiny
 from mia import paths
-from mia.data import folder, image_files
+from mia.data import folder, image_files, stored_records
 from mia.data.records import Records
 from mia.errors import InputError
 from stages import prepare
@@ -514,9 +514,9 @@ def test_aligned_labels_mean_the_same_names(order: list[str], labels: list[int])
 def test_sets_that_differ_are_refused_with_every_difference() -> None:
     first = a_set(("ape", "bee", "cat"), [0])
     with pytest.raises(InputError) as caught:
-        folder.align(first, a_set(("bee", "cow"), [0], (4, 6, 1)), place="data.folder.generated")
+        folder.align(first, a_set(("bee", "cow"), [0], (4, 6, 1)), place="data.generated")
     assert str(caught.value) == (
-        "data.folder.generated: lacks the classes 'ape', 'cat'; has classes that the first lacks: 'cow'; "
+        "data.generated: lacks the classes 'ape', 'cat'; has classes that the first lacks: 'cow'; "
         "expected images of 5x4 with 3 channels, got 6x4 with 1 channel; "
         "both need the same classes by name, and images of one shape"
     )
@@ -525,15 +525,23 @@ def test_sets_that_differ_are_refused_with_every_difference() -> None:
 def test_images_that_a_copy_of_the_repository_lacks_are_explained(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """`dvc exp run --temp` copies what git tracks, and so data/raw/population without its images."""
-    none = "expected images (.png, .jpg, .jpeg, .webp, .bmp) in a folder for each class, found none"
-    why = "; this copy of the repository holds only what git and DVC track: give an absolute path"
-    relative = "data/raw/population"
+    """`dvc exp run --temp` copies what git tracks, and so not the images of an audit that git does not hold."""
+    place = "audits/images/data/population"
+    none = f"{place}: expected a folder, an archive or a Parquet file, or a link to one, got nothing"
+    why = "; this copy holds only what git and DVC track: make it a link to an absolute path, or `dvc add` it"
     for root in (tmp_path, tmp_path / ".dvc/tmp/exps/tmp1"):
-        (root / relative).mkdir(parents=True)
+        root.mkdir(parents=True, exist_ok=True)
         monkeypatch.chdir(root)
-        for path, said in ((relative, why if root != tmp_path else ""), (str(root / relative), "")):
-            changes = {"data.dataset": "folder", "data.folder.path": path, "data.folder.generated": str(tmp_path)}
-            with pytest.raises(InputError) as caught:
-                prepare.main(tiny.write_params(paths.PARAMS, changes))
-            assert str(caught.value) == f"{path}: {none}{said}"
+        with pytest.raises(InputError) as caught:
+            prepare.main(tiny.write_params(paths.PARAMS, {"audit": "images"}))
+        assert str(caught.value) == none + (why if root != tmp_path else "")
+
+
+def test_the_images_of_an_audit_may_be_a_link(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    params = tiny.write_params(paths.PARAMS, {"audit": "images", "attacker.knowledge": "population"})
+    write(Path("elsewhere"), {f"{label}/{row}.png": png(row) for label in "ab" for row in range(12)})
+    Path("audits/images/data/population").rmdir()
+    Path("audits/images/data/population").symlink_to(tmp_path / "elsewhere")
+    prepare.main(params)
+    assert len(stored_records.load(paths.POPULATION)) == 24

@@ -92,7 +92,7 @@ def test_the_page_has_the_numbers_of_the_files(here: repository.Repository, tmp_
     assert planted.table_of(page, "Parameters that differ") == [
         ["parameter", "HEAD", "fewer", "worst"],
         ["attacker.knowledge", "generated", "generated", "population"],
-        ["target.digits.epochs", "4", "2", "4"],
+        ["target.epochs", "4", "2", "4"],
     ]
     results = {row[0]: row[1:] for row in planted.table_of(page, "Results")}
     targets = [planted.metric(audit, paths.TARGET_METRICS)["test_accuracy"] for audit in audits]

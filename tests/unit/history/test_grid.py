@@ -22,8 +22,8 @@ pytestmark = pytest.mark.long
 STAGE = """
 import json, pathlib, sys
 from ruamel.yaml import YAML
-given = YAML(typ="safe").load(pathlib.Path("params.yaml"))
-knowledge, epochs = given["attacker"]["knowledge"], given["target"]["digits"]["epochs"]
+given, own = (YAML(typ="safe").load(pathlib.Path(name)) for name in ("params.yaml", "audits/digits/params.yaml"))
+knowledge, epochs = given["attacker"]["knowledge"], own["target"]["epochs"]
 if (knowledge, epochs) == ("disjoint", 40):
     sys.exit("error: no such images")
 entries = []
@@ -40,19 +40,24 @@ stages:
   audit:
     cmd: python stage.py
     deps: [stage.py]
-    params: [attacker, target]
+    params:
+    - attacker
+    - audits/${audit}/params.yaml: [target]
     metrics:
     - metrics/attacks.json: {cache: false}
     - metrics/target.json: {cache: false}
 """
-PARAMS = "attacker: {knowledge: population}\ntarget: {digits: {epochs: 1}}\n"
+PARAMS = "audit: digits\nattacker: {knowledge: population}\n"
+OWN = "audits/digits/params.yaml"
 
 
 @pytest.fixture(scope="module")
 def repository(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """Four experiments queued in one command and run by a worker of `dvc queue`; one more waits."""
     root = tmp_path_factory.mktemp("grid")
-    for name, text in (("stage.py", STAGE), ("dvc.yaml", DVC_YAML), ("params.yaml", PARAMS)):
+    (root / OWN).parent.mkdir(parents=True)
+    files = {"stage.py": STAGE, "dvc.yaml": DVC_YAML, "params.yaml": PARAMS, OWN: "target: {epochs: 1}\n"}
+    for name, text in files.items():
         (root / name).write_text(text)
     (root / ".gitignore").write_text("/reports/\n")
     run(root, "git", "init", "-q", "-b", "main")
@@ -60,9 +65,9 @@ def repository(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     run(root, "git", "add", ".")
     run(root, "git", "commit", "-q", "-m", "first")
     queue = "dvc", "exp", "run", "--queue", "-S"
-    run(root, *queue, "attacker.knowledge=disjoint,generated", "-S", "target.digits.epochs=40,8")
+    run(root, *queue, "attacker.knowledge=disjoint,generated", "-S", f"{OWN}:target.epochs=40,8")
     run(root, "dvc", "exp", "run", "--run-all", "--jobs", "1")
-    run(root, *queue, "attacker.knowledge=population", "-S", "target.digits.epochs=8", "--name", "later")
+    run(root, *queue, "attacker.knowledge=population", "-S", f"{OWN}:target.epochs=8", "--name", "later")
     yield root
     run(root, "dvc", "queue", "stop", "--kill")
 
@@ -172,8 +177,8 @@ def test_axes_are_what_differs_in_an_order_that_reads() -> None:
     assert axes["attacker.knowledge"] == ["generated", "disjoint", "population"]
     assert [value for value in axes["rmia.a"] if value is not None] == [9, 9.5, 10]
     assert axes["evaluate.fprs"] == [[0.1, 0.01], [0.1]]
-    assert experiments.short(["target.digits.epochs", "attacks.quantile.epochs", "seed"]) == {
-        "target.digits.epochs": "target.digits.epochs",
+    assert experiments.short(["target.epochs", "attacks.quantile.epochs", "seed"]) == {
+        "target.epochs": "target.epochs",
         "attacks.quantile.epochs": "attacks.quantile.epochs",
         "seed": "seed",
     }

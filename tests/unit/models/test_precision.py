@@ -30,14 +30,14 @@ RECIPE = Recipe(
 )
 SPEEDS = {"bfloat16": 100.0, "float32": 1090.4}
 SAID = (
-    "warning: params.yaml: target.cifake.precision: bfloat16 trains 10.9 times slower than float32 here (measured: 100 "
-    "and 1,090 images/s); set it to float32"
+    "warning: audits/digits/params.yaml: target.precision: bfloat16 trains 10.9 times slower than float32 here "
+    "(measured: 100 and 1,090 images/s); set it to float32"
 )
 
 
 def said(monkeypatch: pytest.MonkeyPatch, recipe: Recipe, **speeds: float) -> str | None:
     monkeypatch.setattr(precision, "images_a_second", lambda *arguments: {**SPEEDS, **speeds}[arguments[-1]])
-    return precision.warning(recipe, (8, 8, 1), 10, "cifake")
+    return precision.warning(recipe, (8, 8, 1), 10, "audits/digits/params.yaml: target.precision")
 
 
 def test_where_it_is_slower_a_line_says_by_how_much(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -56,7 +56,7 @@ def test_a_processor_without_it_is_found_out(tmp_path: Path) -> None:
     """oneDNN held to AVX2, where it has no such products: as on a processor without AVX-512."""
     program = (
         "from mia.models import precision; from mia.params import Recipe; "
-        f"print(precision.warning({RECIPE!r}, (32, 32, 3), 10, 'cifake'))"
+        f"print(precision.warning({RECIPE!r}, (32, 32, 3), 10, 'audits/digits/params.yaml: target.precision'))"
     )
     held = {"ONEDNN_MAX_CPU_ISA": "AVX2", "ATEN_CPU_CAPABILITY": "avx2", "PYTHONPATH": str(pipeline.SRC)}
     done = subprocess.run([sys.executable, "-c", program], env={**os.environ, **held}, capture_output=True, text=True)
@@ -72,7 +72,7 @@ def test_both_stages_say_it_before_they_train(
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("MIA_RAY_ADDRESS", raising=False)
     monkeypatch.setattr(precision, "images_a_second", lambda *arguments: SPEEDS[arguments[-1]])
-    half = {"target.digits.precision": "bfloat16", "target.digits.epochs": 1, "shadow.blocks": [0]}
+    half = {"target.precision": "bfloat16", "target.epochs": 1, "shadow.blocks": [0]}
     tiny.run("prepare", "split", changes=half)
     for stage in ("train_target", "train_shadows"):
         capsys.readouterr()

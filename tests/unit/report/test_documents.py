@@ -76,17 +76,15 @@ def write_folder(root: Path, seed: int) -> None:
 
 def test_odd_names_pass_through_every_stage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    write_folder(tmp_path / "real", 0)
-    write_folder(tmp_path / "generated", 1)
+    write_folder(Path("audits/images/data/population"), 0)
+    write_folder(Path("audits/images/data/generated"), 1)
     tiny.run(
         changes={
-            "data.dataset": "folder",
-            "data.folder.path": str(tmp_path / "real"),
-            "data.folder.generated": str(tmp_path / "generated"),
-            "target.folder.epochs": 1,
-            "shadow.folder.per_block": 2,
-            "shadow.folder.train_size": 100,
-            "shadow.folder.heldout_size": 100,
+            "audit": "images",
+            "target.epochs": 1,
+            "shadow.per_block": 2,
+            "shadow.train_size": 100,
+            "shadow.heldout_size": 100,
             "attacks.run": ["loss", "learned"],
         }
     )

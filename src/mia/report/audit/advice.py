@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pandas as pd
 
+from mia import paths
 from mia.evaluation import wording
 from mia.report.audit.measured import Audit, Numbers
 
@@ -11,14 +12,14 @@ Advice = tuple[str, str | None]  # what to do, and the command that tries it
 
 
 def advice(audit: Audit, active: Numbers) -> list[Advice]:
-    """Return what to do, and the commands that try it. active: parameters by section, of the active data set."""
+    """Return what to do, and the commands that try it. active: parameters by section."""
     given: list[Advice] = []
-    dataset = active["data"]["dataset"]
-    given += fewer_epochs(audit.history, dataset)
+    values = f"{paths.audit(active['audit'])}/{paths.PARAMS}"
+    given += fewer_epochs(audit.history, values)
     if not active["target"]["augmentation"]:
         moves = "flip,shift" if audit.records.images.shape[1] > 8 else "shift"  # a mirrored digit is none
         what = "Augment, so that no image is seen twice in the same way."
-        given.append((what, f"dvc exp run -S 'target.{dataset}.augmentation=[{moves}]'"))
+        given.append((what, f"dvc exp run -S '{values}:target.augmentation=[{moves}]'"))
     if label_only := audit.by_attack.get("correctness"):
         auc = wording.number(label_only, "auc", 3)
         what = (
@@ -29,8 +30,11 @@ def advice(audit: Audit, active: Numbers) -> list[Advice]:
     return given
 
 
-def fewer_epochs(history: pd.DataFrame, dataset: str) -> list[Advice]:
-    """Return the advice to stop early, where the target was as accurate before. history: plots/learning.csv."""
+def fewer_epochs(history: pd.DataFrame, values: str) -> list[Advice]:
+    """Return the advice to stop early, where the target was as accurate before.
+
+    history: plots/learning.csv. values: the audit's params.yaml.
+    """
     curve = history[history["model"] == "target"].sort_values("epoch")
     last = curve.iloc[-1]
     enough = curve[curve["test_accuracy"] >= last["test_accuracy"]].iloc[0]
@@ -44,4 +48,4 @@ def fewer_epochs(history: pd.DataFrame, dataset: str) -> list[Advice]:
         f"right on {unseen} % of unseen images, against {unseen_last} % at the end; what came after raised its "
         f"accuracy on members from {inside} to {inside_last} %, and that difference is what attacks feed on."
     )
-    return [(what, f"dvc exp run -S target.{dataset}.epochs={enough['epoch']:.0f}")]
+    return [(what, f"dvc exp run -S {values}:target.epochs={enough['epoch']:.0f}")]

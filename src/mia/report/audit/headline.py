@@ -94,7 +94,7 @@ def facts(audit: Audit, active: Numbers) -> list[tuple[str, str]]:
     plural = f"{audit.shadows['models']} shadow model{'s' if audit.shadows['models'] != 1 else ''}"
     augmented = f", augmented by {', '.join(recipe['augmentation'])}" if recipe["augmentation"] else ""
     data = (
-        f"{active['data']['dataset']}: {numbers['n_member'] + numbers['n_nonmember']:,} images of "
+        f"{active['audit']}: {numbers['n_member'] + numbers['n_nonmember']:,} images of "
         f"{audit.data['classes']} classes; {numbers['n_member']:,} members (trained on), "
         f"{numbers['n_nonmember']:,} non-members"
     )

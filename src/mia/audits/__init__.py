@@ -1,0 +1,1 @@
+"""An audit's folder, made from what a user brings."""

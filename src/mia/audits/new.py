@@ -1,0 +1,87 @@
+"""`mia new`: a folder audits/NAME from what a user brings, every value commented, and the next command."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+from importlib import resources
+from pathlib import Path
+
+from mia import paths
+from mia.data import folder
+from mia.data.records import Records
+from mia.errors import InputError
+from mia.store import atomic
+
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")  # it is part of paths and of commands
+BATCH = 256  # images a step; fewer where the set is small
+
+
+def images(name: str, population: Path, generated: Path | None) -> None:
+    """Write audits/NAME for images, and print what was seen and what to do next.
+
+    population, generated: a folder, an archive or a Parquet file each (`mia.data.folder.load`); the audit holds a link
+    to it. Raises InputError where the name is taken or cannot be one, or the images cannot be read.
+    """
+    _check(name)
+    real = folder.load(population, min_per_class=1)
+    attackers = real
+    if generated is not None:
+        attackers = folder.align(real, folder.load(generated, min_per_class=1), place=str(generated))
+    smallest = int(min((real.labels == label).sum() for label in range(len(real.classes))))
+    split = "half" if real.published_train is None else "published"
+    members = len(real) // 2 if real.published_train is None else int(real.published_train.sum())
+    text = (resources.files("mia.audits") / "templates/images.yaml").read_text(encoding="utf-8")
+    _write(
+        name,
+        text.format(
+            summary=_summary(real),
+            split=split,
+            min_per_class=min(10, smallest),
+            batch_size=min(BATCH, max(16, members // 32)),
+            train_size=max(1, min(members, len(attackers) // 2)),
+        ),
+        {"population": population, "generated": generated},
+    )
+    more = "" if generated is None else f"; generated: {len(attackers):,} images"
+    print(f"{paths.audit(name)}: {_summary(real)}{more}")
+    if split == "half":
+        print("There is no published split (train/ and test/): half of the images are drawn as members.")
+    knowledge = "" if generated else " -S attacker.knowledge=population"
+    print(f"Read {paths.audit(name) / paths.PARAMS}, then:")
+    print(f"  git add {paths.audit(name)} && dvc exp run -S audit={name}{knowledge}")
+
+
+def _check(name: str) -> None:
+    if not NAME.fullmatch(name):
+        raise InputError(f"{name!r}: expected a name of letters, digits, - and _, at most 64; choose another")
+    if not paths.AUDITS.is_dir():
+        raise InputError(f"{paths.AUDITS}: no such folder; run from the root of the repository")
+    if paths.audit(name).exists():
+        raise InputError(f"{paths.audit(name)} exists; choose another name, or remove it: `rm -r {paths.audit(name)}`")
+
+
+def _summary(records: Records) -> str:
+    height, width, channels = records.images.shape[1:]
+    colour = "grey" if channels == 1 else "in colour"
+    return f"{len(records):,} images of {len(records.classes)} classes, {width}x{height}, {colour}"
+
+
+def _write(name: str, text: str, given: dict[str, Path | None]) -> None:
+    """The folder, whole or not at all."""
+    made = paths.AUDITS / f".{name}.{os.getpid()}"
+    try:
+        for kind, source in given.items():
+            place = made / "data" / kind
+            place.parent.mkdir(parents=True, exist_ok=True)
+            if source is None:
+                place.mkdir()
+                (place / ".gitkeep").touch()
+            else:
+                place.symlink_to(source.resolve())
+        with atomic.file(made / paths.PARAMS) as temporary:
+            temporary.write_text(text, encoding="utf-8")
+        made.rename(paths.audit(name))
+    finally:
+        shutil.rmtree(made, ignore_errors=True)
