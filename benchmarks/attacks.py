@@ -44,7 +44,7 @@ def made_up(
     target = difficulty + rng.normal(0, 1, (records, views)) + 1.5 * (rng.random((records, 1)) < 0.5)
     labels = rng.integers(0, N_CLASSES, records)
     logits = rng.normal(size=(records, N_CLASSES)).astype(np.float32)
-    return evidence.Answers(np.arange(1, models + 1), target, references, is_in, labels, paired=True), logits
+    return evidence.Answers(np.arange(1, models + 1), target, references, is_in, labels, design="paired"), logits
 
 
 def memory(name: str) -> float:

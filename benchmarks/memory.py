@@ -209,7 +209,7 @@ def make_images(records: int) -> None:
     stored_records.save(paths.POPULATION, Records(pixels, labels, classes, None, names))
     shutil.copytree(paths.POPULATION, paths.ATTACKER)
     given = params.load(paths.PARAMS)
-    networks.declare(paths.NETWORK, given.audit.target.architecture)
+    networks.declare(paths.NETWORK, given.audit.recipe.architecture)
 
 
 def make_answers() -> None:
@@ -244,7 +244,7 @@ def make_answers() -> None:
     parquet.write(paths.TARGET_MEMBERSHIP, membership(0, trained), MEMBERSHIP)
     parquet.write(paths.TARGET_SIGNALS, said(0, trained), SIGNALS)
     parquet.write(paths.TARGET_LEARNING, learning(0), LEARNING)
-    per_block = given.audit.shadow.per_block
+    per_block = given.audit.sizes.per_block
     for block in given.shadow.blocks:
         ids = range(block * per_block + 1, (block + 1) * per_block + 1)
         memberships = []

@@ -33,7 +33,7 @@ def subset(known: evidence.Answers, models: list[int]) -> evidence.Answers:
     """The same records, these shadows alone."""
     rows = np.isin(known.model_ids, models)
     return evidence.Answers(
-        known.model_ids[rows], known.target, known.references[rows], known.is_in[rows], known.labels, known.paired
+        known.model_ids[rows], known.target, known.references[rows], known.is_in[rows], known.labels, known.design
     )
 
 
@@ -99,7 +99,7 @@ def main() -> None:
         parquet.read_table(parsed.folder / paths.TARGET_SIGNALS, SIGNALS),
         parquet.read_parts(parsed.folder / paths.MARGINS, schemas.MARGINS),
     )["population"]
-    if not known.paired:
+    if known.design != "paired":
         parser.error("the audit in this folder has attacker.knowledge other than population")
     n_classes = int(known.labels.max()) + 1
     pairs = [(first, first + 1) for first in known.model_ids.tolist() if first % 2 and first + 1 in known.model_ids]

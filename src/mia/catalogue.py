@@ -13,7 +13,7 @@ from functools import partial
 from typing import Any, Literal
 
 Family = Literal["threshold", "per_class", "learned", "reference", "quantile", "stacked"]
-Need = Literal["references_in"]
+Need = Literal["references_in", "no_shadow"]
 
 
 @dataclass(frozen=True)
@@ -23,7 +23,8 @@ class Attack:
     family: how it is scored on the target and on shadows (`mia.attacks.scoring`). function: below `mia.attacks`; of
     threshold and per_class from signals by name, of reference from an `Evidence`, to scores, (samples,).
     settings: the function's keyword arguments, by where they stand below `attacks` in params.yaml.
-    needs: references_in: references that were trained on the audited records.
+    needs: references_in: references that were trained on the audited records. no_shadow: none, but shadows in the
+    target's place for a threshold, where there are any.
     """
 
     name: str
@@ -32,6 +33,11 @@ class Attack:
     source: str
     settings: Mapping[str, str] = field(default_factory=dict)
     needs: tuple[Need, ...] = ()
+
+    @property
+    def signal(self) -> str:
+        """The signal that a threshold attack reads: its function's name."""
+        return self.function.rpartition(".")[2]
 
     def load(self) -> Callable[..., Any]:
         """The function itself."""
@@ -59,7 +65,7 @@ ATTACKS = (
     Attack("modified_entropy_per_class", "per_class", "thresholds.modified_entropy", f"{SONG}, Sec. 3.2"),
     Attack("learned", "learned", "learned.fit", "Shokri et al. 2017, with one model for all classes"),
     Attack("learned_per_class", "learned", "learned.fit", "Shokri et al. 2017, Sec. V-E"),
-    Attack("population", "reference", "reference.population", "Ye et al. 2022, attack P"),
+    Attack("population", "reference", "reference.population", "Ye et al. 2022, attack P", {}, ("no_shadow",)),
     Attack("reference", "reference", "reference.reference", "Ye et al. 2022, attack R"),
     Attack("calibrated", "reference", "reference.calibrated", "Watson et al. 2022"),
     Attack("lira_online", "reference", "lira.online", "Carlini et al. 2022, Alg. 1", VARIANCE, IN),

@@ -26,13 +26,46 @@ app = typer.Typer(
 @app.command()
 def new(
     name: Annotated[str, typer.Argument(help="what to call the audit: a folder of audits/")],
-    images: Annotated[Path, typer.Option(help="the population: a folder, an archive or a Parquet file of images")],
+    images: Annotated[Path | None, typer.Option(help="a folder, an archive or a Parquet file of images")] = None,
     generated: Annotated[Path | None, typer.Option(help="images in their likeness, for the attacker")] = None,
+    answers: Annotated[Path | None, typer.Option(help="a model's answers: .csv or .parquet")] = None,
+    shadows: Annotated[Path | None, typer.Option(help="shadows' answers: .csv, .parquet, or a folder of them")] = None,
 ) -> None:
     """Write the folder of a new audit, every value commented, and print the next command."""
     from mia.audits import new
 
-    _run(lambda: new.images(name, images, generated))
+    def make() -> None:
+        if (images is None) == (answers is None):
+            raise InputError("expected --images or --answers, one of the two")
+        if images:
+            new.images(name, images, generated)
+        elif answers:
+            new.answers(name, answers, shadows)
+
+    _run(make)
+
+
+@app.command()
+def answers(
+    target: Annotated[
+        Path, typer.Argument(help="the target's answers: .csv or .parquet; docs/answers.md has the columns")
+    ],
+    shadows: Annotated[Path | None, typer.Option(help="shadows' answers: .csv, .parquet, or a folder of them")] = None,
+    out: Annotated[Path, typer.Option(help="the folder to write: metrics, tables, figures, reports/audit.html")] = Path(
+        "audit"
+    ),
+) -> None:
+    """Audit a model by its answers alone, without DVC, git or torch."""
+    from mia.audits import quick
+
+    def audit() -> None:
+        quick.run(target, shadows, out)
+        os.chdir(out)
+        from mia.report import show
+
+        show.report(paths.ATTACK_METRICS)
+
+    _run(audit)
 
 
 @app.command()

@@ -9,7 +9,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
 from mia import catalogue, params_faults, paths
 from mia.errors import InputError
@@ -72,7 +72,14 @@ class ImagesData(Population):
     min_per_class: Count
 
 
-Data = Annotated[DigitsData | CifakeData | Cifar10Data | ImagesData, Field(discriminator="source")]
+class AnswersData(Section):
+    """Answers of a trained model, in audits/NAME/answers: target, and shadows where there are any."""
+
+    source: Literal["answers"]
+    split: Literal["published"]  # the column `member` says who is one
+
+
+Data = Annotated[DigitsData | CifakeData | Cifar10Data | ImagesData | AnswersData, Field(discriminator="source")]
 
 
 class Attacker(Section):
@@ -124,13 +131,39 @@ class Sizes(Section):
     heldout_size: Count
 
 
+def _no_recipe(value: Any) -> Any:
+    """Stages name target.architecture: an audit without training has that key alone, null."""
+    return None if value == {"architecture": None} else value
+
+
 class Audit(Section):
     """audits/NAME/params.yaml: what is audited and how it was trained. Shadows imitate the target's recipe."""
 
     name: str
     data: Data
-    target: Recipe
-    shadow: Sizes
+    target: Annotated[Recipe | None, BeforeValidator(_no_recipe)]  # None: nothing is trained here
+    shadow: Sizes | None
+
+    @model_validator(mode="after")
+    def _trained_or_given(self) -> Audit:
+        given = self.data.source == "answers"
+        for section, value in (("target", self.target), ("shadow", self.shadow)):
+            if (value is None) != given:
+                expected = "no values, as answers are given" if given else f"values, as for {self.data.source}"
+                raise ValueError(f"{section}: expected {expected}")
+        return self
+
+    @property
+    def recipe(self) -> Recipe:
+        """How the target and its shadows are trained; only where they are."""
+        assert self.target is not None
+        return self.target
+
+    @property
+    def sizes(self) -> Sizes:
+        """Of the shadows that are trained here."""
+        assert self.shadow is not None
+        return self.shadow
 
     @property
     def path(self) -> Path:

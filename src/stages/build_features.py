@@ -41,11 +41,14 @@ def main(params: Params) -> None:
         "population": stored_records.load_records(paths.POPULATION)["group"].to_numpy(),
         "attacker": stored_records.load_records(paths.ATTACKER)["group"].to_numpy(),
     }
+    design = "paired" if params.attacker.knowledge == "population" else "apart"
+    if params.audit.data.source == "answers":
+        design = "free"
     blocks = sorted(params.shadow.blocks)
     memberships = [parquet.read(path, MEMBERSHIP) for path in collect(paths.ALL_SHADOW_MEMBERSHIP, blocks)]
     models = sum(of_block["model_id"].nunique() for of_block in memberships)
-    quota = model_tables.records_per_shadow(params.features.max_records, models)
-    shadows, qualities = [], []
+    quota = model_tables.records_per_shadow(params.features.max_records, models) if models else 0
+    shadows, qualities = [target.iloc[:0]], []
     with parquet.writer(paths.MARGINS, schemas.MARGINS) as add:
         for path, of_block in zip(collect(paths.ALL_SHADOW_SIGNALS, blocks), memberships, strict=True):
             for model_id, answers in model_tables.by_model(path):
@@ -54,10 +57,10 @@ def main(params: Params) -> None:
                 rows = seeds.generator(params.seed, "attack features", model_id).permutation(len(frame))
                 shadows.append(frame.iloc[np.sort(rows[:quota])])
                 qualities.append(quality)
-                paired = params.attacker.knowledge == "population"
-                add(model_tables.margins(path, answers, of_model, group, paired=paired))
+                add(model_tables.margins(path, answers, of_model, group, design=design))
     schemas.write_features(paths.SHADOW_FEATURES, pd.concat(shadows, ignore_index=True), with_membership=True)
-    metrics_files.write_json(paths.SHADOW_METRICS, metrics.json_ready(classifier.over_models(qualities)))
+    quality_of_shadows = classifier.over_models(qualities) if models else {"models": 0}
+    metrics_files.write_json(paths.SHADOW_METRICS, metrics.json_ready(quality_of_shadows))
 
     curves = [paths.TARGET_LEARNING, *collect(paths.ALL_SHADOW_LEARNING, blocks)]
     learning = pd.concat([parquet.read(path, LEARNING) for path in curves], ignore_index=True)

@@ -51,12 +51,14 @@ def main(params: Params) -> None:
         measurement.measure(
             target,
             attack,
-            (shadows["score"].to_numpy(), shadows["is_member"].to_numpy(bool)),
+            thresholds,
             replicates=params.evaluate.bootstrap_replicates,
             histogram_bins=params.evaluate.histogram_bins,
             rng=seeds.generator(params.seed, f"bootstrap {attack}"),
         )
-        for attack, shadows in progress.bar(by_attack(), "evaluate", total=len(scored), unit="attack")
+        for attack, thresholds in progress.bar(
+            by_attack(params.seed, target), "evaluate", total=len(scored), unit="attack"
+        )
     ]
     measured = [result.numbers for result in results]
 
@@ -80,7 +82,9 @@ def main(params: Params) -> None:
         rng=seeds.generator(params.seed, "comparisons"),
     )
     metrics_files.write_csv(paths.COMPARISONS, pairs)
-    metrics_files.write_json(paths.VERDICT, strongest.verdict_numbers(on_target, is_member, fprs, chance))
+    kind = {"kind": "record"} if params.audit.data.source == "answers" else {}
+    numbers = strongest.verdict_numbers(on_target, is_member, fprs, chance)
+    metrics_files.write_json(paths.VERDICT, numbers | kind)
 
 
 def exposure(attacks: list[str]) -> pd.DataFrame:
@@ -100,16 +104,24 @@ def exposure(attacks: list[str]) -> pd.DataFrame:
     return exposed.astype({"is_member": bool})
 
 
-def by_attack() -> Iterator[tuple[str, pd.DataFrame]]:
-    """Each attack's scores of shadows' records, in turn: the parts that `score` wrote for it."""
+def by_attack(seed: int, target: measurement.Target) -> Iterator[tuple[str, measurement.Thresholds]]:
+    """Each attack's thresholds in turn, from its scores of shadows' records: the parts that `score` wrote for it."""
+    members = int(target.is_member.sum())
+    sizes = {"n_member": members, "n_nonmember": len(target.is_member) - members}
     parts = (
         (attack, part.filter(pc.equal(part.column("attack"), attack)))
         for part in parquet.read_parts(paths.SCORES, schemas.SCORES)
         for attack in part.column("attack").unique().to_pylist()
     )
-    for attack, rows in itertools.groupby(parts, key=lambda one: one[0]):
+    without = list(target.scores)
+    for attack, rows in itertools.groupby(parts, key=lambda part: part[0]):
         frame = pa.concat_tables([table for _, table in rows]).to_pandas()
-        yield attack, frame
+        scores, is_member = frame["score"].to_numpy(), frame["is_member"].to_numpy(bool)
+        without.remove(attack)
+        yield attack, measurement.on_shadows(scores, is_member, **sizes)
+    for attack in without:  # there are no shadows
+        rng = seeds.generator(seed, f"thresholds {attack}")
+        yield attack, measurement.cross_fitted(target.scores[attack], target.is_member, rng)
 
 
 def report_unresolved(fprs: list[float], n_nonmember: int) -> None:

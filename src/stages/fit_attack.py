@@ -22,6 +22,9 @@ from stages import run
 def main(params: Params) -> None:
     """Run the stage."""
     frame = schemas.read_features(paths.SHADOW_FEATURES, with_membership=True)
+    if reason := features.refusal(frame):
+        refuse(params, reason)
+        return
     names = features.chosen(frame.columns, params.features.columns)
     family = params.attacks.learned.estimator
     settings = getattr(params.estimators, family, {})
@@ -47,6 +50,14 @@ def main(params: Params) -> None:
             learned.save(temporary / attack, model)
             unseen = frame[["model_id", "sample_id"]].assign(score=scores)
             parquet.write(temporary / attack / "out_of_fold.parquet", unseen, schemas.OUT_OF_FOLD)
+
+
+def refuse(params: Params, reason: str) -> None:
+    """Leave the reason in each attack model's place."""
+    with atomic.folder(paths.ATTACK_MODEL) as temporary:
+        for attack in wanted(params.attacks.run, "learned"):
+            (temporary / attack).mkdir()
+            metrics_files.write_json(temporary / attack / "not_applicable.json", {"reason": reason})
 
 
 if __name__ == "__main__":

@@ -48,7 +48,7 @@ def predictions(params: Params, answers: evidence.Answers) -> Iterator[pd.DataFr
 
     answers: about the attacker's records.
     """
-    networks.declared(paths.NETWORK, params.audit.target.architecture)
+    networks.declared(paths.NETWORK, params.audit.recipe.architecture)
     population, attacker = stored_records.load(paths.POPULATION), stored_records.load(paths.ATTACKER)
     assert answers.target is not None
     regressor = fitted(params, 0, attacker, np.arange(len(attacker)), answers.target[:, 0])
@@ -64,7 +64,7 @@ def predictions(params: Params, answers: evidence.Answers) -> Iterator[pd.DataFr
 def fitted(params: Params, model_id: int, attacker: Records, rows: Integers, margins: Floats) -> quantile.Regressor:
     """A regressor of one model's margins, fitted on rows of the attacker's records."""
     settings = quantile.Settings(
-        architecture=params.audit.target.architecture,
+        architecture=params.audit.recipe.architecture,
         n_classes=len(attacker.classes),
         **params.attacks.quantile.model_dump(),
         initial_seed=seeds.integer(params.seed, "quantile weights", model_id),

@@ -37,8 +37,11 @@ def fit(params: Params, folder: Path) -> None:
     """Fit and write; raises NotApplicable where it cannot."""
     if not wanted(params.attacks.run, "stacked"):
         raise NotApplicable("not among attacks.run")
+    signals = parquet.read_table(paths.TARGET_SIGNALS, SIGNALS)
+    if signals.column("holds")[0].as_py() == "predicted":
+        raise NotApplicable("the answers hold no loss")
     answers = evidence.gather(
-        parquet.read_table(paths.TARGET_SIGNALS, SIGNALS),
+        signals,
         parquet.read_parts(paths.MARGINS, schemas.MARGINS),
     )
     played = evidence.plays(

@@ -12,6 +12,7 @@ import dataclasses
 import numpy as np
 
 from mia import paths, seeds
+from mia.audits import given
 from mia.data import population, sources, stored_records
 from mia.params import Params
 from mia.store import metrics_files
@@ -20,6 +21,9 @@ from stages import run
 
 def main(params: Params) -> None:
     """Run the stage."""
+    if params.audit.data.source == "answers":
+        given.prepare(params)
+        return
     data = params.audit.data
     knowledge = params.attacker.knowledge
     real, generated = sources.read(data, paths.audit(params.audit.name) / "data", generated=knowledge == "generated")

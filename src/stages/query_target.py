@@ -7,6 +7,7 @@ Writes: data/signals/target.parquet (logits, one row a record and view).
 from __future__ import annotations
 
 from mia import paths
+from mia.audits import given
 from mia.compute import tasks
 from mia.data import stored_records
 from mia.models import checkpoints, networks, query
@@ -18,6 +19,9 @@ from stages import run
 
 def main(params: Params) -> None:
     """Run the stage."""
+    if params.audit.data.source == "answers":
+        given.query_target(params.audit)
+        return
     records = {"population": stored_records.load(paths.POPULATION)}
     if params.attacker.knowledge != "population":  # there, both are the same records
         records["attacker"] = stored_records.load(paths.ATTACKER)

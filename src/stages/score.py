@@ -66,7 +66,7 @@ def read(params: Params) -> Seen:
     return Seen(
         target,
         schemas.read_features(paths.SHADOW_FEATURES, with_membership=True),
-        features.chosen(target.columns, params.features.columns),
+        features.chosen(target.columns, params.features.columns) if "entropy" in target else [],
         answers,
         played,
         settings(params.attacks, played),
@@ -78,7 +78,8 @@ def read(params: Params) -> Seen:
 def settings(attacks: Attacks, played: list[evidence.Play]) -> dict[str, object]:
     """The attacks' settings, by their place below `attacks`; RMIA's a is chosen on shadows where none is given."""
     values = {place: attrgetter(place)(attacks) for attack in ATTACKS for place in attack.settings.values()}
-    if values["rmia.a"] is None and played and "rmia_offline" in wanted(attacks.run):
+    chosen = values["rmia.a"] is None and "rmia_offline" in wanted(attacks.run)
+    if chosen and played and played[0].evidence.outside.count.all():
         values["rmia.a"] = rmia.choose_a([play.evidence for play in played], [play.is_member for play in played])
         print(f"score: rmia_offline: a = {values['rmia.a']}, chosen on {len(played)} shadows", file=sys.stderr)
     return values

@@ -22,6 +22,10 @@ from stages import run
 def main(params: Params) -> None:
     """Run the stage."""
     frame = schemas.read_features(paths.SHADOW_FEATURES, with_membership=True)
+    if reason := features.refusal(frame):
+        metrics_files.write_csv(paths.LEADERBOARD, estimators.leaderboard({}))
+        metrics_files.write_json(paths.SELECTION, {"best": None, "reason": reason})
+        return
     rng = seeds.generator(params.seed, "selection records")
     frame = features.subset(frame, params.select.records_per_model, rng)
     names = features.chosen(frame.columns, params.features.columns)

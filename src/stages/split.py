@@ -13,6 +13,7 @@ from __future__ import annotations
 import numpy as np
 
 from mia import paths, seeds
+from mia.audits import given
 from mia.data import splits, stored_records
 from mia.data.membership import MEMBERSHIP, membership_table
 from mia.errors import InputError
@@ -35,7 +36,10 @@ def main(params: Params) -> None:
             f"{int((~is_member).sum())}; give the population more records"
         )
     membership = membership_table(0, "population", np.flatnonzero(is_member), np.flatnonzero(~is_member))
-    networks.declare(paths.NETWORK, params.audit.target.architecture)
+    if params.audit.data.source == "answers":
+        given.declare()
+    else:
+        networks.declare(paths.NETWORK, params.audit.recipe.architecture)
     parquet.write(paths.TARGET_MEMBERSHIP, membership, MEMBERSHIP)
 
 

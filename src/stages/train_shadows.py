@@ -16,6 +16,7 @@ import sys
 import pandas as pd
 
 from mia import paths, seeds
+from mia.audits import given
 from mia.compute import workers
 from mia.data import splits, stored_records
 from mia.data.membership import MEMBERSHIP, membership_table
@@ -28,8 +29,11 @@ from stages import run_block
 
 def main(params: Params, block: int) -> None:
     """Run the stage for one block."""
-    recipe = params.audit.target
-    size = params.audit.shadow
+    if params.audit.data.source == "answers":
+        given.train_shadows(params.audit, block)
+        return
+    recipe = params.audit.recipe
+    size = params.audit.sizes
     attacker = stored_records.load(paths.ATTACKER)
     networks.declared(paths.NETWORK, recipe.architecture)
     network = recipe.architecture, attacker.images.shape[1:], len(attacker.classes)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import sys
 
 from mia import paths
+from mia.audits import given
 from mia.compute import tasks, workers
 from mia.data import stored_records
 from mia.data.membership import MEMBERSHIP
@@ -21,7 +22,10 @@ from stages import run
 
 def main(params: Params) -> None:
     """Run the stage."""
-    recipe = params.audit.target
+    if params.audit.data.source == "answers":
+        given.train_target()
+        return
+    recipe = params.audit.recipe
     population = stored_records.load(paths.POPULATION)
     lesson = lessons.lesson_of(params.seed, parquet.read(paths.TARGET_MEMBERSHIP, MEMBERSHIP))
     tasks.settle()

@@ -26,6 +26,13 @@ NETWORKS, ATTACKS = "src/mia/models/networks", "src/mia/attacks"
 # Stages of seconds depend on whole packages; those that train, ask or fit depend on what they compute with alone.
 QUICK = {"prepare", "score", "evaluate", "report"}
 
+# What reads given answers stands in data/network.json with its digest, where answers are given: it trains no network.
+BY_DIGEST = {"train_target", "train_shadows", "query_target", "query_shadows"}
+GIVEN = {"src/mia/audits/given.py", "src/mia/data/answers.py", "src/mia/data/answers_file.py"}
+
+# What `mia answers` lays out where there is no repository: copies in the package.
+SHARED = {"params.yaml": "params.yaml", "mitigations.json": "audits/mitigations.json"}
+
 # How a stage is started, and what dvc.yaml itself repeats: no arithmetic, so no dependency.
 NO_ARITHMETIC = {
     "src/stages/__init__.py",
@@ -106,6 +113,8 @@ def code_deps(stage: str) -> set[str]:
         files = {name for name in files if not name.startswith(f"{ATTACKS}/")} | {ATTACKS}
     if "networks.declare(" in module.read_text():  # it reads every architecture's file, and computes with none
         files = {name for name in files if not name.startswith(f"{NETWORKS}/")} | {NETWORKS}
+    if stage in BY_DIGEST:
+        files -= GIVEN
     files = {name for name in files - NO_ARITHMETIC if not is_empty(ROOT / name)}
     return whole_packages(files) if stage in QUICK else files
 
@@ -170,3 +179,5 @@ def with_attacks(text: str) -> str:
 if __name__ == "__main__":  # `make deps`
     for path, written in {"dvc.yaml": with_code_deps, ".dvc/plots/roc_overlay.json": with_attacks}.items():
         (ROOT / path).write_text(written((ROOT / path).read_text()))
+    for name, source in SHARED.items():
+        (SRC / "mia/audits/templates" / name).write_text((ROOT / source).read_text())

@@ -22,6 +22,8 @@ class Recording:
         return type(self._section)
 
     def __getattr__(self, name: str) -> Any:
+        if name in ("recipe", "sizes"):
+            name = {"recipe": "target", "sizes": "shadow"}[name]
         if name not in type(self._section).model_fields:  # a method
             raise AttributeError(name)  # which getattr with a default needs
         value = getattr(self._section, name)

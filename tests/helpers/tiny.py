@@ -80,9 +80,9 @@ def write_params(path: Path, changes: dict[str, Any] | None = None) -> params.Pa
     if own is None:  # no such audit
         return params.load(path)
     folder = path.parent / "audits" / name
-    for kind in ("population", "generated"):
-        if not (folder / "data" / kind).exists():
-            (folder / "data" / kind).mkdir(parents=True)
+    for kind in ("data/population", "data/generated", "answers/target", "answers/shadows"):
+        if not (folder / kind).exists():
+            (folder / kind).mkdir(parents=True)
     yaml.dump(own, folder / "params.yaml")
     return params.load(path)
 

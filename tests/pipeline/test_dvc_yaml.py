@@ -14,6 +14,8 @@ STAGES = pipeline.stages()
 INTERPOLATED_INPUTS = {
     "audits/${audit}/data/population",
     "audits/${audit}/data/generated",
+    "audits/${audit}/answers/target",
+    "audits/${audit}/answers/shadows",
     "${report.mitigations}",
 }  # the user's own folders, read by prepare
 

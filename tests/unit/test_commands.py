@@ -14,7 +14,7 @@ import pipeline
 from mia import commands
 
 
-@pytest.mark.parametrize("command", ["new", "show", "compare", "grid", "publish", "verify"])
+@pytest.mark.parametrize("command", ["new", "answers", "show", "compare", "grid", "publish", "verify"])
 def test_every_command_explains_itself(command: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert commands.main(["--help"]) == 0
     assert f"  {command}" in capsys.readouterr().out

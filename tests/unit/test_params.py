@@ -38,7 +38,7 @@ def test_the_schema_changes_no_value() -> None:
 
 def test_a_number_with_an_exponent_is_a_number(tmp_path: Path) -> None:
     loaded = load(tmp_path, ("learning_rate: 0.001", "learning_rate: 1e-3"))
-    assert loaded.audit.target.learning_rate == 0.001
+    assert loaded.audit.recipe.learning_rate == 0.001
 
 
 @pytest.mark.parametrize(

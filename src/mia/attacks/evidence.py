@@ -19,6 +19,10 @@ from mia.arrays import Bools, Floats
 from mia.attacks import signals
 from mia.errors import InputError
 
+# How shadows were drawn. paired: shadows 2j - 1 and 2j split one permutation of the audited records (`population`).
+# free: each was trained on audited records of its own. apart: none was trained on an audited record.
+DESIGNS = ("paired", "free", "apart")
+
 
 @dataclass(frozen=True, eq=False)
 class Moments:
@@ -89,8 +93,7 @@ class Answers:
     """What all models said of one source's records; row i of every array is the record with sample_id i.
 
     model_ids: (models,), shadows in ascending order. target: (samples, views), or None where the target was not asked.
-    references, is_in, labels: as in Evidence, for all shadows. paired: shadows 2j and 2j + 1 (from 0) split one
-    permutation, as in the population design.
+    references, is_in, labels: as in Evidence, for all shadows. design: one of DESIGNS.
     """
 
     model_ids: NDArray[np.int64]
@@ -98,7 +101,7 @@ class Answers:
     references: Floats
     is_in: Bools
     labels: NDArray[np.int64]
-    paired: bool
+    design: str
 
     def of_target(self) -> Evidence:
         """The target is attacked, every shadow is a reference."""
@@ -107,16 +110,17 @@ class Answers:
 
     def others(self, model_id: int) -> Bools:
         """The references of a shadow that plays the target, (models,): all others, in the paired design no partner."""
-        pair = (self.model_ids - 1) // 2 if self.paired else self.model_ids
-        other: Bools = pair != ((model_id - 1) // 2 if self.paired else model_id)
+        pairs = self.design == "paired"
+        pair = (self.model_ids - 1) // 2 if pairs else self.model_ids
+        other: Bools = pair != ((model_id - 1) // 2 if pairs else model_id)
         return other
 
     def of_shadow(self, model_id: int, rows: NDArray[np.int64]) -> Evidence:
         """A shadow plays the target for these records, the other shadows are its references.
 
         In the population design its partner is left out too: its records are exactly those that this one lacks, which
-        no row of a true target's references is. In the others it sees no reference that was trained on a record, as no
-        reference was trained on the target's.
+        no row of a true target's references is. Where shadows were drawn apart it sees no reference that was trained on
+        a record, as no reference was trained on the target's.
         """
         others = self.others(model_id)
         mine = int(np.flatnonzero(self.model_ids == model_id)[0])
@@ -125,7 +129,7 @@ class Answers:
             self.references[np.ix_(others, rows)],
             self.is_in[np.ix_(others, rows)],
             self.labels[rows],
-            blind=not self.paired,
+            blind=self.design == "apart",
         )
 
 
@@ -150,12 +154,12 @@ def gather(target: pa.Table, shadows: Iterable[pa.Table]) -> dict[str, Answers]:
         labels[name] = given[order][: shape[name][1]]
         margins[name] = signals.log_odds(logits, given)[order].reshape(shape[name]).T
     model_ids: list[int] = []
-    paired: list[bool] = []
+    designs: set[str] = set()
     said: dict[str, list[Floats]] = {name: [] for name in shape}
     sides: dict[str, list[Bools]] = {name: [] for name in shape}
     for part in shadows:
         model_ids.append(part.column("model_id")[0].as_py())
-        paired.append(part.column("paired")[0].as_py())
+        designs.add(part.column("design")[0].as_py())
         of_part = part.column("source").to_numpy(zero_copy_only=False)
         for name, (n_views, n_samples) in shape.items():
             rows = np.flatnonzero(of_part == name)
@@ -166,13 +170,18 @@ def gather(target: pa.Table, shadows: Iterable[pa.Table]) -> dict[str, Answers]:
             said[name].append(part.column("margin").to_numpy()[rows].reshape(n_views, n_samples).T)
             is_member = part.column("is_member").to_numpy(zero_copy_only=False)
             sides[name].append(is_member[rows[:n_samples]].astype(bool))
-    if len(set(paired)) > 1:
+    if len(designs) > 1:
         raise InputError("data/margins.parquet: shadows of two designs; `dvc repro` makes it anew")
     return {
         name: Answers(
-            np.array(model_ids), margins[name], np.stack(said[name]), np.stack(sides[name]), labels[name], paired[0]
+            np.array(model_ids, np.int64),
+            margins[name],
+            np.stack(said[name]) if model_ids else np.empty((0, samples, views)),
+            np.stack(sides[name]) if model_ids else np.empty((0, samples), bool),
+            labels[name],
+            next(iter(designs), "apart"),
         )
-        for name in shape
+        for name, (views, samples) in shape.items()
     }
 
 
@@ -209,11 +218,12 @@ class Play:
     rows: NDArray[np.int64]
     is_member: Bools
     evidence: Evidence
+    paired: bool
 
     @property
     def fold(self) -> int:
         """Equal for shadows that must not stand on both sides of a fold: in the population design for partners."""
-        return self.model_id if self.evidence.blind else (self.model_id - 1) // 2
+        return (self.model_id - 1) // 2 if self.paired else self.model_id
 
 
 def plays(
@@ -240,5 +250,7 @@ def plays(
         pairs = np.concatenate([np.empty((2, 0), np.int64), *matched], axis=1)
         rows = np.sort(pairs[:, rng.permutation(pairs.shape[1])[: records // 2]].ravel())
         if len(rows):
-            played.append(Play(model_id, source, rows, is_in[rows], known.of_shadow(model_id, rows)))
+            played.append(
+                Play(model_id, source, rows, is_in[rows], known.of_shadow(model_id, rows), known.design == "paired")
+            )
     return played

@@ -12,6 +12,9 @@ from numpy.typing import NDArray
 from mia.attacks import signals
 from mia.errors import InputError
 
+# What can be computed where the answers hold less than posteriors (models.logits.SIGNALS, holds).
+KNOWN: dict[str, tuple[str, ...]] = {"loss": ("loss", "margin"), "predicted": ("correctness",)}
+
 
 def names(columns: Sequence[str], n_classes: int) -> list[str]:
     """The feature columns of a choice of: posteriors, sorted_posteriors, signals, label. In this order, each once."""
@@ -44,6 +47,13 @@ def chosen(available: Iterable[str], columns: Sequence[str]) -> list[str]:
     return [name for name in names if re.fullmatch(wanted, name)]
 
 
+def refusal(frame: pd.DataFrame) -> str | None:
+    """Why no attack model can be fitted on a features table of shadows; None where one can."""
+    if frame.empty:
+        return "needs shadows"
+    return None if "entropy" in frame else "the answers hold no posteriors"
+
+
 def subset(frame: pd.DataFrame, per_model: int, rng: np.random.Generator) -> pd.DataFrame:
     """At most `per_model` rows of each model in a features table, as near to half members as there are; in its order.
 
@@ -57,7 +67,9 @@ def subset(frame: pd.DataFrame, per_model: int, rng: np.random.Generator) -> pd.
     return frame.iloc[np.sort(np.concatenate(rows))]
 
 
-def compute(logits: NDArray[np.float32], labels: NDArray[np.int64], columns: Sequence[str]) -> pd.DataFrame:
+def compute(
+    logits: NDArray[np.float32], labels: NDArray[np.int64], columns: Sequence[str], holds: str = "posteriors"
+) -> pd.DataFrame:
     """The stored columns for logits (samples, classes) and true labels (samples,).
 
     posteriors: softmax outputs by class, as in Shokri et al. 2017. sorted_posteriors: the same, largest first, so that
@@ -71,4 +83,5 @@ def compute(logits: NDArray[np.float32], labels: NDArray[np.int64], columns: Seq
         **dict(zip(names(["sorted_posteriors"], n_classes), -np.sort(-p, axis=1).T, strict=True)),
         **dict(zip(names(["label"], n_classes), np.eye(n_classes)[labels].T, strict=True)),
     }
-    return pd.DataFrame({name: every[name] for name in stored(columns, n_classes)})
+    known = KNOWN.get(holds, every)
+    return pd.DataFrame({name: every[name] for name in stored(columns, n_classes) if name in known})

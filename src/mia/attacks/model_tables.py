@@ -57,22 +57,22 @@ def features_and_quality(
     if rows.sum() != len(membership):
         raise InputError(f"{path}: its records are not those of the membership table; `dvc repro` makes both anew")
     logits = parquet.matrix(path, answers, "logits")[rows]
+    holds = answers.column("holds")[0].as_py()
     labels = keys["label"].to_numpy(np.int64)[rows]
     frame = keys.loc[rows, [*on, "label"]].assign(is_member=is_member[rows].to_numpy(bool)).reset_index(drop=True)
-    frame = pd.concat([frame, features.compute(logits, labels, columns)], axis=1)
+    frame = pd.concat([frame, features.compute(logits, labels, columns, holds)], axis=1)
 
+    loss = frame["loss"].to_numpy() if "loss" in frame else np.full(len(frame), np.nan)
     quality: dict[str, float] = {}
     for side, rows in (("train", frame["is_member"].to_numpy()), ("test", ~frame["is_member"].to_numpy())):
-        of_side = classifier.quality(
-            logits[rows].argmax(1), labels[rows], frame["loss"].to_numpy()[rows], logits.shape[1]
-        )
+        of_side = classifier.quality(logits[rows].argmax(1), labels[rows], loss[rows], logits.shape[1])
         quality |= {f"{side}_{name}": value for name, value in of_side.items()}
     quality["gap"] = quality["train_accuracy"] - quality["test_accuracy"]
     return frame, quality
 
 
 def margins(
-    path: Path, answers: pa.Table, membership: pd.DataFrame, group: Mapping[str, Integers], *, paired: bool
+    path: Path, answers: pa.Table, membership: pd.DataFrame, group: Mapping[str, Integers], *, design: str
 ) -> pa.Table:
     """Return one shadow's rows of schemas.MARGINS, in the order of its answers.
 
@@ -92,7 +92,7 @@ def margins(
     columns = {
         "is_member": is_member,
         "margin": signals.log_odds(logits, labels),
-        "paired": np.full(len(source), paired),
+        "design": np.full(len(source), design),
     }
     for name, values in columns.items():
         table = table.append_column(name, pa.array(values))

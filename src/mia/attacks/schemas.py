@@ -17,7 +17,7 @@ MARGINS = pa.schema(
         pa.field("view", pa.int16()),
         pa.field("is_member", pa.bool_()),  # this model was trained on the record, or on a byte-identical one
         pa.field("margin", pa.float64()),  # of the true class, nats
-        pa.field("paired", pa.bool_()),  # shadows 2j - 1 and 2j split one permutation, as in `population`
+        pa.field("design", pa.string()),  # how shadows were drawn: one of evidence.DESIGNS
     ]
 )
 

@@ -15,6 +15,7 @@ from mia.attacks.seen import Seen
 from mia.catalogue import BY_NAME, Attack, Family
 from mia.errors import InputError, NotApplicable
 
+HELD = {"loss": "loss", "correctness": "predicted classes"}  # what a signal is computed from, where not posteriors
 KEYS = ["model_id", "source", "sample_id", "label", "is_member"]
 
 
@@ -36,15 +37,19 @@ def scores(seen: Seen, name: str) -> Scores:
 
 def _threshold(seen: Seen, attack: Attack) -> Scores:
     score = attack.load()
+    if attack.signal not in seen.target:
+        raise NotApplicable(f"the answers hold no {HELD.get(attack.signal, 'posteriors')}")
+    known = [name for name in signals.NAMES if name in seen.target]
     target, shadows = (
-        score({name: frame[name].to_numpy(np.float64) for name in signals.NAMES})
-        for frame in (seen.target, seen.shadows)
+        score({name: frame[name].to_numpy(np.float64) for name in known}) for frame in (seen.target, seen.shadows)
     )
     return Scores(target, seen.shadows[KEYS].assign(score=shadows))
 
 
 def _per_class(seen: Seen, attack: Attack) -> Scores:
     target, rows = _threshold(seen, attack)
+    if rows.empty:
+        raise NotApplicable("needs shadows")
     labels = rows["label"].to_numpy()
     of_class = thresholds.of_classes(rows["score"].to_numpy(), rows["is_member"].to_numpy(bool), labels, seen.n_classes)
     rows["score"] -= of_class[labels]
@@ -59,6 +64,13 @@ def _learned(seen: Seen, attack: Attack) -> Scores:
 
 
 def _reference(seen: Seen, attack: Attack) -> Scores:
+    if "margin" not in seen.target:
+        raise NotApplicable("the answers hold no loss")
+    if "no_shadow" in attack.needs:
+        if not seen.shadows.size and not seen.played:
+            return Scores(attack.with_settings(seen.settings)(seen.evidence), seen.shadows[KEYS].assign(score=0.0))
+    elif not len(seen.evidence.references):
+        raise NotApplicable("needs shadows")
     _require_plays(seen)
     if "references_in" in attack.needs and not seen.evidence.inside.count.any():
         raise NotApplicable("needs attacker.knowledge=population")

@@ -15,6 +15,8 @@ from mia.errors import InputError
 from mia.store import atomic
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")  # it is part of paths and of commands
+PLACES = ("data/population", "data/generated", "answers/target", "answers/shadows")
+ANSWERS = "answers.yaml"
 BATCH = 256  # images a step; fewer where the set is small
 
 
@@ -42,7 +44,7 @@ def images(name: str, population: Path, generated: Path | None) -> None:
             batch_size=min(BATCH, max(16, members // 32)),
             train_size=max(1, min(members, len(attackers) // 2)),
         ),
-        {"population": population, "generated": generated},
+        {"data/population": population, "data/generated": generated},
     )
     more = "" if generated is None else f"; generated: {len(attackers):,} images"
     print(f"{paths.audit(name)}: {_summary(real)}{more}")
@@ -51,6 +53,31 @@ def images(name: str, population: Path, generated: Path | None) -> None:
     knowledge = "" if generated else " -S attacker.knowledge=population"
     print(f"Read {paths.audit(name) / paths.PARAMS}, then:")
     print(f"  git add {paths.audit(name)} && dvc exp run -S audit={name}{knowledge}")
+
+
+def answers(name: str, target: Path, shadows: Path | None) -> None:
+    """Write audits/NAME for a model's answers (`mia.data.answers`), and print what was seen and what to do next.
+
+    Raises InputError where the name is taken or cannot be one, or the answers cannot be read.
+    """
+    from mia.data import answers as reader
+
+    _check(name)
+    given = reader.read_target(target)
+    models = reader.read_shadows(shadows, given) if shadows else {}
+    members = int(given.answers.is_member.sum())
+    summary = f"{len(given):,} records of {len(given.classes)} classes, {members:,} members; {len(models)} shadows"
+    rewrite(name, ANSWERS, {"answers/target": target, "answers/shadows": shadows}, summary=summary)
+    print(f"{paths.audit(name)}: {summary}")
+    print(f"  git add {paths.audit(name)} && dvc exp run -S audit={name} -S attacker.knowledge=population")
+
+
+def rewrite(name: str, template: str, given: dict[str, Path | None], *, summary: str = "a model's answers") -> None:
+    """Write the folder of an audit from a template, in place of one of that name."""
+    if paths.audit(name).exists():
+        shutil.rmtree(paths.audit(name))
+    text = (resources.files("mia.audits") / "templates" / template).read_text(encoding="utf-8")
+    _write(name, text.format(summary=summary), given)
 
 
 def _check(name: str) -> None:
@@ -72,8 +99,9 @@ def _write(name: str, text: str, given: dict[str, Path | None]) -> None:
     """The folder, whole or not at all."""
     made = paths.AUDITS / f".{name}.{os.getpid()}"
     try:
-        for kind, source in given.items():
-            place = made / "data" / kind
+        for kind in PLACES:
+            source = given.get(kind)
+            place = made / kind
             place.parent.mkdir(parents=True, exist_ok=True)
             if source is None:
                 place.mkdir()

@@ -10,10 +10,12 @@ from pathlib import Path
 from mia import paths
 from mia.data.records import Records
 from mia.errors import InputError
-from mia.params import CifakeData, Cifar10Data, Data, DigitsData, ImagesData
+from mia.params import CifakeData, Cifar10Data, DigitsData, ImagesData
+
+ImageData = DigitsData | CifakeData | Cifar10Data | ImagesData
 
 
-def read(settings: Data, own: Path, *, generated: bool) -> tuple[Records, Records | None]:
+def read(settings: ImageData, own: Path, *, generated: bool) -> tuple[Records, Records | None]:
     """The real images of a data set, and the generated ones.
 
     own: the folder audits/NAME/data. generated: whether the attacker holds generated images. None: it has none, or
@@ -73,7 +75,7 @@ def _cifar10(settings: Cifar10Data, generated: bool) -> tuple[Records, Records |
 
 
 @contextmanager
-def _explained(settings: Data) -> Iterator[None]:
+def _explained(settings: ImageData) -> Iterator[None]:
     """Where data is named by a relative path and cannot be read in a copy of the repository, say why that may be."""
     try:
         yield

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 import tokenize
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +14,7 @@ import pandas as pd
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from mia.arrays import Bools, Integers
 from mia.data.records import Records
 from mia.errors import MEND, InputError
 from mia.store import atomic, parquet, sealed_json
@@ -60,6 +63,26 @@ def save(folder: Path, data: Records) -> None:
         (temporary / "images.npy").write_bytes(content.getbuffer())
         parquet.write(temporary / "records.parquet", table, RECORDS)
         (temporary / "classes.json").write_text(sealed_json.seal({"classes": list(data.classes)}), encoding="utf-8")
+
+
+def save_table(folder: Path, labels: Integers, classes: Sequence[str], member: Bools, names: Sequence[str]) -> None:
+    """Write records of which there is no image, whole or not at all. Their digests are those of their names.
+
+    labels, member, names: (samples,); member stands as the published training split.
+    """
+    table = pd.DataFrame(
+        {
+            "sample_id": np.arange(len(labels)),
+            "label": labels,
+            "published_train": member,
+            "group": np.arange(len(labels)),
+            "sha256": [hashlib.sha256(name.encode()).hexdigest() for name in names],
+            "name": names,
+        }
+    )
+    with atomic.folder(folder) as temporary:
+        parquet.write(temporary / "records.parquet", table, RECORDS)
+        (temporary / "classes.json").write_text(sealed_json.seal({"classes": list(classes)}), encoding="utf-8")
 
 
 def load_records(folder: Path) -> pd.DataFrame:

@@ -48,10 +48,46 @@ class Result:
     classes: pd.DataFrame
 
 
+@dataclass(frozen=True)
+class Thresholds:
+    """An attack's thresholds, chosen elsewhere than on the records they are used on.
+
+    decision: one number, or one a record, (samples,). epsilon: one number, used on the records `epsilon_rows`.
+    """
+
+    decision: float | Floats
+    epsilon: float
+    epsilon_rows: Bools | None = None  # all
+
+
+def on_shadows(scores: Floats, is_member: Bools, *, n_member: int, n_nonmember: int) -> Thresholds:
+    """Thresholds from an attack's scores of shadows' records. n_member, n_nonmember: of the target."""
+    return Thresholds(
+        roc.best_threshold(scores, is_member),
+        epsilon.best_threshold(scores, is_member, n_member=n_member, n_nonmember=n_nonmember),
+    )
+
+
+def cross_fitted(scores: Floats, is_member: Bools, rng: np.random.Generator) -> Thresholds:
+    """Thresholds where there are no shadows: each half of the records has the other half's; epsilon is of one half.
+
+    An auditor can choose so, who knows the members; an attacker cannot.
+    """
+    half = np.zeros(len(scores), bool)
+    for side in (True, False):
+        rows = rng.permutation(np.flatnonzero(is_member == side))
+        half[rows[: len(rows) // 2]] = True
+    of_half, of_other = (roc.best_threshold(scores[rows], is_member[rows]) for rows in (half, ~half))
+    counts = {"n_member": int(is_member[~half].sum()), "n_nonmember": int((~is_member[~half]).sum())}
+    return Thresholds(
+        np.where(half, of_other, of_half), epsilon.best_threshold(scores[half], is_member[half], **counts), ~half
+    )
+
+
 def measure(
     target: Target,
     attack: str,
-    on_shadows: tuple[Floats, Bools],
+    thresholds: Thresholds,
     *,
     replicates: int,
     histogram_bins: int,
@@ -59,7 +95,7 @@ def measure(
 ) -> Result:
     """Measure an attack of the target.
 
-    on_shadows: its scores of shadows' records, and whether they are members, for the thresholds. rng: of the bootstrap.
+    rng: of the bootstrap.
     InputError: as `attack_metrics`.
     """
     score, is_member = target.scores[attack], target.is_member
@@ -69,8 +105,7 @@ def measure(
     numbers, band = attack_metrics(
         score,
         is_member,
-        threshold=roc.best_threshold(*on_shadows),
-        epsilon_threshold=epsilon.best_threshold(*on_shadows, n_member=sizes[0], n_nonmember=sizes[1]),
+        thresholds=thresholds,
         fprs=target.fprs,
         replicates=replicates,
         rng=rng,
@@ -81,13 +116,18 @@ def measure(
         numbers["auc"], numbers["auc_low"], numbers["auc_high"], *sizes, attacks=len(target.scores)
     )
     if numbers["balanced_accuracy_low"] <= 0.5 < numbers["auc_low"]:
-        sentence += ", but at the threshold chosen on shadows decides no better than chance"
-    homogeneity = metrics.json_ready({"classes_alike_p": by_class.homogeneity_p_value(score, is_member, target.labels)})
+        where = "threshold chosen on shadows" if np.isscalar(thresholds.decision) else "other half's threshold"
+        sentence += f", but at the {where} decides no better than chance"
+    homogeneity: dict[str, Any] = {
+        **metrics.json_ready({"classes_alike_p": by_class.homogeneity_p_value(score, is_member, target.labels)})
+    }
     columns = {"fpr": curve.fpr, "tpr": curve.tpr, "threshold": curve.thresholds}
     classes = pd.DataFrame(
         by_class.auc_rows(score, is_member, target.class_names, p_value=float(target.chance.auc[at]))
     )
     classes.insert(0, "attack", attack)
+    if not np.isscalar(thresholds.decision):
+        homogeneity["thresholds"] = "cross-fitted"
     return Result(
         {"attack": attack, "verdict": sentence, **numbers, **always_member(*sizes), **homogeneity},
         pd.DataFrame({"attack": attack, **columns, "tpr_low": band.low, "tpr_high": band.high}),
@@ -101,8 +141,7 @@ def attack_metrics(
     scores: ArrayLike,
     is_member: ArrayLike,
     *,
-    threshold: float,
-    epsilon_threshold: float,
+    thresholds: Thresholds,
     fprs: Sequence[float],
     replicates: int,
     rng: np.random.Generator,
@@ -111,38 +150,41 @@ def attack_metrics(
 ) -> Measured:
     """Return one attack's numbers on the target, flat, rounded as `metrics.json_ready` does, and a band.
 
-    threshold: for the hard decision; epsilon_threshold: for the bound on epsilon. Both chosen on shadow
-    models; used as given and rounded only in what is returned.
+    thresholds: used as given, and rounded only in what is returned; of several the mean is returned.
     band_fps: (points,), whole: the band holds the limits of the TPR with at most so many false positives, made as
     those of the TPR at an FPR are (`bootstrap.estimates`), from the same replicates, one point at a time.
     Keys, in this order; those marked * come with `_low` and `_high`:
     auc*, advantage*, tpr_at_fpr_...* (`bootstrap.estimates`); accuracy*, balanced_accuracy*, precision*, recall*,
-    fpr*, f1* (`decisions.decision` at threshold); epsilon_lower (`epsilon.lower_bound` at epsilon_threshold, from
-    epsilon_tp and epsilon_fp); threshold, epsilon_threshold; n_member, n_nonmember, tp, fp, tn, fn,
-    epsilon_tp, epsilon_fp.
+    fpr*, f1* (`decisions.decision` at thresholds.decision); epsilon_lower (`epsilon.lower_bound` at
+    thresholds.epsilon, from epsilon_tp and epsilon_fp); threshold, epsilon_threshold; n_member, n_nonmember, tp, fp,
+    tn, fn, epsilon_tp, epsilon_fp.
     Left out, never NaN or zero: the TPR at an FPR that the non-members cannot resolve; precision, with its
     limits, when nothing is called member (tp + fp = 0 says so).
     InputError: as `bootstrap.estimates`, and a threshold that is NaN or infinite.
     """
-    for name, value in (("threshold", threshold), ("epsilon_threshold", epsilon_threshold)):
-        if not math.isfinite(value):
+    for name, value in (("threshold", thresholds.decision), ("epsilon_threshold", thresholds.epsilon)):
+        if not np.isfinite(value).all():
             raise InputError(f"{name}: expected a finite number chosen on shadow models, got {value}")
     values, member = np.asarray(scores, dtype=np.float64), np.asarray(is_member)
     curve = roc.curve(values, member)
     estimates, band = bootstrap.estimates_and_band(
         curve, fprs=fprs, replicates=replicates, rng=rng, level=level, band_fps=band_fps
     )
-    hard = decisions.decision(values >= threshold, member, level=level)
+    hard = decisions.decision(values >= thresholds.decision, member, level=level)
     for name in ("accuracy", "balanced_accuracy", "precision", "recall", "fpr", "f1"):
         estimates[name] = getattr(hard, name)
-    called = values >= epsilon_threshold
-    epsilon_tp, epsilon_fp = int((called & member).sum()), int((called & ~member).sum())
+    held = np.ones(len(member), bool) if thresholds.epsilon_rows is None else thresholds.epsilon_rows
+    called, of_held = values[held] >= thresholds.epsilon, member[held]
+    epsilon_tp, epsilon_fp = int((called & of_held).sum()), int((called & ~of_held).sum())
+    epsilon_sizes = int(of_held.sum()), int((~of_held).sum())
     summary: dict[str, float | int] = {}
     for name, estimate in estimates.items():
         if not math.isnan(estimate.value):
             summary |= {name: estimate.value, f"{name}_low": estimate.low, f"{name}_high": estimate.high}
-    summary["epsilon_lower"] = epsilon.lower_bound(epsilon_tp, hard.n_member, epsilon_fp, hard.n_nonmember, level=level)
-    summary |= {"threshold": threshold, "epsilon_threshold": epsilon_threshold}
+    summary["epsilon_lower"] = epsilon.lower_bound(
+        epsilon_tp, epsilon_sizes[0], epsilon_fp, epsilon_sizes[1], level=level
+    )
+    summary |= {"threshold": float(np.mean(thresholds.decision)), "epsilon_threshold": thresholds.epsilon}
     for name in ("n_member", "n_nonmember", "tp", "fp", "tn", "fn"):
         summary[name] = getattr(hard, name)
     return Measured(metrics.json_ready(summary | {"epsilon_tp": epsilon_tp, "epsilon_fp": epsilon_fp}), band)

@@ -11,6 +11,7 @@ SIGNALS = pa.schema(
         pa.field("sample_id", pa.int64()),
         pa.field("view", pa.int16()),  # 0 is the record itself
         pa.field("label", pa.int32()),
+        pa.field("holds", pa.string()),  # posteriors, or what else these logits stand for: loss, predicted
         pa.field("logits", pa.list_(pa.field("element", pa.float32()))),  # one a class
     ]
 )

@@ -62,6 +62,8 @@ def signals(sources: Mapping[str, Records], n_views: int, stored: Stored) -> pa.
                     "`dvc repro` trains it anew"
                 )
             keys = {"model_id": model_id, "source": source, "sample_id": np.arange(len(records)), "view": view}
-            table = pa.Table.from_pandas(pd.DataFrame(keys).assign(label=records.labels), preserve_index=False)
+            table = pa.Table.from_pandas(
+                pd.DataFrame(keys).assign(label=records.labels, holds="posteriors"), preserve_index=False
+            )
             answers.append(table.append_column("logits", parquet.list_column(values)))
     return pa.concat_tables(answers)

@@ -62,7 +62,7 @@ def shadow_table(model_id: int, said: Logits) -> pa.Table:
     ]
     values = np.concatenate([one.reshape(-1, CLASSES) for one in said.values()])
     frame["margin"] = signals.log_odds(values, frame["label"].to_numpy())
-    frame["paired"] = len(said) == 1
+    frame["design"] = "paired" if len(said) == 1 else "apart"
     return pa.Table.from_pandas(frame, schema=schemas.MARGINS, preserve_index=False)
 
 
@@ -78,7 +78,7 @@ def test_every_margin_stands_where_its_model_record_and_view_say(sources: tuple[
     assert list(gathered) == list(sources)
     for source, known in gathered.items():
         assert known.model_ids.tolist() == [1, 2, 3]
-        assert known.paired == (sources == ("population",))
+        assert known.design == ("paired" if sources == ("population",) else "apart")
         np.testing.assert_array_equal(known.labels, LABELS[source])
         assert known.target is not None
         assert known.target.shape == (COUNTS[source], n_views)
@@ -133,7 +133,7 @@ def test_a_record_or_view_that_the_target_lacks_is_named() -> None:
 
 def test_shadows_of_two_designs_are_refused() -> None:
     tables = [shadow_table(model_id, logits(model_id, BOTH)) for model_id in (1, 2)]
-    tables[1] = tables[1].set_column(6, "paired", pa.array([True] * len(tables[1])))
+    tables[1] = tables[1].set_column(6, "design", pa.array(["paired"] * len(tables[1])))
     with pytest.raises(InputError, match="^data/margins.parquet: shadows of two designs; "):
         evidence.gather(target_table(logits(0, BOTH)), tables)
 
@@ -156,7 +156,14 @@ def answers(*, paired: bool, n_models: int = 6, n_samples: int = 40, seed: int =
     else:
         rows = rng.random((n_models, n_samples)) < 0.2
     references = np.arange(n_models)[:, None, None] * 1000.0 + np.arange(n_samples)[:, None] + np.arange(2) / 10
-    return Answers(np.arange(1, n_models + 1), None, references, rows, rng.integers(0, 3, n_samples), paired=paired)
+    return Answers(
+        np.arange(1, n_models + 1),
+        None,
+        references,
+        rows,
+        rng.integers(0, 3, n_samples),
+        design="paired" if paired else "apart",
+    )
 
 
 @pytest.mark.parametrize(("paired", "others"), [(False, [0, 1, 3, 4, 5]), (True, [0, 1, 4, 5])])
@@ -237,7 +244,7 @@ def test_the_number_of_references_gives_no_record_away(train_size: int) -> None:
         rows[index, members] = True
     count = (~rows[1:]).sum(axis=0)
     assert count[rows[0]].mean() > count[~rows[0]].mean()  # so it would, were all records asked about
-    known = Answers(np.arange(1, 6), None, np.zeros((5, 150, 1)), rows, np.zeros(150, np.int64), paired=False)
+    known = Answers(np.arange(1, 6), None, np.zeros((5, 150, 1)), rows, np.zeros(150, np.int64), design="apart")
     played = evidence.plays({"attacker": known}, 5, 150, rng_of)
     assert len(played) == 5
     for play in played:

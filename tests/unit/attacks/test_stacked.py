@@ -55,7 +55,7 @@ def world(leak: float, seed: int, *, paired: bool) -> tuple[dict[str, Answers], 
             difficulty + leak * is_in[:, :, None] + rng.normal(0, 1, (MODELS, SAMPLES, 1)),
             is_in,
             rng.integers(0, CLASSES, SAMPLES),
-            paired=paired,
+            design="paired" if paired else "apart",
         )
 
     nobody = np.zeros_like(complements)

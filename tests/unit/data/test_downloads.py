@@ -375,6 +375,7 @@ def test_all_copies_of_the_repository_share_downloads(tmp_path: Path, monkeypatc
         monkeypatch.chdir(tmp_path / copy)
         for dataset in ("cifake", "cifar10"):
             audit = tiny.write_params(paths.PARAMS, {"audit": dataset}).audit
+            assert audit.data.source != "answers"
             sources.read(audit.data, paths.audit(dataset) / "data", generated=True)
     assert len(asked) == 6
     assert set(asked) == {Path(os.environ["MIA_CACHE"], "downloads")}

@@ -1,0 +1,85 @@
+"""An audit of given answers in one process and one folder: without DVC, without git, without torch.
+
+It runs the stages of dvc.yaml, the same functions on the same files, in a folder of its own.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from mia import params, paths
+from mia.attacks import estimators
+from mia.audits import new
+from mia.errors import InputError
+from mia.store import metrics_files
+
+NAME = "answers"
+STAGES = (
+    *("prepare", "split", "train_target", "train_shadows", "query_target", "query_shadows", "build_features"),
+    *("select_attack", "fit_attack", "fit_quantile", "fit_stacked", "score", "evaluate", "report"),
+)
+BLOCKS = ("train_shadows", "query_shadows")
+
+
+def run(target: Path, shadows: Path | None, out: Path) -> None:
+    """Audit answers; metrics, tables, figures and the page lie in `out` afterwards.
+
+    target, shadows: a .csv or .parquet file, or a folder of them (`mia.data.answers`).
+    Raises InputError where `out` holds something else, or the answers are not as they must be.
+    """
+    if out.exists() and any(out.iterdir()) and not (out / paths.audit(NAME)).exists():
+        raise InputError(f"{out}: expected an empty folder, or one of an earlier audit; choose another with --out")
+    for path in (target, *([shadows] if shadows else [])):
+        if not path.exists():
+            raise InputError(f"{path}: no such file; correct the path")
+    target, shadows = target.resolve(), shadows.resolve() if shadows else None
+    out.mkdir(parents=True, exist_ok=True)
+    with contextlib.chdir(out):
+        _lay_out(target, shadows)
+        values = params.load(paths.PARAMS)
+        for stage in STAGES:
+            if stage == "select_attack":
+                _compare_nothing()
+                continue
+            main = importlib.import_module(f"stages.{stage}").main
+            main(*((values, 0) if stage in BLOCKS else (values,)))
+
+
+def _compare_nothing() -> None:
+    """Estimators are compared for minutes, and an attack model is named in params.yaml."""
+    metrics_files.write_csv(paths.LEADERBOARD, estimators.leaderboard({}))
+    metrics_files.write_json(paths.SELECTION, {"best": None, "reason": "`mia answers` compares no attack models"})
+
+
+def _lay_out(target: Path, shadows: Path | None) -> None:
+    """params.yaml and the audit's folder, as `mia new` and the repository have them."""
+    shared = (resources.files("mia.audits") / "templates/params.yaml").read_text(encoding="utf-8")
+    shared = shared.replace("audit: digits", f"audit: {NAME}").replace("knowledge: generated", "knowledge: population")
+    paths.PARAMS.write_text(shared, encoding="utf-8")
+    paths.AUDITS.mkdir(exist_ok=True)
+    mitigations = resources.files("mia.audits") / "templates/mitigations.json"
+    (paths.AUDITS / "mitigations.json").write_text(mitigations.read_text(encoding="utf-8"), encoding="utf-8")
+    new.rewrite(NAME, new.ANSWERS, {"answers/target": target, "answers/shadows": shadows})
+
+
+def audit(answers: pd.DataFrame, shadows: pd.DataFrame | None, out: Path) -> dict[str, Any]:
+    """Audit answers in memory; returns the verdict and every attack's numbers, and leaves the page in `out`.
+
+    answers, shadows: the columns of `mia.data.answers_file`, a row a record, shadows in long form with `model`.
+    """
+    out.mkdir(parents=True, exist_ok=True)
+    given = out / "given"
+    given.mkdir(exist_ok=True)
+    answers.to_parquet(given / "target.parquet", index=False)
+    if shadows is not None:
+        shadows.to_parquet(given / "shadows.parquet", index=False)
+    run(given / "target.parquet", None if shadows is None else given / "shadows.parquet", out / "audit")
+    with contextlib.chdir(out / "audit"):
+        attacks = {entry["attack"]: entry for entry in metrics_files.read_json(paths.ATTACK_METRICS)}
+        return {"verdict": metrics_files.read_json(paths.VERDICT), "attacks": attacks}

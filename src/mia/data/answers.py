@@ -1,0 +1,270 @@
+"""A model's answers, given as a table: checked whole and brought to logits, for the target and for shadows.
+
+Nothing is trained or asked here. Probabilities become their logs, with half of the smallest one in the target's file in
+place of 0. A loss alone is the margin -log(expm1(loss)); the other classes share what is left evenly, so that these
+logits have that margin. A predicted class alone says whether the model is right.
+
+Records are sorted by id: no number depends on the order of rows or columns, nor on how shadows are cut into files.
+"""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from mia.arrays import Bools, Floats, Integers
+from mia.data import answers_file
+from mia.data.answers_file import Batch, Layout
+from mia.errors import InputError
+
+Holds = Literal["posteriors", "loss", "predicted"]
+TOLERANCE = 0.02  # of the sum of a row's probabilities: of ten classes rounded to two digits
+SATURATED = 0.01  # share of records whose largest probability is written as 1, from which on a warning is due
+
+
+@dataclass(eq=False)
+class Answers:
+    """What one model says of the target's records: row i is the record with sample_id i.
+
+    logits: float32, (views, samples, classes). is_member: (samples,).
+    """
+
+    logits: NDArray[np.float32]
+    is_member: Bools
+    times: NDArray[np.int32] = field(repr=False)  # (views, samples): rows that the file holds of each
+
+    @staticmethod
+    def empty(views: int, samples: int, classes: int) -> Answers:
+        """Room for the answers of one model."""
+        logits = np.zeros((views, samples, classes), np.float32)
+        return Answers(logits, np.zeros(samples, bool), np.zeros((views, samples), np.int32))
+
+
+@dataclass(frozen=True, eq=False)
+class Given:
+    """The target's answers. names: text, (samples,). labels: (samples,). floor: what stands for a probability of 0."""
+
+    path: Path
+    names: pa.Array
+    labels: Integers
+    classes: tuple[str, ...]
+    holds: Holds
+    floor: float
+    answers: Answers
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+
+def read_target(path: Path) -> Given:
+    """Read the target's answers. Raises InputError with place, rule, value and next step; warns on stderr."""
+    (file,) = answers_file.files(path) if path.is_file() or not path.is_dir() else [_only(path)]
+    parts: list[Batch] = []
+    layout: Layout | None = None
+    for table in answers_file.batches(file):
+        layout = layout or answers_file.layout(path, table.column_names, shadows=False)
+        parts.append(answers_file.parsed(path, table, layout, sum(map(len, parts))))
+    if layout is None or not sum(map(len, parts)):
+        raise InputError(f"{path}: expected a row a record, got none")
+    frame = pd.DataFrame(
+        {
+            "id": pa.chunked_array([part.ids for part in parts]).to_pylist(),
+            "label": pa.chunked_array([part.labels for part in parts]).to_pylist(),
+            "member": np.concatenate([part.member for part in parts]),
+        }
+    )
+    classes = _classes(path, layout, parts, frame["label"])
+    index = {name: number for number, name in enumerate(classes)}
+    unknown = ~frame["label"].isin(index).to_numpy()
+    if unknown.any():
+        row, known = int(unknown.argmax()), ", ".join(classes[:12])
+        raise InputError(
+            f"{path}: row {row + 1:,}: label: expected one of {known}, got {frame['label'][row]!r}; mend it"
+        )
+    records = frame.drop_duplicates("id")
+    records = records.iloc[sorted(range(len(records)), key=lambda row: _natural(records["id"].iloc[row]))]
+    holds: Holds = "posteriors" if layout.form in ("logits", "probabilities") else layout.form  # type: ignore[assignment]
+    views = 1 + max(int(part.view.max(initial=0)) for part in parts)
+    given = Given(
+        path,
+        pa.array(records["id"].tolist(), pa.string()),
+        np.array(records["label"].map(index), np.int64),
+        classes,
+        holds,
+        _floor(parts) if layout.form == "probabilities" else 0.0,
+        Answers.empty(views, len(records), len(classes)),
+    )
+    for part in parts:
+        _add(given, given.answers, part, layout, np.arange(len(part)), path)
+    _complete(given, given.answers, path, "the target")
+    members = int(given.answers.is_member.sum())
+    if min(members, len(given) - members) < 2:
+        raise InputError(
+            f"{path}: member: an audit needs at least 2 members and 2 non-members, got {members} and "
+            f"{len(given) - members}; add records that the model was not trained on"
+        )
+    _warn(given, layout)
+    return given
+
+
+def read_shadows(path: Path, given: Given) -> dict[str, Answers]:
+    """Read shadows' answers, by model in the order of their names; a file, or a folder of files.
+
+    Raises InputError where a model lacks a record of the target or answers twice, or the classes are others.
+    """
+    models: dict[str, Answers] = {}
+    for file in answers_file.files(path):
+        start, layout = 0, None
+        for table in answers_file.batches(file):
+            layout = layout or _same(given, answers_file.layout(file, table.column_names, shadows=True), file)
+            part = answers_file.parsed(file, table, layout, start)
+            start += len(part)
+            assert part.model is not None
+            encoded = part.model.dictionary_encode()
+            number = encoded.indices.to_numpy(zero_copy_only=False)
+            for which, name in enumerate(encoded.dictionary.to_pylist()):
+                if name not in models:
+                    models[name] = Answers.empty(*given.answers.logits.shape)
+                _add(given, models[name], part, layout, np.flatnonzero(number == which), file)
+    if not models:
+        raise InputError(f"{path}: expected a row a shadow and record, got none")
+    for name, answers in models.items():
+        _complete(given, answers, path, f"shadow {name}")
+        if answers.is_member.all() or not answers.is_member.any():
+            raise InputError(
+                f"{path}: shadow {name}: member: expected members and non-members, got one of the two alone"
+            )
+    return dict(sorted(models.items(), key=lambda model: _natural(model[0])))
+
+
+def _only(folder: Path) -> Path:
+    found = answers_file.files(folder)
+    if len(found) > 1:
+        raise InputError(f"{folder}: expected one file of the target's answers, got {len(found)}; leave one")
+    return found[0]
+
+
+def _classes(path: Path, layout: Layout, parts: list[Batch], labels: pd.Series) -> tuple[str, ...]:
+    """The classes' names: of the columns, of the places in a list, or of the labels."""
+    if layout.classes:
+        classes = tuple(sorted(layout.classes, key=_natural))
+    elif layout.form in ("logits", "probabilities"):
+        classes = tuple(str(label) for label in range(max(np.asarray(part.values).shape[1] for part in parts)))
+    else:
+        classes = tuple(sorted(set(labels), key=_natural))
+    if len(classes) < 2:
+        raise InputError(f"{path}: expected 2 classes or more, got {', '.join(classes)}")
+    return classes
+
+
+def _same(given: Given, layout: Layout, path: Path) -> Layout:
+    """A shadow's form must be the target's."""
+    holds = "posteriors" if layout.form in ("logits", "probabilities") else layout.form
+    if holds != given.holds:
+        raise InputError(f"{path}: expected answers as the target's, which hold the {given.holds}, got {layout.form}")
+    if layout.classes and set(layout.classes) != set(given.classes):
+        other = sorted(set(layout.classes) ^ set(given.classes))
+        raise InputError(f"{path}: expected the target's classes, got others: {', '.join(other[:6])}")
+    return layout
+
+
+def _add(given: Given, answers: Answers, part: Batch, layout: Layout, rows: Integers, path: Path) -> None:
+    """Put rows of a batch where their records are."""
+    at = (
+        pc.fill_null(pc.index_in(part.ids, value_set=given.names), -1)
+        .to_numpy(zero_copy_only=False)[rows]
+        .astype(np.int64)
+    )
+    if (at < 0).any():
+        row = int(rows[np.argmax(at < 0)])
+        name = part.ids[row].as_py()
+        raise InputError(
+            f"{path}: row {part.start + row + 1:,}: id: expected a record of the target, got {name!r}; leave it out"
+        )
+    view = part.view[rows]
+    if len(view) and not 0 <= view.min() <= view.max() < len(answers.logits):
+        raise InputError(f"{path}: view: expected 0 to {len(answers.logits) - 1} as the target's, got {view.max()}")
+    answers.logits[view, at] = _logits(given, part, layout, rows, at, path)
+    np.add.at(answers.times, (view, at), 1)
+    answers.is_member[at] = part.member[rows]
+
+
+def _logits(given: Given, part: Batch, layout: Layout, rows: Integers, at: Integers, path: Path) -> NDArray[np.float32]:
+    n_classes, labels = len(given.classes), given.labels[at]
+    if layout.form == "predicted":
+        assert isinstance(part.values, pa.Array)
+        index = pc.fill_null(pc.index_in(part.values, value_set=pa.array(given.classes)), -1)
+        predicted = index.to_numpy(zero_copy_only=False)[rows]
+        certain: NDArray[np.float32] = (np.arange(n_classes) == predicted[:, None]).astype(np.float32)
+        return certain
+    values = np.asarray(part.values, np.float64)[rows]
+    if layout.form == "loss":
+        _check(path, part, rows, np.asarray(values < 0), "loss: expected a number of at least 0", values)
+        loss = np.maximum(values, 1e-30)
+        logits = np.full((len(values), n_classes), -np.log(n_classes - 1))
+        logits[np.arange(len(values)), labels] = np.where(loss > 30, -loss, -np.log(np.expm1(np.minimum(loss, 30))))
+        return logits.astype(np.float32)
+    if values.shape[1] != n_classes:
+        raise InputError(f"{path}: expected {n_classes} classes as the target's, got {values.shape[1]}")
+    if layout.classes:
+        values = values[:, [layout.classes.index(name) for name in given.classes]]
+    if layout.form == "probabilities":
+        wrong = ((values < 0) | (values > 1 + TOLERANCE)).any(axis=1)
+        what = "probabilities: expected numbers from 0 to 1 (scores before the softmax are called logit_CLASS)"
+        _check(path, part, rows, np.asarray(wrong), what, values.max(axis=1))
+        total = values.sum(axis=1)
+        _check(path, part, rows, np.asarray(np.abs(total - 1) > TOLERANCE), "probabilities: expected a sum of 1", total)
+        values = np.log(np.maximum(values, given.floor))
+    return values.astype(np.float32)
+
+
+def _check(path: Path, part: Batch, rows: Integers, wrong: Bools, rule: str, values: Floats) -> None:
+    if np.any(wrong):
+        first = int(np.argmax(wrong))
+        raise InputError(f"{path}: row {part.start + rows[first] + 1:,}: {rule}, got {values[first]:.6g}; mend it")
+
+
+def _complete(given: Given, answers: Answers, path: Path, who: str) -> None:
+    """One answer a record and view."""
+    if (answers.times == 1).all():
+        return
+    view, row = np.argwhere(answers.times != 1)[0]
+    in_view = f" in view {view}" if len(answers.times) > 1 else ""
+    count, name = answers.times[view, row], given.names[int(row)].as_py()
+    raise InputError(
+        f"{path}: {who}: expected one row of each record, got {count} of {name!r}{in_view}; every model must answer "
+        "about every record of the target once"
+    )
+
+
+def _floor(parts: list[Batch]) -> float:
+    """Half of the smallest probability above 0 in the file: what a 0 may have been before it was rounded."""
+    positive = [
+        values[values > 0].min() for values in (np.asarray(part.values) for part in parts) if (values > 0).any()
+    ]
+    return float(max(np.finfo(np.float32).tiny, min(positive, default=1.0) / 2))
+
+
+def _warn(given: Given, layout: Layout) -> None:
+    say = [f"columns that are not read: {', '.join(layout.ignored[:12])}"] if layout.ignored else []
+    if layout.form == "probabilities":
+        saturated = float((given.answers.logits[0].max(axis=1) >= 0).mean())
+        if saturated >= SATURATED:
+            say.append(
+                f"{100 * saturated:.0f} % of the records have a probability written as 1: attacks rank them by what is "
+                "left; write more digits, or logits"
+            )
+    for line in say:
+        print(f"warning: {given.path}: {line}", file=sys.stderr)
+
+
+def _natural(name: str) -> tuple[int, int, str]:
+    return (0, int(name), name) if name.isdecimal() and name.isascii() else (1, 0, name)
