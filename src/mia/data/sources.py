@@ -24,7 +24,7 @@ def read(settings: Data, own: Path, *, generated: bool) -> tuple[Records, Record
     with _explained(settings):
         match settings:
             case DigitsData():
-                from mia.data import digits  # scikit-learn takes 1.5 s to import
+                from mia.data import digits
 
                 return digits.load(), None
             case ImagesData():
