@@ -6,6 +6,7 @@ package, the workspace's code, and not the copy's: the folder of this file comes
 
 from __future__ import annotations
 
+import gc
 import os
 import runpy
 import sys
@@ -25,6 +26,7 @@ SPREADING = ("train_shadows",)  # stages that always spread their work over proc
 def main() -> None:
     """Run the stage that the first argument names, with the rest of the arguments."""
     sys.excepthook = _hook
+    gc.disable()  # an import makes no garbage, and is searched for it many times; `stages` switches it on again
     settle()
     name = sys.argv.pop(1)
     if name in SPREADING:
