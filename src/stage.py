@@ -6,6 +6,7 @@ package, the workspace's code, and not the copy's: the folder of this file comes
 
 from __future__ import annotations
 
+import gc
 import os
 import runpy
 import sys
@@ -16,16 +17,23 @@ from types import TracebackType
 
 import psutil
 
+from mia.compute import forking
 from mia.errors import INTERRUPTED
+
+SPREADING = ("train_shadows",)  # stages that always spread their work over processes
 
 
 def main() -> None:
     """Run the stage that the first argument names, with the rest of the arguments."""
     sys.excepthook = _hook
+    gc.disable()  # an import makes no garbage, and is searched for it many times; `stages` switches it on again
     settle()
+    name = sys.argv.pop(1)
+    if name in SPREADING:
+        forking.prepare()
     if "DVC_STAGE" in os.environ:  # DVC gives it to the commands that it runs
         threading.Thread(target=_end_with_dvc, daemon=True).start()
-    runpy.run_module(f"stages.{sys.argv.pop(1)}", run_name="__main__", alter_sys=True)
+    runpy.run_module(f"stages.{name}", run_name="__main__", alter_sys=True)
 
 
 def settle() -> None:

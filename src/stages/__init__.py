@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import errno
+import gc
 import os
 import sys
 from collections.abc import Callable
@@ -29,6 +30,8 @@ def run_block(main: Callable[[params.Params, int], None]) -> None:
 
 
 def _guarded(stage: Callable[[], None]) -> int:
+    gc.freeze()  # what was imported stays, and needs no search
+    gc.enable()
     try:
         stage()
     except InputError as error:

@@ -18,6 +18,7 @@ from mia import paths, seeds
 from mia.arrays import Floats, Integers
 from mia.attacks import evidence, quantile, schemas
 from mia.catalogue import wanted
+from mia.compute import workers
 from mia.data import stored_records
 from mia.data.records import Records
 from mia.errors import NotApplicable
@@ -28,6 +29,7 @@ from mia.store import parquet
 from stages import run
 
 SHADOWS = 1  # shadows that play the target, for the threshold
+SECONDS = 20_000_000  # pixels seen in fitting, for which the CNN takes a core some 15 seconds
 
 
 def main(params: Params) -> None:
@@ -36,33 +38,46 @@ def main(params: Params) -> None:
     answers = evidence.gather(parquet.read_table(paths.TARGET_SIGNALS, SIGNALS), margins)
     tables = [pd.DataFrame({name: [] for name in schemas.QUANTILES.names})]
     if wanted(params.attacks.run, "quantile") and "attacker" in answers:
+        networks.declared(paths.NETWORK, params.audit.target.architecture)
+        population, attacker = stored_records.load(paths.POPULATION), stored_records.load(paths.ATTACKER)
+        shared = population.images, population.labels, attacker.images, attacker.labels
+        work = list(tasks(params, population, attacker, answers["attacker"]))
+        seen = sum(len(task.fitted) for task in work) * params.attacks.quantile.epochs * attacker.images[0].size
+        brief = seen < SECONDS
         try:
-            tables = list(predictions(params, answers["attacker"]))
+            tables = list(
+                workers.spread(quantile.learned, shared, work, name="quantiles", unit="model", takes_seconds=brief)
+            )
         except NotApplicable as error:
             print(f"fit_quantile: left out: {error}", file=sys.stderr)
     parquet.write(paths.QUANTILES, pd.concat(tables, ignore_index=True), schemas.QUANTILES)
 
 
-def predictions(params: Params, answers: evidence.Answers) -> Iterator[pd.DataFrame]:
-    """Predictions for the target, then for the first shadows; raises NotApplicable where records are too few.
+def tasks(params: Params, population: Records, attacker: Records, answers: evidence.Answers) -> Iterator[quantile.Task]:
+    """What is to be learned of the target, then of the first shadows.
 
     answers: about the attacker's records.
     """
-    networks.declared(paths.NETWORK, params.audit.recipe.architecture)
-    population, attacker = stored_records.load(paths.POPULATION), stored_records.load(paths.ATTACKER)
     assert answers.target is not None
-    regressor = fitted(params, 0, attacker, np.arange(len(attacker)), answers.target[:, 0])
-    yield regressor.table(0, "population", np.arange(len(population)), population.images, population.labels)
+    everyone = np.arange(len(attacker))
+    yield task(params, 0, attacker, everyone, answers.target[:, 0], "population", np.arange(len(population)))
     for number in range(min(SHADOWS, len(answers.model_ids))):
         model_id = int(answers.model_ids[number])
         rng = seeds.generator(params.seed, "quantile records", model_id)
-        rows, unseen = quantile.split_records(answers.is_in[number], rng)
-        regressor = fitted(params, model_id, attacker, rows, answers.references[number, :, 0])
-        yield regressor.table(model_id, "attacker", unseen, attacker.images, attacker.labels)
+        fitted, unseen = quantile.split_records(answers.is_in[number], rng)
+        yield task(params, model_id, attacker, fitted, answers.references[number, :, 0], "attacker", unseen)
 
 
-def fitted(params: Params, model_id: int, attacker: Records, rows: Integers, margins: Floats) -> quantile.Regressor:
-    """A regressor of one model's margins, fitted on rows of the attacker's records."""
+def task(
+    params: Params,
+    model_id: int,
+    attacker: Records,
+    fitted: Integers,
+    margins: Floats,
+    source: str,
+    predicted: Integers,
+) -> quantile.Task:
+    """One model's task. margins: of all the attacker's records; the others as in quantile.Task."""
     settings = quantile.Settings(
         architecture=params.audit.recipe.architecture,
         n_classes=len(attacker.classes),
@@ -71,7 +86,7 @@ def fitted(params: Params, model_id: int, attacker: Records, rows: Integers, mar
         order_seed=seeds.integer(params.seed, "quantile order", model_id),
     )
     name = f"quantiles of shadow {model_id}" if model_id else "quantiles of the target"
-    return quantile.fit(settings, attacker.images[rows], attacker.labels[rows], margins[rows], name=name)
+    return quantile.Task(settings, model_id, fitted, margins[fitted], source, predicted, name)
 
 
 if __name__ == "__main__":

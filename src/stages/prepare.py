@@ -13,7 +13,7 @@ import numpy as np
 
 from mia import paths, seeds
 from mia.audits import given
-from mia.data import population, sources, stored_records
+from mia.data import digits, population, sources, stored_records
 from mia.params import Params
 from mia.store import metrics_files
 from stages import run
@@ -37,8 +37,6 @@ def main(params: Params) -> None:
     elif knowledge == "disjoint":
         attacker, copies = population.beyond(audited, outside, params.audit.place)
     elif data.source == "digits":  # the attacker fits its generator on digits outside the population
-        from mia.data import digits  # scikit-learn takes 1.5 s to import
-
         attacker = digits.generate(outside, data.generated, data.bandwidth, rng, params.audit.place)
     else:
         assert generated is not None

@@ -67,3 +67,14 @@ def test_without_a_home_a_stage_has_a_place_for_matplotlibs_fonts_and_says_nothi
     ]
     done = subprocess.run(command, cwd=tmp_path, env=told, capture_output=True, text=True)
     assert (done.stderr, done.stdout) == ("", f"{tmp_path}/.dvc/tmp/matplotlib\n")
+
+
+def test_a_stage_imports_without_a_search_for_garbage_and_runs_with_it() -> None:
+    states = "import gc, stages; stages.run(lambda _: print(gc.isenabled(), gc.get_freeze_count() > 10_000))"
+    code = f"import gc, runpy, stage, sys; sys.argv = ['stage.py', 'x']\n\
+runpy.run_module = lambda *_, **__: (print(gc.isenabled()), exec({states!r}, dict()))\nstage.main()"
+    environment = {**os.environ, "PYTHONPATH": str(pipeline.SRC)}
+    run = subprocess.run(
+        [sys.executable, "-c", code], cwd=pipeline.ROOT, env=environment, capture_output=True, text=True
+    )
+    assert (run.stderr, run.stdout) == ("", "False\nTrue True\n")

@@ -22,6 +22,7 @@ from mia.arrays import Bools, Floats, Integers
 from mia.compute import devices
 from mia.errors import InputError, NotApplicable
 from mia.models import building, query
+from mia.models.optimizers import Adam
 
 HELD_BACK = 10  # one record in so many chooses the epoch to stop at
 LEAST = 1e-2  # least deviation, in units of the margins' own
@@ -64,7 +65,7 @@ def fit(settings: Settings, images: NDArray[np.uint8], labels: Integers, margins
     held_back, fitted = order[: len(images) // HELD_BACK], order[len(images) // HELD_BACK :]
     pixels, classes = building.tensor(images).to(device), building.tensor(labels).to(device)
     standard = torch.from_numpy((margins - center) / scale).float().to(device)
-    optimizer = torch.optim.Adam(network.parameters(), settings.learning_rate)
+    optimizer = Adam(list(network.parameters()))
 
     def loss_of(rows: Tensor) -> Tensor:
         mean, deviation = _predict(network, pixels[rows], classes[rows])
@@ -77,9 +78,9 @@ def fit(settings: Settings, images: NDArray[np.uint8], labels: Integers, margins
         if building.compares_records(network) and len(batches[-1]) == 1:
             batches = batches[:-1]
         for rows in batches:
-            optimizer.zero_grad()
+            optimizer.clear_gradients()
             loss_of(rows).backward()  # type: ignore[no-untyped-call]
-            optimizer.step()
+            optimizer.step(settings.learning_rate)
         network.eval()
         with torch.inference_mode():
             loss = float(loss_of(held_back))
@@ -118,6 +119,43 @@ class Regressor:
         mean, deviation = self.predict(images[rows], labels[rows])
         keys = {"model_id": model_id, "source": source, "sample_id": rows}
         return pd.DataFrame({**keys, "mean": mean, "deviation": deviation})
+
+
+@dataclass(frozen=True)
+class Task:
+    """What is learned of one model, and about whom.
+
+    fitted: rows of the attacker's records, (samples,). margins: nats, what the model said of these, (samples,).
+    source, predicted: whose records, "population" or "attacker", and which rows of them. name: as in `fit`.
+    """
+
+    settings: Settings
+    model_id: int
+    fitted: Integers
+    margins: Floats
+    source: str
+    predicted: Integers
+    name: str
+
+
+def learned(
+    population: NDArray[np.uint8],
+    population_labels: Integers,
+    attacker: NDArray[np.uint8],
+    attacker_labels: Integers,
+    task: Task,
+) -> pd.DataFrame:
+    """Fit a regressor and return what it predicts, rows of schemas.QUANTILES; errors as of `fit`.
+
+    population, attacker: images (samples, height, width, channels).
+    """
+    rows = task.fitted
+    regressor = fit(task.settings, attacker[rows], attacker_labels[rows], task.margins, name=task.name)
+    images, labels = {
+        "population": (population, population_labels),
+        "attacker": (attacker, attacker_labels),
+    }[task.source]
+    return regressor.table(task.model_id, task.source, task.predicted, images, labels)
 
 
 def split_records(is_member: Bools, rng: np.random.Generator) -> tuple[Integers, Integers]:

@@ -27,6 +27,6 @@ def chosen() -> torch.device:
 def deterministic() -> None:
     """Make torch refuse any operation whose result may differ between runs on the same machine."""
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
-    torch.use_deterministic_algorithms(True)
+    torch.set_deterministic_debug_mode("error")  # use_deterministic_algorithms would import torch's compiler too
     # Filling every new tensor guards against reading memory nobody wrote, which our models do not do: 14 % of a step.
     torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]

@@ -8,7 +8,6 @@ import sys
 from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
-import joblib
 import torch
 
 from mia.errors import InputError
@@ -30,7 +29,9 @@ def processes() -> int:
 
     Raises InputError where MIA_PROCESSES is no number of processes.
     """
-    return _count("MIA_PROCESSES", joblib.cpu_count())
+    from joblib import cpu_count  # here: it takes .2 s to import, and few stages ask
+
+    return _count("MIA_PROCESSES", cpu_count())
 
 
 def threads() -> int:

@@ -16,10 +16,10 @@ import multiprocessing
 import os
 import signal
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from multiprocessing.context import SpawnContext
+from multiprocessing.context import BaseContext
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
@@ -27,7 +27,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mia import paths, progress
-from mia.compute import devices, ray_cluster, tasks
+from mia.compute import devices, forking, ray_cluster, tasks
 from mia.errors import InputError
 
 T = TypeVar("T")
@@ -45,14 +45,22 @@ def snapshot_folder() -> Path | None:
 
 
 def spread(
-    function: Callable[..., R], shared: Sequence[Any], work: Sequence[T], *, name: str, unit: str
+    function: Callable[..., R],
+    shared: Sequence[Any],
+    work: Sequence[T],
+    *,
+    name: str,
+    unit: str,
+    takes_seconds: bool = False,
 ) -> Iterator[R]:
     """`function(*shared, task)` of every task, in their order, several tasks at once.
 
     function: of a module, since other processes import it. shared: handed over once; arrays are only read.
+    takes_seconds: all of it, on one core: then it is done here, since to start processes takes seconds too.
     Raises what a task raised, and InputError where a worker died or the cluster is not there.
     """
-    if os.environ.get("MIA_RAY_ADDRESS") or devices.chosen().type != "cpu" or min(tasks.processes(), len(work)) == 1:
+    alone = takes_seconds or devices.chosen().type != "cpu" or min(tasks.processes(), len(work)) == 1
+    if os.environ.get("MIA_RAY_ADDRESS") or alone:
         return each(function, shared, work, name=name, unit=unit, n_threads=tasks.threads())
     return _shown(_in_processes(function, shared, work), len(work), name, unit)
 
@@ -83,12 +91,12 @@ def _shown(results: Iterator[R], count: int, name: str, unit: str) -> Iterator[R
 
 def _in_processes(function: Callable[..., R], shared: Sequence[Any], work: Sequence[T]) -> Iterator[R]:
     count = min(tasks.processes(), len(work))
-    context = multiprocessing.get_context("spawn")  # a fork would inherit locks of threads that it does not inherit
+    context = forking.context()
     before = set(multiprocessing.active_children())
-    arguments = (function, [_handed_over(context, value) for value in shared], tasks.threads())
+    arguments = (function, [_handed_over(context, value) for value in shared], tasks.threads(), dict(os.environ))
     pool = ProcessPoolExecutor(count, context, _begin, arguments)
     try:
-        yield from pool.map(_as_worker, work)
+        yield from _begun(pool, work)
         pool.shutdown()
     except BrokenProcessPool:
         raise InputError(
@@ -99,6 +107,14 @@ def _in_processes(function: Callable[..., R], shared: Sequence[Any], work: Seque
         for child in set(multiprocessing.active_children()) - before:  # where one failed, the others are at work
             child.kill()
         pool.shutdown(cancel_futures=True)
+
+
+def _begun(pool: ProcessPoolExecutor, work: Sequence[Any]) -> Iterator[Any]:
+    """The results to come of all tasks, whose processes are started here."""
+    try:
+        return pool.map(_as_worker, work)
+    except (EOFError, ConnectionError):  # what they are forked from was killed
+        raise BrokenProcessPool from None
 
 
 class _Array(NamedTuple):
@@ -112,7 +128,7 @@ class _Array(NamedTuple):
         return np.frombuffer(self.memory, self.dtype, count=math.prod(self.shape)).reshape(self.shape)
 
 
-def _handed_over(context: SpawnContext, value: Any) -> Any:
+def _handed_over(context: BaseContext, value: Any) -> Any:
     if not isinstance(value, np.ndarray):
         return value
     array = _Array(context.RawArray(ctypes.c_ubyte, max(1, value.nbytes)), value.dtype, value.shape)
@@ -123,9 +139,10 @@ def _handed_over(context: SpawnContext, value: Any) -> Any:
 _work: tuple[Callable[..., Any], list[Any], int]  # what every task of this process takes; in workers only
 
 
-def _begin(function: Callable[..., Any], shared: Sequence[Any], n_threads: int) -> None:
+def _begin(function: Callable[..., Any], shared: Sequence[Any], n_threads: int, environment: Mapping[str, str]) -> None:
     """A process that was started for tasks: it ends when the one that started it does."""
     global _work
+    os.environ.update(environment)  # the fork server has that of the moment when it was started
     _work = function, [value.view() if isinstance(value, _Array) else value for value in shared], n_threads
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the parent too, which ends this one
     threading.Thread(target=_end_with_parent, daemon=True).start()

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import importlib.util
 from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.datasets import load_digits
-from sklearn.neighbors import KernelDensity
 
 from mia.data.records import Records
 from mia.errors import InputError
@@ -20,7 +20,8 @@ def load() -> Records:
 
     Source: E. Alpaydin and C. Kaynak, Optical Recognition of Handwritten Digits, UCI, 1998 (its test part).
     """
-    pixels, labels = load_digits(return_X_y=True)
+    table = np.loadtxt(_file(), delimiter=",")
+    pixels, labels = table[:, :-1], table[:, -1]
     return Records(
         images=_to_bytes(pixels),
         labels=labels.astype(np.int64),
@@ -51,9 +52,8 @@ def generate(
     labels = np.sort(np.arange(count) % n_classes)
     drawn = np.empty((count, pixels.shape[1]))
     for label in range(n_classes):
-        density = KernelDensity(bandwidth=bandwidth).fit(pixels[seen.labels == label])
         rows = labels == label
-        drawn[rows] = density.sample(int(rows.sum()), random_state=int(rng.integers(2**31)))
+        drawn[rows] = _sample(pixels[seen.labels == label], bandwidth, int(rows.sum()), int(rng.integers(2**31)))
     order = rng.permutation(count)
     return Records(
         images=_to_bytes(drawn[order]),
@@ -62,6 +62,24 @@ def generate(
         published_train=None,
         names=np.array([f"generated {row}" for row in range(count)]),
     )
+
+
+def _file() -> Path:
+    """Where scikit-learn keeps the digits. It is not imported: that takes longer than this stage."""
+    package = importlib.util.find_spec("sklearn")
+    assert package is not None
+    assert package.origin is not None
+    return Path(package.origin).parent / "datasets/data/digits.csv.gz"
+
+
+def _sample(points: NDArray[np.float64], bandwidth: float, count: int, seed: int) -> NDArray[np.float64]:
+    """Draw from a Gaussian kernel density: a point of those that it is fitted on, and noise.
+
+    The draws are those of scikit-learn's KernelDensity, hence the older generator.
+    """
+    rng = np.random.RandomState(seed)
+    chosen = (rng.uniform(0, 1, size=count) * len(points)).astype(np.int64)
+    return rng.normal(points[chosen], bandwidth)
 
 
 def _to_bytes(pixels: NDArray[np.float64]) -> NDArray[np.uint8]:

@@ -26,7 +26,7 @@ def read(settings: ImageData, own: Path, *, generated: bool) -> tuple[Records, R
     with _explained(settings):
         match settings:
             case DigitsData():
-                from mia.data import digits  # scikit-learn takes 1.5 s to import
+                from mia.data import digits
 
                 return digits.load(), None
             case ImagesData():

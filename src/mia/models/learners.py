@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 import torch
 from torch import Tensor, nn
 
+from mia.models.optimizers import SGD, Adam, Optimizer
 from mia.params import Recipe
 
 Which = slice | Tensor  # which of the models: all of them, or their numbers
@@ -82,13 +83,11 @@ def learners_of(models: Sequence[nn.Module]) -> Learners:
     return Single(models[0]) if len(models) == 1 else Stack(models)
 
 
-def optimizer_of(parameters: list[Tensor], recipe: Recipe) -> torch.optim.Optimizer:
+def optimizer_of(parameters: Sequence[Tensor], recipe: Recipe) -> Optimizer:
     """The recipe's optimizer of these parameters."""
-    rate, decay = recipe.learning_rate, recipe.weight_decay
     if recipe.optimizer == "adam":
-        return torch.optim.Adam(parameters, rate, betas=(recipe.momentum, 0.999), weight_decay=decay, fused=True)
-    nesterov = recipe.momentum > 0
-    return torch.optim.SGD(parameters, rate, recipe.momentum, weight_decay=decay, nesterov=nesterov, fused=True)
+        return Adam(parameters, beta1=recipe.momentum, weight_decay=recipe.weight_decay)
+    return SGD(parameters, momentum=recipe.momentum, weight_decay=recipe.weight_decay)
 
 
 def learning_rate(recipe: Recipe, share: float) -> float:

@@ -16,9 +16,10 @@ from torch import Tensor
 
 from mia import seeds
 from mia.compute import devices
-from mia.models import augmentation, building, checkpoints, learners, lessons, networks, snapshots
+from mia.models import augmentation, building, checkpoints, learners, lessons, networks, optimizers, snapshots
 from mia.models.learners import Learners
 from mia.models.lessons import Lesson
+from mia.models.optimizers import Optimizer
 from mia.params import Recipe
 from mia.store import atomic, sealed_json
 
@@ -55,7 +56,7 @@ class Position:
         self.generators = [generator.get_state() for generator in generators]
 
 
-def state(position: Position, models: Learners, optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
+def state(position: Position, models: Learners, optimizer: Optimizer) -> dict[str, Tensor]:
     """All that a training needs to go on, by name."""
     tensors = {f"model.{name}": value.detach() for name, value in models.state().items()}
     for k, parameter in enumerate(models.parameters()):
@@ -69,7 +70,7 @@ def state(position: Position, models: Learners, optimizer: torch.optim.Optimizer
 def restore(
     tensors: Mapping[str, Tensor],
     models: Learners,
-    optimizer: torch.optim.Optimizer,
+    optimizer: Optimizer,
     generators: Sequence[torch.Generator],
 ) -> Position:
     """Bring a training to the state that `state` gave, and return how far it is."""
@@ -113,7 +114,7 @@ def key(
 @cache
 def _code() -> bytes:
     """The text of every file that training computes with."""
-    modules = (atomic, augmentation, building, checkpoints, devices, learners, lessons, networks, sealed_json, seeds)
-    files = [Path(str(module.__file__)) for module in (*modules, snapshots)]
+    computing = (augmentation, building, checkpoints, devices, learners, lessons, networks, optimizers, seeds)
+    files = [Path(str(module.__file__)) for module in (*computing, atomic, sealed_json, snapshots)]
     here = Path(__file__)
     return b"".join(file.read_bytes() for file in (here, here.with_name("training.py"), *files))

@@ -22,6 +22,7 @@ from mia.models import augmentation, building, checkpoints, lessons, resume, sna
 from mia.models.checkpoints import Description
 from mia.models.learners import Learners, Which, learners_of, learning_rate, optimizer_of
 from mia.models.lessons import Lesson
+from mia.models.optimizers import Optimizer
 from mia.models.resume import Position
 from mia.params import Recipe
 
@@ -82,7 +83,7 @@ class _Training:
     pixels: Tensor
     targets: Tensor
     models: Learners
-    optimizer: torch.optim.Optimizer
+    optimizer: Optimizer
     orders: list[torch.Generator]
     augmenting: list[torch.Generator]
     measured: list[Tensor]
@@ -183,11 +184,9 @@ class _Training:
                 self.counts, self.position.step, self.steps, self.recipe.batch_size, self.pixels.device
             )
         ]
-        for parameters in self.optimizer.param_groups:
-            parameters["lr"] = learning_rate(self.recipe, self.steps_done / self.total)
-        self.optimizer.zero_grad()
+        self.optimizer.clear_gradients()
         torch.stack(losses).sum().backward()  # type: ignore[no-untyped-call]
-        self.optimizer.step()
+        self.optimizer.step(learning_rate(self.recipe, self.steps_done / self.total))
         self.position.step += 1
 
     def _loss(self, rows: Tensor, draws: augmentation.Draws, which: Which, columns: slice) -> Tensor:

@@ -8,6 +8,7 @@ from functools import cache
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from numpy.typing import NDArray
@@ -106,6 +107,19 @@ def test_the_same_seeds_give_the_same_bytes_and_others_do_not() -> None:
     )
     assert one == again
     assert len({one, other, reordered}) == 3
+
+
+def test_a_task_is_a_fit_and_its_predictions_and_its_source_says_of_whom() -> None:
+    images, labels, margins, _, _ = world(300, 1)
+    others, other_labels, *_ = world(40, 2)
+    rows, asked = np.arange(0, 300, 2), np.arange(3, 33)
+    settings = replace(SETTINGS, epochs=2)
+    regressor = quantile.fit(settings, images[rows], labels[rows], margins[rows], name="test")
+    for source, (of, classes) in {"population": (others, other_labels), "attacker": (images, labels)}.items():
+        task = quantile.Task(settings, 7, rows, margins[rows], source, asked, "test")
+        table = quantile.learned(others, other_labels, images, labels, task)
+        pd.testing.assert_frame_equal(table, regressor.table(7, source, asked, of, classes))
+        assert (table["source"] == source).all()
 
 
 def test_the_global_random_state_is_left_alone() -> None:

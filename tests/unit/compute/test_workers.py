@@ -12,10 +12,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import psutil
 import pytest
 import torch
 from numpy.typing import NDArray
 
+import stage
+import stages
 import tiny
 from mia import paths
 from mia.compute import workers
@@ -39,6 +42,17 @@ def met(path: Path, number: int) -> int:
     (path / str(number)).touch()
     waited_for(lambda: list(path.iterdir()), 2)
     return os.getpid()
+
+
+def surroundings(name: str) -> tuple[int, str | None]:
+    """Which process forked this one, and what it finds in its environment."""
+    return os.getppid(), os.environ.get(name)
+
+
+def kills(victim: int, seconds: int) -> None:
+    """A task that kills another process, and goes on."""
+    os.kill(victim, signal.SIGKILL)
+    time.sleep(seconds)
 
 
 def lengthy(path: Path, seconds: int) -> int:
@@ -68,6 +82,19 @@ def test_two_tasks_run_at_once(two: None, tmp_path: Path) -> None:
     assert len(set(pids)) == 2
 
 
+def test_processes_are_forked_from_one_and_know_the_variables_of_this_moment(
+    two: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    forked_from = set()
+    for value in ("first", "second"):
+        monkeypatch.setenv("MIA_TEST", value)
+        answers = list(workers.spread(surroundings, (), ["MIA_TEST"] * 3, name="test", unit="task"))
+        forked_from |= {parent for parent, _ in answers}
+        assert {found for _, found in answers} == {value}
+    assert len(forked_from) == 1
+    assert os.getpid() not in forked_from
+
+
 def test_one_task_runs_here_with_one_thread_too(two: None) -> None:
     before = torch.get_num_threads()
     assert results(3) == [(900_000.0, os.getpid(), 1)]
@@ -94,6 +121,19 @@ def test_a_process_that_is_killed_is_one_clear_error(two: None) -> None:
     assert [value for value, _, _ in results(1, 2)] == [300_000.0, 600_000.0]  # and the next run has new ones
 
 
+@pytest.mark.fault("worker process killed")
+@pytest.mark.parametrize("during", [False, True], ids=["between two runs", "amid one"])
+def test_the_process_that_workers_are_forked_from_may_be_killed_too(two: None, during: bool) -> None:
+    ((parent, _), *_) = workers.spread(surroundings, (), ["HOME"] * 2, name="test", unit="task")
+    if during:
+        with pytest.raises(InputError, match=r"^one of 2 processes was killed"):
+            list(workers.spread(kills, (parent,), [300, 300], name="test", unit="task"))
+    else:
+        os.kill(parent, signal.SIGKILL)
+        waited_for(lambda: [pid for pid in [parent] if not alive(pid)], 1)
+    assert [value for value, _, _ in results(1, 2)] == [300_000.0, 600_000.0]
+
+
 @pytest.mark.parametrize("variable", ["MIA_PROCESSES", "MIA_THREADS"])
 @pytest.mark.parametrize("value", ["0", "-1", "many", "1.5"])
 def test_a_number_that_is_none_is_refused(variable: str, value: str, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -112,8 +152,47 @@ def test_no_process_outlives_a_parent_that_was_killed(tmp_path: Path) -> None:
     with subprocess.Popen([sys.executable, "-c", code, str(tmp_path)], env=environment) as parent:
         children = waited_for(lambda: [int(path.name) for path in tmp_path.iterdir()], 2)
         assert parent.pid not in children
+        every = {process.pid for process in psutil.Process(parent.pid).children(recursive=True)}
+        assert set(children) < every  # and the one that they are forked from
         parent.kill()
-    waited_for(lambda: [pid for pid in children if not alive(pid)], 2)
+    waited_for(lambda: [pid for pid in every if not alive(pid)], len(every))
+
+
+STARTS = """
+import psutil, sys
+from mia.compute import forking
+forking.prepare()
+children = [" ".join(process.cmdline()) for process in psutil.Process().children()]
+print(sum("forkserver" in command for command in children), "torch" in sys.modules)
+"""
+
+
+@pytest.mark.parametrize(
+    ("variables", "expected"),
+    [
+        ({"MIA_PROCESSES": "2"}, 1),
+        ({"MIA_PROCESSES": "1"}, 0),
+        ({"MIA_PROCESSES": "2", "MIA_RAY_ADDRESS": "auto"}, 0),
+        ({"MIA_PROCESSES": "2", "MIA_DEVICE": "cuda"}, 0),
+    ],
+)
+def test_libraries_are_imported_beside_the_stage_where_its_work_will_be_spread(
+    variables: dict[str, str], expected: int
+) -> None:
+    environment = {**os.environ, **variables, "PYTHONPATH": os.pathsep.join(sys.path)}
+    run = subprocess.run([sys.executable, "-c", STARTS], env=environment, capture_output=True, text=True, check=True)
+    assert run.stdout.split() == [str(expected), "False"]
+
+
+def test_stages_that_always_spread_their_work_are_those_that_prepare_for_it() -> None:
+    code = {path.stem: path.read_text() for path in Path(stages.__file__).parent.glob("*.py")}
+    spread = {name for name, text in code.items() if "workers.spread(" in text and "takes_seconds" not in text}
+    assert set(stage.SPREADING) == spread
+
+
+def test_work_of_seconds_is_done_here_with_the_same_threads(two: None) -> None:
+    done = workers.spread(scaled, (np.ones(300_000),), [1, 2], name="test", unit="task", takes_seconds=True)
+    assert list(done) == [(300_000.0, os.getpid(), 1), (600_000.0, os.getpid(), 1)]
 
 
 def alive(pid: int) -> bool:
