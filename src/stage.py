@@ -16,6 +16,7 @@ from types import TracebackType
 
 import psutil
 
+from mia import stage_seconds
 from mia.errors import INTERRUPTED
 
 
@@ -25,7 +26,13 @@ def main() -> None:
     settle()
     if "DVC_STAGE" in os.environ:  # DVC gives it to the commands that it runs
         threading.Thread(target=_end_with_dvc, daemon=True).start()
-    runpy.run_module(f"stages.{sys.argv.pop(1)}", run_name="__main__", alter_sys=True)
+    stage, arguments = sys.argv.pop(1), sys.argv[1:]
+    try:
+        runpy.run_module(f"stages.{stage}", run_name="__main__", alter_sys=True)
+    except SystemExit as ended:  # which is how a stage always ends
+        if not ended.code:
+            stage_seconds.keep(stage, arguments, time.time() - psutil.Process().create_time())
+        raise
 
 
 def settle() -> None:

@@ -55,6 +55,15 @@ def grid(
 
 
 @app.command()
+def plan() -> None:
+    """Print how long what `dvc exp run --queue` queued will take; nothing queued: this audit."""
+    os.environ.setdefault("GOMP_SPINCOUNT", "2000")  # as src/stage.py sets it; before torch is imported
+    from mia.history import plan
+
+    _run(plan.report)
+
+
+@app.command()
 def publish(
     revision: Annotated[str, typer.Argument(help="an experiment by name, or a git revision")] = "HEAD",
 ) -> None:

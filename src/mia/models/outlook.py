@@ -13,7 +13,7 @@ import joblib
 import torch
 
 from mia.compute import devices, machine, tasks
-from mia.models import building, timed_steps
+from mia.models import building, timed_steps, training
 from mia.models.lessons import Lesson
 from mia.params import Recipe
 
@@ -74,7 +74,7 @@ class Forecast:
 def target(dataset: str, recipe: Recipe, shape: tuple[int, int, int], n_classes: int, lesson: Lesson) -> Work:
     """The target's training: in this process, with all its threads."""
     sizes = {"members": len(lesson.members), "asked": len(lesson.nonmembers)}
-    ways = {"together": 1, "n_threads": torch.get_num_threads(), "processes": 1}
+    ways = {"together": 1, "n_threads": all_threads(), "processes": 1}
     return Work("target", dataset, recipe, shape, n_classes, n_models=1, **sizes, **ways)
 
 
@@ -94,6 +94,11 @@ def shadows(
     return Work(name, dataset, recipe, shape, n_classes, n_models=len(lessons), **sizes, **ways)
 
 
+def all_threads() -> int:
+    """Threads of a task that has this process for itself."""
+    return torch.get_num_threads()
+
+
 def processes() -> int:
     """Tasks at once on this machine: on a GPU one."""
     return tasks.processes() if devices.chosen().type == "cpu" else 1
@@ -111,15 +116,23 @@ def lines(work: Work, now: datetime) -> list[str]:
     """Warnings, then when the training will be done where that is not soon."""
     cost = _cost(work, work.recipe.precision, 1)
     speed = cost.images_a_second * work.at_once
+    on_cpu = devices.chosen().type == "cpu"
     warnings = [machine.unused_gpu(), slow_precision(work, cost.images_a_second)]
-    if work.together > 1 and devices.chosen().type == "cpu":
-        stacked = stacked_speed(work)
-        warnings.append(slow_together(work, stacked, cost.images_a_second * min(work.processes, work.n_models)))
-        speed = stacked
-    if devices.chosen().type == "cpu":
+    if work.together > 1:
+        speed = stacked_speed(work)
+        if on_cpu:
+            warnings.append(slow_together(work, speed, cost.images_a_second * min(work.processes, work.n_models)))
+    if on_cpu:
         warnings.append(too_many_processes(work, process_bytes(work, cost.activations), machine.free_memory()))
     plan = foretold(work.name, forecast(work, speed), now)
     return [line for line in (*warnings, plan) if line]
+
+
+def expected(work: Work) -> Forecast:
+    """What a training takes, by a timed step."""
+    if work.together > 1:
+        return forecast(work, stacked_speed(work))
+    return forecast(work, _cost(work, work.recipe.precision, 1).images_a_second * work.at_once)
 
 
 def _cost(work: Work, precision: str, n_models: int) -> timed_steps.StepCost:
@@ -180,7 +193,7 @@ def too_many_processes(work: Work, each: int, free: int) -> str | None:
 
 def forecast(work: Work, speed: float) -> Forecast:
     """speed: images a second of all tasks at once, were all cores theirs."""
-    images = work.recipe.epochs * (work.members + _ASKED * work.asked)
+    images = work.recipe.epochs * (work.members + _ASKED * min(work.asked, training.MEASURED))
     rounds = math.ceil(work.groups / work.at_once) * work.at_once / work.groups  # in the last round some may idle
     crowded = 1.0
     if devices.chosen().type == "cpu":

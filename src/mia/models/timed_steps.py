@@ -22,7 +22,7 @@ from mia.params import Recipe
 SECONDS = 0.25  # of steps that are timed, but for a step of two images where it takes longer
 _FEWEST = 2  # images: batch normalisation compares them
 _ON_CPU = 64  # images at most: more are no faster there
-_REPEATS = 3
+_REPEATS = 10
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,7 @@ def measured(
 ) -> StepCost:
     """The cost of steps of `n_models` models of this recipe, in its precision, with so many threads on a CPU.
 
-    shape: (height, width, channels). Batches grow until the time is spent; the largest one's fastest step counts.
+    shape: (height, width, channels). Batches grow while time is left; the fastest step of all counts.
     """
     tasks.settle()
     device = devices.chosen()
@@ -50,17 +50,16 @@ def measured(
         activations = steps.activations()
         count = min(_FEWEST, most)
         first = steps.seconds(count)  # the first step prepares what the next ones use
-        speed = count / (first if device.type == "cpu" and first > SECONDS else steps.seconds(count))
+        once = device.type == "cpu" and first > SECONDS
+        speed = count / (first if once else min(steps.seconds(count) for _ in range(2)))
         end = time.perf_counter() + SECONDS
-        while count < most:
-            larger = min(8 * count, most)
-            if time.perf_counter() + 2 * larger / speed > end:
-                break
-            count = larger
-            steps.seconds(count)  # the first of its size, again
-            speed = count / steps.seconds(count)
         for _ in range(_REPEATS):
-            if time.perf_counter() + count / speed > end:
+            left = end - time.perf_counter()
+            larger = min(8 * count, most)
+            if larger > count and 2 * larger / speed <= left:
+                count = larger
+                steps.seconds(count)  # the first of its size, again
+            elif count / speed > left:
                 break
             speed = max(speed, count / steps.seconds(count))
     return StepCost(n_models * speed, activations)
