@@ -119,25 +119,27 @@ def lines(work: Work, now: datetime) -> list[str]:
     on_cpu = devices.chosen().type == "cpu"
     warnings = [machine.unused_gpu(), slow_precision(work, cost.images_a_second)]
     if work.together > 1:
-        speed = stacked_speed(work)
+        speed = speed_of(work, whole=False)
         if on_cpu:
             warnings.append(slow_together(work, speed, cost.images_a_second * min(work.processes, work.n_models)))
     if on_cpu:
         warnings.append(too_many_processes(work, process_bytes(work, cost.activations), machine.free_memory()))
-    plan = foretold(work.name, forecast(work, speed), now)
+    plan = None
+    if forecast(work, speed).seconds >= LONG / 2:  # then an import of a second does not matter
+        plan = foretold(work.name, expected(work), now)
     return [line for line in (*warnings, plan) if line]
 
 
 def expected(work: Work) -> Forecast:
-    """What a training takes, by a timed step."""
-    if work.together > 1:
-        return forecast(work, stacked_speed(work))
-    return forecast(work, _cost(work, work.recipe.precision, 1).images_a_second * work.at_once)
+    """What a training takes, by timed steps with the optimizer."""
+    return forecast(work, speed_of(work, whole=True))
 
 
-def _cost(work: Work, precision: str, n_models: int) -> timed_steps.StepCost:
+def _cost(work: Work, precision: str, n_models: int, *, whole: bool = False) -> timed_steps.StepCost:
     recipe = work.recipe.model_copy(update={"precision": precision})
-    return timed_steps.measured(recipe, work.shape, work.n_classes, n_models=n_models, n_threads=work.n_threads)
+    return timed_steps.measured(
+        recipe, work.shape, work.n_classes, n_models=n_models, n_threads=work.n_threads, whole=whole
+    )
 
 
 def slow_precision(work: Work, half: float) -> str | None:
@@ -156,9 +158,10 @@ def slow_precision(work: Work, half: float) -> str | None:
     )
 
 
-def stacked_speed(work: Work) -> float:
-    """Images a second of all tasks at once, with models in the same steps."""
-    return _cost(work, work.recipe.precision, min(work.together, _STACK)).images_a_second * work.at_once
+def speed_of(work: Work, *, whole: bool) -> float:
+    """Images a second of all tasks at once. whole: as `timed_steps.measured`."""
+    n_models = min(work.together, _STACK)
+    return _cost(work, work.recipe.precision, n_models, whole=whole).images_a_second * work.at_once
 
 
 def slow_together(work: Work, stacked: float, apart: float) -> str | None:

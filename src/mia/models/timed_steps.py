@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from mia.compute import devices, tasks
 from mia.models import building
-from mia.models.learners import Learners, learners_of
+from mia.models.learners import Learners, learners_of, optimizer_of
 from mia.params import Recipe
 
 SECONDS = 0.25  # of steps that are timed, but for a step of two images where it takes longer
@@ -34,11 +34,18 @@ class StepCost:
 
 
 def measured(
-    recipe: Recipe, shape: tuple[int, int, int], n_classes: int, *, n_models: int = 1, n_threads: int
+    recipe: Recipe,
+    shape: tuple[int, int, int],
+    n_classes: int,
+    *,
+    n_models: int = 1,
+    n_threads: int,
+    whole: bool = False,
 ) -> StepCost:
     """The cost of steps of `n_models` models of this recipe, in its precision, with so many threads on a CPU.
 
-    shape: (height, width, channels). Batches grow while time is left; the fastest step of all counts.
+    shape: (height, width, channels). whole: with the optimizer, which is up to half of a short step and a few
+    hundredths of a long one, and whose import takes a second. Batches grow while time is left; the fastest step counts.
     """
     tasks.settle()
     device = devices.chosen()
@@ -46,7 +53,7 @@ def measured(
         devices.deterministic()
     most = min(recipe.batch_size, _ON_CPU) if device.type == "cpu" else recipe.batch_size
     with _left_alone(device, n_threads):
-        steps = _Steps(recipe, shape, n_classes, n_models, device)
+        steps = _Steps(recipe, shape, n_classes, n_models, device, whole)
         activations = steps.activations()
         count = min(_FEWEST, most)
         first = steps.seconds(count)  # the first step prepares what the next ones use
@@ -69,11 +76,18 @@ class _Steps:
     """Models in training on images of zeros."""
 
     def __init__(
-        self, recipe: Recipe, shape: tuple[int, int, int], n_classes: int, n_models: int, device: torch.device
+        self,
+        recipe: Recipe,
+        shape: tuple[int, int, int],
+        n_classes: int,
+        n_models: int,
+        device: torch.device,
+        whole: bool,
     ) -> None:
         self.recipe, self.shape, self.n_models, self.device = recipe, shape, n_models, device
         networks = [building.create(recipe.architecture, shape, n_classes, 0).to(device) for _ in range(n_models)]
         self.models: Learners = learners_of(networks)
+        self.optimizer = optimizer_of(self.models.parameters(), recipe) if whole else None
 
     def loss(self, count: int, precision: str) -> Tensor:
         """The loss of a batch of `count` images for each model."""
@@ -85,12 +99,14 @@ class _Steps:
         return nn.functional.cross_entropy(logits.float().flatten(0, 1), labels)
 
     def seconds(self, count: int) -> float:
-        """The time of one step, but for the optimizer's few hundredths of it, whose import takes a second."""
+        """The time of one step."""
         begin = time.perf_counter()
         loss = self.loss(count, self.recipe.precision)
         for parameter in self.models.parameters():
             parameter.grad = None
         loss.backward()  # type: ignore[no-untyped-call]
+        if self.optimizer:
+            self.optimizer.step()
         loss.item()  # waits for a GPU
         return time.perf_counter() - begin
 
