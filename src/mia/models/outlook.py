@@ -19,11 +19,11 @@ from mia.params import Recipe
 
 SLOWER = 0.8  # of the other way's speed: less is no noise
 LONG = 60.0  # seconds; what takes less is not foretold
-_STACK = 4  # models at most that are stacked to time them: their speed a model hardly depends on more
+_STACK = 2  # models that are stacked to time them: as fast as four or eight, in images a second of all together
 _ASKED = 1 / 3  # of a training step's time, to classify an image: a forward pass without the backward one
 # Bytes of a process: imported libraries, but for what processes share; weights with their gradients and Adam's two
-# moments; what a forward pass keeps, and as much for the backward one. Measured: .9 to 1.25 of it (three networks).
-_LIBRARIES, _COPIES, _PASSES = 350_000_000, 4, 2
+# moments; thrice what a forward pass keeps, for the backward one and what products need. Measured: .7 to 1.1 of it.
+_LIBRARIES, _COPIES, _PASSES = 350_000_000, 4, 3
 
 
 @dataclass(frozen=True)
