@@ -66,7 +66,7 @@ unshallow: repository
 	  "experiments that it queues in one: \`git fetch --unshallow\`, then again" >&2; exit 1; }
 
 grid: unshallow $(READY) ## run a grid of experiments, WORKERS at once, as a table and a figure (make grid GRID="-S seed=1,2,3")
-	$(RUN) dvc exp run --queue $(GRID) && $(if $(filter-out 1,$(WORKERS)),$(SHARE)) dvc exp run --run-all --jobs $(WORKERS) && mia grid
+	$(RUN) dvc exp run --queue $(GRID) && { mia forecast || true; } && $(if $(filter-out 1,$(WORKERS)),$(SHARE)) dvc exp run --run-all --jobs $(WORKERS) && mia grid
 
 # The table of `dvc exp show` has a column for every dependency, metric and parameter, 360 of them: kept are two numbers of
 # ATTACK and the parameters, and of these what differs.

@@ -10,13 +10,13 @@ import gc
 import os
 import runpy
 import sys
-import threading
 import time
 from contextlib import suppress
 from types import TracebackType
 
 import psutil
 
+from mia import stage_seconds
 from mia.compute import forking
 from mia.errors import INTERRUPTED
 
@@ -27,13 +27,15 @@ def main() -> None:
     """Run the stage that the first argument names, with the rest of the arguments."""
     sys.excepthook = _hook
     gc.disable()  # an import makes no garbage, and is searched for it many times; `stages` switches it on again
-    settle()
-    name = sys.argv.pop(1)
-    if name in SPREADING:
+    stage, arguments = sys.argv.pop(1), sys.argv[1:]
+    if stage in SPREADING:
         forking.prepare()
-    if "DVC_STAGE" in os.environ:  # DVC gives it to the commands that it runs
-        threading.Thread(target=_end_with_dvc, daemon=True).start()
-    runpy.run_module(f"stages.{name}", run_name="__main__", alter_sys=True)
+    try:
+        runpy.run_module(f"stages.{stage}", run_name="__main__", alter_sys=True)
+    except SystemExit as ended:  # which is how a stage always ends
+        if not ended.code:
+            stage_seconds.keep(stage, arguments, time.time() - psutil.Process().create_time())
+        raise
 
 
 def settle() -> None:

@@ -100,6 +100,15 @@ def grid(
 
 
 @app.command()
+def forecast() -> None:
+    """Print how long what `dvc exp run --queue` queued will take; nothing queued: this audit."""
+    os.environ.setdefault("GOMP_SPINCOUNT", "2000")  # as src/stage.py sets it; before torch is imported
+    from mia.history import forecast
+
+    _run(forecast.report)
+
+
+@app.command()
 def publish(
     revision: Annotated[str, typer.Argument(help="an experiment by name, or a git revision")] = "HEAD",
 ) -> None:

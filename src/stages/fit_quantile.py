@@ -38,7 +38,7 @@ def main(params: Params) -> None:
     answers = evidence.gather(parquet.read_table(paths.TARGET_SIGNALS, SIGNALS), margins)
     tables = [pd.DataFrame({name: [] for name in schemas.QUANTILES.names})]
     if wanted(params.attacks.run, "quantile") and "attacker" in answers:
-        networks.declared(paths.NETWORK, params.audit.target.architecture)
+        networks.declared(paths.NETWORK, params.audit.recipe.architecture)
         population, attacker = stored_records.load(paths.POPULATION), stored_records.load(paths.ATTACKER)
         shared = population.images, population.labels, attacker.images, attacker.labels
         work = list(tasks(params, population, attacker, answers["attacker"]))

@@ -10,8 +10,6 @@ blocks.
 from __future__ import annotations
 
 import functools
-import os
-import sys
 
 import pandas as pd
 
@@ -20,7 +18,7 @@ from mia.audits import given
 from mia.compute import workers
 from mia.data import splits, stored_records
 from mia.data.membership import MEMBERSHIP, membership_table
-from mia.models import building, checkpoints, lessons, networks, precision, snapshots, training
+from mia.models import building, checkpoints, lessons, networks, outlook, snapshots, training
 from mia.models.learning import LEARNING
 from mia.params import Params
 from mia.store import parquet
@@ -38,11 +36,6 @@ def main(params: Params, block: int) -> None:
     networks.declared(paths.NETWORK, recipe.architecture)
     network = recipe.architecture, attacker.images.shape[1:], len(attacker.classes)
     building.check(*network)
-    warning = precision.warning(
-        recipe, attacker.images.shape[1:], len(attacker.classes), params.audit.place("target.precision")
-    )
-    if warning and "MIA_RAY_ADDRESS" not in os.environ:  # the cluster's processors are others
-        print(warning, file=sys.stderr)
 
     paired = params.attacker.knowledge == "population"
     draw = functools.partial(
@@ -58,8 +51,11 @@ def main(params: Params, block: int) -> None:
         membership_table(index + 1, "population" if paired else "attacker", *draw(index=index))
         for index in range(block * size.per_block, (block + 1) * size.per_block)
     ]
+    each = [lessons.lesson_of(params.seed, membership) for membership in memberships]
+    name = f"block {block}, {len(each)} shadows"
+    outlook.say(outlook.shadows(name, str(params.audit.path), recipe, *network[1:], each, size.together))
     groups = lessons.together(
-        [lessons.lesson_of(params.seed, membership) for membership in memberships],
+        each,
         recipe,
         size.together,
         compares=building.compares_records(building.outline(*network)),

@@ -6,14 +6,12 @@ Writes: models/target/, data/learning/target.parquet (one row an epoch).
 
 from __future__ import annotations
 
-import sys
-
 from mia import paths
 from mia.audits import given
 from mia.compute import tasks, workers
 from mia.data import stored_records
 from mia.data.membership import MEMBERSHIP
-from mia.models import building, checkpoints, lessons, networks, precision, snapshots, training
+from mia.models import building, checkpoints, lessons, networks, outlook, snapshots, training
 from mia.models.learning import LEARNING
 from mia.params import Params
 from mia.store import parquet
@@ -31,11 +29,9 @@ def main(params: Params) -> None:
     tasks.settle()
     data = population.images, population.labels, len(population.classes)
     networks.declared(paths.NETWORK, recipe.architecture)
-    building.check(recipe.architecture, population.images.shape[1:], len(population.classes))
-    if warning := precision.warning(
-        recipe, population.images.shape[1:], len(population.classes), params.audit.place("target.precision")
-    ):
-        print(warning, file=sys.stderr)
+    network = recipe.architecture, population.images.shape[1:], len(population.classes)
+    building.check(*network)
+    outlook.say(outlook.target(str(params.audit.path), recipe, *network[1:], lesson))
     (trained,) = training.train(*data, recipe, workers.snapshot_folder(), [lesson])
     checkpoints.save(paths.TARGET_MODEL, [(trained.description, trained.weights)])
     parquet.write(paths.TARGET_LEARNING, trained.learning, LEARNING)

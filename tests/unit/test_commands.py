@@ -14,7 +14,7 @@ import pipeline
 from mia import commands
 
 
-@pytest.mark.parametrize("command", ["new", "answers", "show", "compare", "grid", "publish", "verify"])
+@pytest.mark.parametrize("command", ["new", "answers", "show", "compare", "grid", "forecast", "publish", "verify"])
 def test_every_command_explains_itself(command: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert commands.main(["--help"]) == 0
     assert f"  {command}" in capsys.readouterr().out
@@ -62,7 +62,14 @@ for attack in catalogue.ATTACKS:
 
 def test_a_stage_runs_the_code_of_its_own_folder_and_not_the_installed_one(tmp_path: Path) -> None:
     """As in the copies that `dvc exp run --temp` makes; PYTHONPATH stands for the installed package."""
-    for name in ("stage.py", "mia/__init__.py", "mia/errors.py", "stages/__init__.py", "mia/arrays.py"):
+    for name in (
+        "stage.py",
+        "mia/__init__.py",
+        "mia/errors.py",
+        "mia/stage_seconds.py",
+        "stages/__init__.py",
+        "mia/arrays.py",
+    ):
         (tmp_path / "src" / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(pipeline.SRC / name, tmp_path / "src" / name)
     (tmp_path / "src/stages/__init__.py").write_text("")
