@@ -1,7 +1,7 @@
 """Draw what was measured, and write it as a page that people can read.
 
 Reads: metrics/*.json, plots/*.csv; data/exposure.parquet, data/features/target.parquet (for the loss), data/population/
-(for the images shown); the file that report.mitigations names.
+(for the images shown, where the records are images); the file that report.mitigations names.
 Writes: plots/*.png, reports/audit.html; says on stdout what was found and where it stands.
 """
 
@@ -11,12 +11,14 @@ import hashlib
 from pathlib import Path
 from typing import Any
 
+from pydantic import BaseModel
+
 from mia import paths
 from mia.attacks import schemas
 from mia.data import stored_records
 from mia.evaluation import verdict
 from mia.params import Params
-from mia.report.audit import drawings, files, mitigations, page
+from mia.report.audit import attacker, drawings, files, mitigations, page
 from mia.report.audit.measured import Audit
 from mia.report.figures import style
 from mia.store import atomic, parquet
@@ -31,10 +33,11 @@ def main(params: Params) -> None:
     audit = read(Path(params.report.mitigations))
     estimator = params.attacks.learned.estimator
     chosen = audit.selection["best"] if estimator == "best" else estimator
-    figures = drawings.for_files(audit, chosen=chosen)
+    sections = active(params)
+    figures = drawings.for_files(audit, chosen=chosen, given=attacker.answers_given(sections))
     for path in FIGURES:
         style.save(figures[path.stem], path)
-    text = page.render(audit, active(params), gallery=params.report.gallery, estimator=chosen)
+    text = page.render(audit, sections, gallery=params.report.gallery, estimator=chosen)
     with atomic.file(paths.AUDIT_PAGE) as temporary:
         temporary.write_text(text, encoding="utf-8")
     print(f"\n{verdict.sentence(audit.verdict)}\nThe report: {paths.AUDIT_PAGE}")
@@ -51,8 +54,8 @@ def read(others: Path) -> Audit:
         refused=files.read_metrics(paths.NOT_APPLICABLE),
         data=files.read_metrics(paths.DATA_METRICS),
         target=files.read_metrics(paths.TARGET_METRICS),
-        shadows=files.read_metrics(paths.SHADOW_METRICS),
-        selection=files.read_metrics(paths.SELECTION),
+        shadows=files.read_shadows(paths.SHADOW_METRICS),
+        selection=files.read_selection(paths.SELECTION),
         curves=files.read_table(paths.ROC_CURVES, attacks),
         bins=files.read_table(paths.SCORE_HISTOGRAM, attacks),
         counts=files.read_table(paths.CONFUSION, attacks),
@@ -62,23 +65,24 @@ def read(others: Path) -> Audit:
         board=files.read_leaderboard(paths.LEADERBOARD),
         exposure=exposure,
         loss=files.read_loss(paths.TARGET_FEATURES, exposure),
-        records=stored_records.load(paths.POPULATION),
+        images=stored_records.load(paths.POPULATION).images if stored_records.has_images(paths.POPULATION) else None,
         mitigations=mitigations.read(others),
         fingerprint=hashlib.sha256(paths.EXPOSURE.read_bytes()).hexdigest(),
     )
 
 
 def active(params: Params) -> dict[str, Any]:
-    """The parameters of this audit by section."""
+    """The parameters of this audit by section; of answers that were given, without what trains and asks."""
     audit = params.audit
-    return {
+    target, sizes = dumped(audit.target), dumped(audit.shadow)
+    sections = {
         "seed": params.seed,
         "audit": audit.name,
         "data": audit.data.model_dump(),
-        "attacker": params.attacker.model_dump(),
-        "target": audit.target and audit.target.model_dump(),
-        "shadow": {"blocks": params.shadow.blocks, **(audit.shadow.model_dump() if audit.shadow else {})},
-        "query": params.query.model_dump(),
+        "attacker": params.attacker.model_dump() if target else None,
+        "target": target,
+        "shadow": None if sizes is None else {"blocks": params.shadow.blocks, **sizes},
+        "query": params.query.model_dump() if target else None,
         "features": params.features.model_dump(),
         "attacks": params.attacks.model_dump(),
         "select": params.select.model_dump(),
@@ -86,6 +90,12 @@ def active(params: Params) -> dict[str, Any]:
         "evaluate": params.evaluate.model_dump(),
         "report": params.report.model_dump(),
     }
+    return {name: values for name, values in sections.items() if values is not None}
+
+
+def dumped(section: BaseModel | None) -> dict[str, Any] | None:
+    """The values of a section that an audit may lack."""
+    return None if section is None else section.model_dump()
 
 
 if __name__ == "__main__":

@@ -18,7 +18,9 @@ from matplotlib.transforms import Bbox
 
 import pipeline
 from mia.catalogue import wanted
+from mia.report.audit import drawings
 from mia.report.figures import (
+    absent,
     classes,
     comparison,
     confusion,
@@ -219,6 +221,9 @@ CASES: dict[str, Callable[[], Figure]] = {
     **{f"learning-{n}": partial(lambda n: learning.figure(history(n)), n) for n in (0, 1, 5, 40, 256)},
     "learning-one-epoch": lambda: learning.figure(history(2, epochs=1)),
     **{f"leaderboard-{n}": partial(lambda n: leaderboard.figure(board(n), chosen="extra trees"), n) for n in (1, 5)},
+    "absent": lambda: absent.figure("No learning curves: the models were not trained here."),
+    "absent-leaderboard": lambda: absent.figure(drawings.NO_BOARD),
+    "confusion-cross-fitted": lambda: confusion.figure(counts(1), cross_fitted=True),
     **{f"comparison-{n}": partial(lambda n: comparison.figure(pairs(n)), n) for n in (2, 3, 8)},
     **{f"classes-{n}": partial(lambda n: classes.figure(by_class(n), BY_AUC), n) for n in (1, 10, 40, 41, 100)},
     **{f"overview-{n}": partial(overview_of, n) for n in (1, 4, 7, EVERY)},

@@ -185,6 +185,18 @@ def audit(folder: Path, name: str, prepared: str) -> Revision:
         return replace(revisions.read(commits.WORKSPACE, "0" * 40), name=name)
 
 
+def answered(folder: Path, name: str, prepared: str) -> Revision:
+    """As `audit`, of answers that were given: without shadows, and without the parameters of a training."""
+    audit(folder, name, prepared)
+    (folder / OWN).write_text("data: {source: answers}\n")
+    verdict = json.loads((folder / paths.VERDICT).read_text())
+    metrics_files.write_json(folder / paths.VERDICT, {**verdict, "kind": "record"})
+    metrics_files.write_json(folder / paths.SHADOW_METRICS, {"models": 0})
+    metrics_files.write_json(folder / paths.DATA_METRICS, {"population": N, "classes": 3})
+    with contextlib.chdir(folder):
+        return replace(revisions.read(commits.WORKSPACE, "0" * 40), name=name)
+
+
 def pair(folder: Path) -> list[Revision]:
     """Two audits of the same records, read from folders: HEAD, and fewer, which leaks less."""
     return [

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 from itertools import combinations
 from typing import Any
 
@@ -13,7 +14,6 @@ import pandas as pd
 import pipeline
 from mia import params
 from mia.catalogue import wanted
-from mia.data.records import Records
 from mia.evaluation import decisions, detectable, differences, intervals, measurement, roc, verdict
 from mia.report.audit import page as audit_page
 from mia.report.audit.measured import Audit
@@ -113,13 +113,7 @@ def made(
         board=board(),
         exposure=pd.DataFrame(exposure),
         loss=rng.exponential(size=count),
-        records=Records(
-            images=np.resize(images, (count, *shape)),
-            labels=label.astype(np.int64),
-            classes=tuple(classes),
-            published_train=member,
-            names=np.arange(count).astype(str),
-        ),
+        images=np.resize(images, (count, *shape)),
         mitigations={
             "setting": "Where it was measured: <i>CIFAKE</i>, 24 attacks, one target each",
             "rows": [
@@ -135,6 +129,34 @@ def made(
             ],
         },
         fingerprint="0123456789abcdef" * 4,
+    )
+
+
+def answered(*, shadows: int = 0, loss: bool = True, **drawn: Any) -> Audit:
+    """An audit of answers that were given, of models that nobody trained here; no record is an image.
+
+    shadows: whose answers were given too; without, thresholds are cross-fitted. loss: whether the answers hold one.
+    drawn: as in `made`.
+    """
+    audit = made(**{"classes": ("no", "yes"), "names": [f"row {at}" for at in range(480)], "mitigations": 0, **drawn})
+    lone: dict[str, Any] = (
+        {}
+        if shadows
+        else {
+            "attacks": [{**entry, "thresholds": "cross-fitted"} for entry in audit.attacks],
+            "selection": {"best": None, "reason": "there are no shadow models"},
+            "board": audit.board.iloc[:0],
+        }
+    )
+    accuracies = {name: audit.shadows[name] for name in ("train_accuracy", "test_accuracy")} if shadows else {}
+    return replace(
+        audit,
+        verdict={**audit.verdict, "kind": "record"},
+        shadows={"models": shadows, **accuracies},
+        history=audit.history.iloc[:0],
+        loss=audit.loss if loss else None,
+        images=None,
+        **lone,
     )
 
 
@@ -220,10 +242,21 @@ def board() -> pd.DataFrame:
 
 def page(audit: Audit, *, gallery: int = 6, **changes: Any) -> str:
     """The page of an audit by the parameters of params.yaml. changes: sections, as in attacker={"knowledge": ...}."""
-    given = report.active(params.load(pipeline.ROOT / "params.yaml"))
+    sections = report.active(params.load(pipeline.ROOT / "params.yaml"))
+    if audit.noun == "record":
+        for section in ("attacker", "target", "shadow", "query"):
+            del sections[section]
+        sections |= {"audit": "mine", "data": {"source": "answers"}}
     for section, values in changes.items():
-        given[section] = {**given[section], **values}
-    return audit_page.render(audit, given, gallery=gallery, estimator="ada_boost")
+        sections[section] = {**sections[section], **values}
+    return audit_page.render(audit, sections, gallery=gallery, estimator=audit.selection["best"])
+
+
+def table_page(audit: Audit, target: dict[str, Any]) -> str:
+    """The page of an audit of a table, whose models were trained here. target: their recipe."""
+    sections = report.active(params.load(pipeline.ROOT / "params.yaml"))
+    sections |= {"audit": "mine", "data": {"source": "table"}, "target": target}
+    return audit_page.render(audit, sections, gallery=6, estimator=audit.selection["best"])
 
 
 def drawn(audit: Audit) -> list[str]:

@@ -42,6 +42,8 @@ CASES: dict[str, tuple[Callable[[], Audit], int]] = {
     "nothing leaks": (partial(reports.made, leak=0.0, mitigations=0), 6),
     "all leaks": (partial(reports.made, leak=9.0), 6),
     "no gallery": (reports.made, 0),
+    "answers": (reports.answered, 6),
+    "answers of shadows too": (partial(reports.answered, shadows=4, classes=reports.HOSTILE, names=reports.HOSTILE), 6),
     "a gallery of all": (partial(reports.made, n_member=8, n_nonmember=300), 20),
 }
 

@@ -85,6 +85,11 @@ def save_table(folder: Path, labels: Integers, classes: Sequence[str], member: B
         (temporary / "classes.json").write_text(sealed_json.seal({"classes": list(classes)}), encoding="utf-8")
 
 
+def has_images(folder: Path) -> bool:
+    """Whether the records of a set are images: images.npy stands only then."""
+    return (folder / "images.npy").is_file()
+
+
 def load_records(folder: Path) -> pd.DataFrame:
     """The records alone, without their images (RECORDS)."""
     return parquet.read(folder / "records.parquet", RECORDS)

@@ -15,6 +15,7 @@ from mia.evaluation import permutation, roc, wording
 ASKED_FPR = 0.01  # one false alarm in a hundred, or what the non-members can resolve that is nearest to it
 LEAST_FALSE_ALARMS = 10  # non-members that an FPR must be worth: on fewer, a threshold hangs on chance
 KEYS = ("attacks", "n_member", "n_nonmember", "auc_attack", "auc", "auc_low", "auc_high", "auc_p")
+KINDS = ("image", "record")  # the noun of one audited record in every sentence, the first where none is named
 TPR_KEYS = ("fpr", "tpr_attack", "tpr", "tpr_low", "tpr_high", "tpr_p")  # left out where the non-members are too few
 
 _NUMBERS = {10: "ten", 100: "a hundred", 1000: "a thousand", 10_000: "ten thousand"}
@@ -26,6 +27,11 @@ def headline_fpr(fprs: Iterable[float], n_nonmember: int) -> float | None:
     """
     known = [fpr for fpr in fprs if roc.false_positives_allowed(fpr, n_nonmember) >= LEAST_FALSE_ALARMS]
     return min(known, key=lambda fpr: abs(math.log(fpr / ASKED_FPR)), default=None)
+
+
+def noun(numbers: Mapping[str, Any]) -> str:
+    """What one audited record is called, "image" or "record": `kind` of metrics/verdict.json; images where absent."""
+    return str(numbers.get("kind", KINDS[0]))
 
 
 def recognises(numbers: Mapping[str, Any]) -> bool:
@@ -46,7 +52,7 @@ def _more_than_chance(numbers: Mapping[str, Any], name: str, guess: float) -> bo
 
 
 def sentence(numbers: Mapping[str, Any]) -> str:
-    """The verdict: what share of the training images is recognised at one low FPR, where guessing gets that FPR."""
+    """The verdict: what share of the training records is recognised at one low FPR, where guessing gets that FPR."""
     if "tpr" not in numbers:
         return (
             f"{numbers['n_nonmember']:,} non-members are too few to say what an attacker recognises at few false "
@@ -54,27 +60,30 @@ def sentence(numbers: Mapping[str, Any]) -> str:
             f"{100 * LEAST_FALSE_ALARMS:,}."
         )
     who = f"an attacker who may raise one false alarm in {one_in(numbers['fpr'])}"
-    recognised, guess = share(numbers, "tpr"), rate(numbers["fpr"])
+    recognised, guess, records = share(numbers, "tpr"), rate(numbers["fpr"]), f"{noun(numbers)}s"
     if recognises(numbers):
-        return f"Of the training images, {who} recognises {recognised}; guessing would give {guess} %."
+        return f"Of the training {records}, {who} recognises {recognised}; guessing would give {guess} %."
     return (
-        f"It is not shown that {who} recognises more of the training images than guessing would: "
+        f"It is not shown that {who} recognises more of the training {records} than guessing would: "
         f"{recognised}, where guessing gives {guess} %."
     )
 
 
 def short(numbers: Mapping[str, Any]) -> str:
     """The verdict without a number."""
+    records = f"{noun(numbers)}s"
     if recognises(numbers):
         many = "some" if numbers["tpr"] < 0.1 else "many" if numbers["tpr"] < 0.5 else "most"
         few = numbers["fpr"] <= ASKED_FPR
         who = "who makes few mistakes" if few else f"who may raise one false alarm in {one_in(numbers['fpr'])}"
-        return f"The model gives away {many} of its training images to an attacker {who}."
+        return f"The model gives away {many} of its training {records} to an attacker {who}."
     if not ranks(numbers):
         return "No leak is shown."
     if "tpr" not in numbers:
-        return "The model's answers tell training images from others; at few false alarms, nobody can say on so few."
-    return "The model's answers tell training images from others, but not surely at few false alarms."
+        return (
+            f"The model's answers tell training {records} from others; at few false alarms, nobody can say on so few."
+        )
+    return f"The model's answers tell training {records} from others, but not surely at few false alarms."
 
 
 def ranking(numbers: Mapping[str, Any]) -> str:
@@ -83,10 +92,12 @@ def ranking(numbers: Mapping[str, Any]) -> str:
         wording.estimate(numbers, "auc"), lambda share: f"{100 * share:.0f}", unit=" times in 100"
     )
     if ranks(numbers):
-        return f"Shown one training image and one other, an attacker says which is which {times}; guessing: 50."
+        return (
+            f"Shown one training {noun(numbers)} and one other, an attacker says which is which {times}; guessing: 50."
+        )
     return (
-        "Shown one training image and one other, an attacker does not say which is which any better than guessing, as "
-        f"far as these records can tell: {times}; guessing: 50."
+        f"Shown one training {noun(numbers)} and one other, an attacker does not say which is which any better than "
+        f"guessing, as far as these records can tell: {times}; guessing: 50."
     )
 
 

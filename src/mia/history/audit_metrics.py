@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
@@ -23,9 +23,11 @@ class _File(BaseModel):
 class Verdict(_File):
     """metrics/verdict.json; fpr and tpr... are None where the non-members are too few for any FPR that was asked for.
 
-    auc_p, tpr_p: by the exact test; None in audits that were made before there was one.
+    auc_p, tpr_p: by the exact test; None in audits that were made before there was one. kind: what one audited record
+    is called.
     """
 
+    kind: Literal["image", "record"] = "image"
     attacks: Count
     n_member: Annotated[int, Field(ge=1)]
     n_nonmember: Annotated[int, Field(ge=1)]
@@ -88,25 +90,42 @@ class Data(_File):
     """What is used of metrics/data.json."""
 
     population: Count
-    attacker: Count
+    attacker: Count = 0
     classes: Count
     population_duplicates: Count = 0
 
 
 class Used(_File):
-    """What the costs are made of, out of the parameters. train_size: of a shadow. per_block: shadows in a block."""
+    """What the costs are made of, out of the parameters, of models that were trained here.
+
+    train_size: of a shadow. per_block: shadows in a block. epochs: None where rows of a table need none.
+    """
 
     audit: str
+    source: str | None = None
     knowledge: str
-    epochs: Count
+    epochs: Count | None
     views: Count
     blocks: list[Count]
     per_block: Count
     train_size: Count
 
+    @model_validator(mode="after")
+    def _trained(self) -> Used:
+        if self.epochs is None and self.source != "table":
+            raise ValueError("expected target.epochs")
+        return self
+
+
+class Given(_File):
+    """What is used of the parameters of an audit whose models were trained elsewhere: their answers were given."""
+
+    audit: str
+    source: Literal["answers"]
+
 
 def used_of(values: Any) -> dict[str, Any]:
-    """What `Used` is made of; None where the parameters have it not."""
+    """What `Used` and `Given` are made of; None where the parameters have it not."""
 
     def at(*names: str) -> Any:
         value = values
@@ -116,6 +135,7 @@ def used_of(values: Any) -> dict[str, Any]:
 
     return {
         "audit": at("audit"),
+        "source": at("data", "source"),
         "knowledge": at("attacker", "knowledge"),
         "epochs": at("target", "epochs"),
         "views": at("query", "views"),

@@ -11,6 +11,7 @@ from mia.errors import shown
 from mia.evaluation import verdict
 from mia.evaluation.intervals import Estimate
 from mia.history import audit_differences
+from mia.history.audit_metrics import Given, Used
 from mia.history.revisions import Revision
 from mia.report import html, text_table
 
@@ -54,27 +55,40 @@ def result(audit: Revision, fpr: float | None) -> dict[str, str]:
         "of the attack": html.words(strongest.auc_attack),
         "members, non-members": f"{strongest.n_member:,}, {strongest.n_nonmember:,}",
         "attacks measured": f"{strongest.attacks:,}",
-        "attacker.knowledge": shown(audit.used.knowledge),
+        "attacker.knowledge": "–" if isinstance(audit.used, Given) else shown(audit.used.knowledge),
         "shadow models": f"{audit.shadows.models:,}",
     }
 
 
-def costs(audits: Sequence[Revision]) -> Rows:
-    """What the audits took, a row a cost."""
-    return transposed([cost(audit) for audit in audits])
+def costs(audits: Sequence[Revision], noun: str) -> Rows:
+    """What the audits took, a row a cost; no row of what applies to none of them. noun: what one record is called."""
+    return transposed([cost(audit, noun) for audit in audits])
 
 
-def cost(audit: Revision) -> dict[str, str]:
-    """What an audit took, counted and not timed, so that it is the same everywhere; "–": not known."""
+def cost(audit: Revision, noun: str) -> dict[str, str]:
+    """What an audit took, counted and not timed, so that it is the same everywhere; "–": not known.
+
+    noun: what one record is called. Nothing where the answers were given.
+    """
     used = audit.used
+    if isinstance(used, Given):
+        return {}
     models = 1 + audit.shadows.models
     asked = audit.data.population + (0 if used.knowledge == "population" else audit.data.attacker)
     stored = [paths.TARGET_MODEL.as_posix(), *(paths.shadow_models(block).as_posix() for block in used.blocks)]
     sizes = [audit.outs[path][1] for path in stored if path in audit.outs]
     about = "about " if used.knowledge == "population" and audit.data.population_duplicates else ""
-    return {
-        "images through training, target: epochs × members": f"{used.epochs * audit.verdict.n_member:,}",
-        "images through training, all shadows: epochs × images": f"{about}{used.epochs * shadow_images(audit):,}",
+    trained = (
+        {}
+        if used.epochs is None
+        else {
+            f"{noun}s through training, target: epochs × members": f"{used.epochs * audit.verdict.n_member:,}",
+            f"{noun}s through training, all shadows: epochs × {noun}s": (
+                f"{about}{used.epochs * shadow_records(used, audit):,}"
+            ),
+        }
+    )
+    return trained | {
         "models trained: target and shadows": f"{models:,}",
         "questions asked of each model: records × views": f"{asked * used.views:,}",
         "questions asked of all models": f"{asked * used.views * models:,}",
@@ -82,9 +96,8 @@ def cost(audit: Revision) -> dict[str, str]:
     }
 
 
-def shadow_images(audit: Revision) -> int:
-    """Images in the training sets of all shadows; of those that are halves of the population, two make a whole."""
-    used = audit.used
+def shadow_records(used: Used, audit: Revision) -> int:
+    """Records in the training sets of all shadows; of those that are halves of the population, two make a whole."""
     if used.knowledge != "population":
         return audit.shadows.models * used.train_size
     shadows = [block * used.per_block + place for block in used.blocks for place in range(used.per_block)]
@@ -126,8 +139,9 @@ def attack_cells(audit: Revision, name: str, fpr: float | None) -> list[tuple[fl
 
 
 def transposed(columns: Sequence[Mapping[str, str]]) -> Rows:
-    """Rows of a table whose columns all have the same names."""
-    return [(name, [column[name] for column in columns]) for name in columns[0]]
+    """Rows of a table, a dash where a column lacks the name."""
+    names = dict.fromkeys(name for column in columns for name in column)
+    return [(name, [column.get(name, "–") for column in columns]) for name in names]
 
 
 def percent(share: float) -> str:

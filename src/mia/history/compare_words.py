@@ -9,6 +9,7 @@ from mia import paths
 from mia.evaluation import verdict
 from mia.history import audit_differences
 from mia.history.audit_differences import Pair
+from mia.history.audit_metrics import Given
 from mia.history.compare_tables import differing
 from mia.history.revisions import Revision
 from mia.report.figures import style
@@ -42,7 +43,7 @@ def leakage(audits: Sequence[Revision], pairs: Sequence[Pair], fpr: float | None
             f"an attacker who may raise one false alarm in {verdict.one_in(fpr)} recognises",
             values,
             [f"{verdict.percent(value)} %" for value in values],
-            " of the training images",
+            f" of the training {noun(audits)}s",
             [pair.tpr_p for pair in pairs],
         )
     values = [audit.verdict.auc for audit in audits]
@@ -125,10 +126,21 @@ def listing(parts: Sequence[str]) -> str:
     return parts[0] if len(parts) == 1 else f"{', '.join(parts[:-1])} and {parts[-1]}"
 
 
+def noun(audits: Sequence[Revision]) -> str:
+    """What one record is called: image where it is one in all audits, else record."""
+    nouns = {audit.noun for audit in audits}
+    return nouns.pop() if len(nouns) == 1 else "record"
+
+
 def one_model(audits: Sequence[Revision]) -> bool:
-    """Whether all audited the very same trained model, as dvc.lock has it."""
-    targets = {audit.outs.get(paths.TARGET_MODEL.as_posix(), (audit.name, 0))[0] for audit in audits}
-    return len(targets) == 1
+    """Whether all audited the very same model, as dvc.lock has it; one whose answers were given, by its answers."""
+    return len({model(audit) for audit in audits}) == 1
+
+
+def model(audit: Revision) -> tuple[str, str]:
+    """What tells an audit's target from others: where it lies, and its digest; its name where dvc.lock has none."""
+    path = (paths.TARGET_SIGNALS if isinstance(audit.used, Given) else paths.TARGET_MODEL).as_posix()
+    return path, audit.outs.get(path, (audit.name, 0))[0]
 
 
 def cautions(audits: Sequence[Revision], fpr: float | None) -> list[str]:

@@ -12,7 +12,7 @@ from mia import dotted, paths
 from mia.errors import shown
 from mia.history import audit_metrics, commits
 from mia.history.audit_files import AuditFiles
-from mia.history.audit_metrics import Attack, Data, Name, Shadows, Target, Used, Verdict
+from mia.history.audit_metrics import Attack, Data, Given, Name, Shadows, Target, Used, Verdict
 from mia.repository import git
 
 
@@ -36,11 +36,16 @@ class Revision:
     target: Target
     shadows: Shadows
     data: Data
-    used: Used
+    used: Used | Given
     parameters: Mapping[str, Any]
     outs: Mapping[str, tuple[str, int]]
     curves: pd.DataFrame
     exposure: pd.DataFrame | str
+
+    @property
+    def noun(self) -> str:
+        """What one audited record is called: image or record."""
+        return self.verdict.kind
 
     @property
     def verdict_numbers(self) -> dict[str, Any]:
@@ -59,6 +64,8 @@ def read(name: str, commit: str) -> Revision:
         if attack is not None and (attack not in attacks or (fpr is not None and fpr not in attacks[attack].tprs)):
             raise files.damaged(paths.ATTACK_METRICS, f"no {attack!r} as {paths.VERDICT} has it")
     values = files.parameters()
+    used = audit_metrics.used_of(values)
+    kind: type[Used | Given] = Given if used["source"] == "answers" else Used
     date = (git("show", "--no-patch", "--format=%cI", commit) or b"").decode().strip()
     return Revision(
         name=name[:7] if commits.HASH.fullmatch(name) else shown(" ".join(name.split())),
@@ -71,7 +78,7 @@ def read(name: str, commit: str) -> Revision:
         target=files.json(paths.TARGET_METRICS, Target),
         shadows=files.json(paths.SHADOW_METRICS, Shadows),
         data=files.json(paths.DATA_METRICS, Data),
-        used=files.checked(paths.PARAMS, Used, audit_metrics.used_of(values)),
+        used=files.checked(paths.PARAMS, kind, used),
         parameters=dict(dotted.flat(values)),
         outs=files.outs(),
         curves=files.curves(list(attacks)),

@@ -76,6 +76,13 @@ def remarks(measured: Sequence[dict[str, Any]], refused: dict[str, str]) -> list
     return lines + [f"{words(attack)}: not applicable: {reason}" for attack, reason in refused.items()]
 
 
+def thresholds(measured: Sequence[dict[str, Any]]) -> str:
+    """What the attacks' thresholds were chosen on."""
+    if any(entry.get("thresholds") == "cross-fitted" for entry in measured):
+        return "thresholds cross-fitted on the audited records, as an auditor can, not an attacker"
+    return "thresholds from shadows"
+
+
 def words(attack: str) -> str:
     """An attack's name as words."""
     return attack.replace("_", " ")
@@ -123,7 +130,7 @@ def report(path: Path) -> None:
         first = measured[0]
         size = f"{first['n_member']} members, {first['n_nonmember']} non-members"
         lines = [
-            f"\n{size}; 95 % intervals; thresholds from shadows\n",
+            f"\n{size}; 95 % intervals; {thresholds(measured)}\n",
             plain(measured, width=shutil.get_terminal_size().columns if sys.stdout.isatty() else None),
             "",
             *remarks(measured, refused),

@@ -29,6 +29,16 @@ def test_a_leak_in_one_sentence() -> None:
     )
 
 
+@pytest.mark.parametrize("changes", [{}, CHANCE, {"auc": 0.4, "auc_low": 0.3, "auc_high": 0.5, **CHANCE}])
+def test_records_that_are_no_images_are_called_records(changes: dict[str, float]) -> None:
+    numbers = FOUND | changes
+    few = {key: value for key, value in numbers.items() if "tpr" not in key and key != "fpr"}
+    for say in (verdict.sentence, verdict.short, verdict.ranking):
+        for measured in (numbers, few):
+            assert say(measured) == say(measured | {"kind": "image"})
+            assert say(measured | {"kind": "record"}) == say(measured).replace("image", "record")
+
+
 def test_chance_is_called_chance_and_not_safety() -> None:
     found = FOUND | CHANCE | {"auc": 0.51, "auc_low": 0.49, "auc_high": 0.53}
     assert verdict.sentence(found) == (

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 import planted
+from mia import paths
 from mia.evaluation import differences
 from mia.evaluation.intervals import Estimate
 from mia.history import (
@@ -104,3 +105,35 @@ def test_audits_are_compared_at_an_fpr_that_all_measured(pair: list[Revision]) -
     page = compare_page.page(few, audit_differences.compare(few, None), None)
     assert "Not drawn: there is no share of false alarms" in planted.text_of(page)
     assert [len(row) for row in planted.table_of(page, "Attacks, side by side")] == [3] * 4
+
+
+def test_audits_of_answers_speak_of_records(pair: list[Revision], tmp_path: Path) -> None:
+    given = [
+        planted.answered(tmp_path / name, name, prepared)
+        for name, prepared in (("given", "1-generated-4"), ("again", "1-generated-2"))
+    ]
+    pairs = audit_differences.compare(given, 0.01)
+    assert pairs[0].unlike is None
+    assert "of the training records" in compare_words.headline(given, pairs, 0.01)
+    text = planted.text_of(compare_page.page(given, pairs, 0.01))
+    assert "image" not in text
+    assert "Nothing was trained or asked here: the answers were given." in text
+    mixed = [pair[0], given[1]]
+    assert compare_words.noun(mixed) == "record"
+    text = planted.text_of(compare_page.page(mixed, audit_differences.compare(mixed, 0.01), 0.01))
+    assert text.count("image") == text.count("Of the training images") == 1  # the verdict of the audit of images
+    assert "A record counts once for each epoch" in text
+    assert "An image counts once" in planted.text_of(
+        compare_page.page(pair, audit_differences.compare(pair, 0.01), 0.01)
+    )
+
+
+def test_models_whose_answers_were_given_are_told_apart_by_their_answers(tmp_path: Path) -> None:
+    given = planted.answered(tmp_path, "given", "1-generated-4")
+    empty = {paths.TARGET_MODEL.as_posix(): ("a" * 32, 1)}  # nothing was trained, in either
+    first, other = (
+        replace(given, name=name, outs={**empty, paths.TARGET_SIGNALS.as_posix(): (name * 16, 1)})
+        for name in ("ab", "cd")
+    )
+    assert not compare_words.one_model([first, other])
+    assert compare_words.one_model([first, replace(first, name="again")])

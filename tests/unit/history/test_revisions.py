@@ -87,6 +87,7 @@ DAMAGED: dict[str, tuple[str, Any, str]] = {
     "no count": (SHADOWS, {"models": "three"}, "models: a valid integer, unable to parse string as an integer"),
     "a name that is none": (VERDICT, {"auc_attack": "<b>"}, "auc_attack: String should match pattern '^[a-z0-9_]"),
     "params without epochs": ("params.yaml", "audit: digits", "knowledge: a valid string"),
+    "a kind of record that is none": (VERDICT, {"kind": "song"}, "kind: 'image' or 'record'"),
     "params of an older version": ("params.yaml", "data: {dataset: digits}", "it names no audit"),
     "params no YAML": ("params.yaml", "a: [", "not YAML: "),
     "params a bomb": ("params.yaml", BOMB, "more than 10,000 values"),

@@ -8,15 +8,14 @@ from __future__ import annotations
 import base64
 import hashlib
 import re
-from html.parser import HTMLParser
 from typing import Any
 
 import pytest
 
 import reports
 from mia.report import html
+from parsed_page import Parsed
 
-VOID = {"br", "img", "meta", "line", "circle", "path", "rect", "use"}
 CASES: dict[str, dict[str, Any]] = {
     "three attacks": {},
     "hostile names": {"classes": reports.HOSTILE, "names": reports.HOSTILE},
@@ -24,40 +23,6 @@ CASES: dict[str, dict[str, Any]] = {
     "nothing leaks": {"leak": 0.0},
     "all leaks": {"leak": 9.0},
 }
-
-
-class Parsed(HTMLParser):
-    """What a page holds. wrong: tags that do not close what was opened last. loads: attributes that load something."""
-
-    def __init__(self, page: str) -> None:
-        super().__init__()
-        self.open: list[str] = []
-        self.wrong: list[str] = []
-        self.loads: list[str] = []
-        self.text: list[str] = []
-        self.titles: list[str] = []
-        self.feed(page)
-        self.close()
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        if tag not in VOID:
-            self.open.append(tag)
-        self.handle_startendtag(tag, attrs)
-
-    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.loads += [
-            value or "" for name, value in attrs if name in ("src", "srcset", "href", "xlink:href", "data", "action")
-        ]
-        self.loads += [one for _, value in attrs for one in re.findall(r"url\(([^)]*)\)", value or "")]
-
-    def handle_endtag(self, tag: str) -> None:
-        if tag not in VOID and (not self.open or self.open.pop() != tag):
-            self.wrong.append(f"</{tag}> in line {self.getpos()[0]}")
-
-    def handle_data(self, data: str) -> None:
-        self.text.append(data)
-        if self.open and self.open[-1] == "h1":
-            self.titles.append(data)
 
 
 @pytest.fixture(scope="module", params=CASES)
@@ -129,7 +94,8 @@ def test_60_000_records_and_24_attacks_make_a_page_of_less_than_3_mb() -> None:
 
 def test_an_image_is_a_png_of_at_most_96_pixels_a_side() -> None:
     it = reports.made(n_member=6, n_nonmember=6, shape=(300, 120, 3))
-    for url in (html.image(it.records.images[0]), html.image(it.records.images[0][..., :1])):
+    assert it.images is not None
+    for url in (html.image(it.images[0]), html.image(it.images[0][..., :1])):
         content = base64.b64decode(url.removeprefix("data:image/png;base64,"))
         assert content.startswith(b"\x89PNG")
         size = [int.from_bytes(content[at : at + 4]) for at in (16, 20)]

@@ -13,6 +13,7 @@ import pytest
 
 from mia import paths
 from mia.errors import InputError
+from mia.evaluation import verdict
 from mia.report.audit import files
 from stages import report
 
@@ -30,6 +31,21 @@ DAMAGED: dict[str, tuple[Path, Any, str]] = {
     "a number that is none": (paths.TARGET_METRICS, TARGET | {"gap": "wide"}, "'gap' is 'wide'"),
     "a yes where a number stands": (paths.TARGET_METRICS, TARGET | {"gap": True}, "'gap' is True"),
     "an attack that is no name": (paths.SELECTION, {"best": 3}, "'best' is 3"),
+    "no classifier, and not why": (paths.SELECTION, {"best": None}, "no 'reason'"),
+    "shadows without accuracies": (paths.SHADOW_METRICS, {"models": 4}, "no 'train_accuracy', 'test_accuracy'"),
+    "a kind of record that is none": (
+        paths.VERDICT,
+        dict.fromkeys(verdict.KEYS, 1) | {"auc_attack": "loss", "kind": "song"},
+        "'kind' is 'song'",
+    ),
+    "thresholds from nowhere": (
+        paths.ATTACK_METRICS,
+        [
+            dict.fromkeys(files.WANTED[paths.ATTACK_METRICS], 1)
+            | {"attack": "a", "verdict": "b", "thresholds": "guessed"}
+        ],
+        "'thresholds' is 'guessed'",
+    ),
     "a list of metrics": (paths.NOT_APPLICABLE, [], "no names with values"),
     "no list": (paths.ATTACK_METRICS, {}, "no list of attacks"),
     "an empty list": (paths.ATTACK_METRICS, [], "no list of attacks"),
@@ -74,13 +90,34 @@ def test_a_file_damaged_by_hand_is_named_with_what_it_lacks(
     path.write_text(content if isinstance(content, str) else json.dumps(content))
     file = paths.ATTACK_METRICS if "too much" in case else path
     said = f"{file}: damaged: {lacks}; delete it, then `dvc repro` makes it anew"
-    read: Callable[[], Any] = partial(files.read_metrics, path)
+    of_path = {
+        paths.SELECTION: files.read_selection,
+        paths.SHADOW_METRICS: files.read_shadows,
+        paths.VERDICT: files.read_verdict,
+    }
+    read: Callable[[], Any] = partial(of_path.get(path, files.read_metrics), path)
     if path.suffix == ".csv":
         read = partial(files.read_table, path, ["loss"])
     elif path == paths.ATTACK_METRICS:
         read = partial(files.read_attacks, path, 0.01)
     with pytest.raises(InputError, match=f"^{re.escape(said)}$"):
         read()
+
+
+def test_files_of_an_audit_without_shadows_are_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    for path, content in (
+        (paths.SHADOW_METRICS, '{"models": 0}'),
+        (paths.SELECTION, '{"best": null, "reason": "no shadow models"}'),
+        (paths.LEADERBOARD, "estimator,auc_mean,auc_std,fold_aucs\n"),
+        (paths.LEARNING_CURVES, "model,epoch,train_loss,train_accuracy,test_accuracy\n"),
+    ):
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(content)
+    assert files.read_shadows(paths.SHADOW_METRICS) == {"models": 0}
+    assert files.read_selection(paths.SELECTION)["best"] is None
+    assert files.read_leaderboard(paths.LEADERBOARD).empty
+    assert files.read_table(paths.LEARNING_CURVES, ["loss"]).empty
 
 
 def test_every_file_that_the_report_reads_is_checked() -> None:

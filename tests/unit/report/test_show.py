@@ -64,6 +64,13 @@ def test_what_other_parameters_or_code_changed_is_no_news(measured: list[dict[st
     assert show.moved(measured) is None
 
 
+def test_thresholds_of_an_auditor_are_called_that() -> None:
+    assert show.thresholds(MEASURED) == "thresholds from shadows"
+    assert show.thresholds([{**MEASURED[0], "thresholds": "cross-fitted"}]) == (
+        "thresholds cross-fitted on the audited records, as an auditor can, not an attacker"
+    )
+
+
 def test_without_git_or_a_commit_nothing_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path.parent))

@@ -10,6 +10,7 @@ from matplotlib.figure import Figure
 from mia.report import html
 from mia.report.audit.measured import Audit
 from mia.report.figures import (
+    absent,
     classes,
     comparison,
     confusion,
@@ -22,20 +23,27 @@ from mia.report.figures import (
     scores,
 )
 
+NO_BOARD = "No leaderboard: without shadow models, no classifier was fitted as an attack model."
 
-def for_files(audit: Audit, *, chosen: str) -> dict[str, Figure]:
-    """Return every figure by its name, as in plots/NAME.png. chosen: the classifier of the learned attack."""
+
+def for_files(audit: Audit, *, chosen: str | None, given: bool) -> dict[str, Figure]:
+    """Return every figure by its name, as in plots/NAME.png; one that has no data says why.
+
+    chosen: the classifier of the learned attack, None where none was fitted. given: whether the models were trained
+    elsewhere.
+    """
+    no_curves = f"No learning curves: the models were not trained {'here' if given else 'in epochs'}."
     sizes = {"n_member": audit.verdict["n_member"], "n_nonmember": audit.verdict["n_nonmember"]}
     return {
         "overview": overview.figure(audit.curves, audit.by_attack, fpr=audit.fpr, **sizes),
         "leak": leak.figure(audit.by_attack, fpr=audit.fpr),
         "roc": roc.figure(audit.curves, audit.by_attack, fpr=audit.fpr, **sizes),
         "scores": scores.figure(audit.bins),
-        "confusion": confusion.figure(audit.counts),
+        "confusion": confusion.figure(audit.counts, cross_fitted=audit.cross_fitted),
         "comparisons": comparison.figure(audit.pairs),
         "classes": classes.figure(audit.classes, audit.by_attack),
-        "learning": learning.figure(audit.history),
-        "leaderboard": leaderboard.figure(audit.board, chosen=chosen),
+        "learning": absent.figure(no_curves) if audit.history.empty else learning.figure(audit.history),
+        "leaderboard": absent.figure(NO_BOARD) if audit.board.empty else leaderboard.figure(audit.board, chosen=chosen),
     }
 
 
@@ -53,7 +61,7 @@ def for_page(audit: Audit) -> dict[str, Any]:
             "Differences of AUC between every two attacks, and which are too small to tell; "
             "plots/comparisons.csv has them as numbers.",
         ),
-        "learning": [_learning(audit, measure) for measure in ("accuracy", "loss")],
+        "learning": [] if audit.history.empty else [_learning(audit, measure) for measure in ("accuracy", "loss")],
     }
 
 

@@ -1,7 +1,8 @@
-"""Which images: the members that an attack is surest of, and least sure of."""
+"""Which records: the members that an attack is surest of, and least sure of."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -24,7 +25,7 @@ def attack_of(numbers: Numbers) -> str:
 
 def gallery(audit: Audit, attack: str, count: int) -> dict[str, Any]:
     """Return as many members at either end as `count`, and how many records an attack names at the verdict's FPR."""
-    frame = audit.exposure.assign(loss=audit.loss)
+    frame = audit.exposure.assign(loss=np.nan if audit.loss is None else audit.loss)
     score = frame[f"{attack}_score"].to_numpy()
     member = frame["is_member"].to_numpy(bool)
     others = np.sort(score[~member])
@@ -34,10 +35,10 @@ def gallery(audit: Audit, attack: str, count: int) -> dict[str, Any]:
         value = row[f"{attack}_score"]
         return {
             "sample_id": row["sample_id"],
-            "image": html.image(audit.records.images[row["sample_id"]]),
+            "image": None if audit.images is None else html.image(audit.images[row["sample_id"]]),
             "class": row["class"],
             "name": row["name"],
-            "loss": f"{row['loss']:.2g}",
+            "loss": f"{row['loss']:.2g}" if math.isfinite(row["loss"]) else "–",
             "score": f"{value:.3g}",
             "rank": row[f"{attack}_rank"],
             "as_high": int(len(others) - np.searchsorted(others, value, side="left")),
@@ -50,6 +51,7 @@ def gallery(audit: Audit, attack: str, count: int) -> dict[str, Any]:
         "least": [card(row) for row in rows[::-1][: min(count, max(len(rows) - count, 0))]],
         "beside": beside,
         "records": len(frame),
+        "has_loss": audit.loss is not None,
         "named": _counts(score, member, audit.verdict["fpr"]) if "fpr" in audit.verdict else None,
     }
 

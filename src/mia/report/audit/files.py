@@ -18,9 +18,10 @@ from mia.evaluation import metrics, roc, verdict
 from mia.store import metrics_files
 
 WORDS = (  # what is text, in metrics and in plots; all else are numbers
-    *("attack", "verdict", "auc_attack", "tpr_attack", "best"),
+    *("attack", "verdict", "auc_attack", "tpr_attack", "best", "reason"),
     *("actual", "attack_a", "attack_b", "class", "estimator", "fold_aucs", "model", "predicted"),
 )
+THRESHOLDS = ("shadows", "cross-fitted")  # what an attack's threshold was chosen on, the first where it is not said
 ACCURACIES = ("train_accuracy", "test_accuracy")
 ENDS = ("", "_low", "_high")
 WANTED: dict[Path, tuple[str, ...]] = {  # what is taken from each file
@@ -32,8 +33,8 @@ WANTED: dict[Path, tuple[str, ...]] = {  # what is taken from each file
     paths.NOT_APPLICABLE: (),
     paths.DATA_METRICS: ("classes",),
     paths.TARGET_METRICS: (*ACCURACIES, "gap"),
-    paths.SHADOW_METRICS: (*ACCURACIES, "models"),
-    paths.SELECTION: ("best",),
+    paths.SHADOW_METRICS: ("models",),
+    paths.SELECTION: (),
     paths.ROC_CURVES: ("attack", "fpr", "tpr", "tpr_low", "tpr_high"),
     paths.SCORE_HISTOGRAM: ("attack", "left", "right", "members", "nonmembers"),
     paths.CONFUSION: ("attack", "actual", "predicted", "count"),
@@ -58,6 +59,22 @@ def read_verdict(path: Path) -> dict[str, Any]:
     values = read_metrics(path)
     if "fpr" in values:
         check(path, values, verdict.TPR_KEYS)
+    if verdict.noun(values) not in verdict.KINDS:
+        raise damaged(path, f"'kind' is {values['kind']!r}")
+    return values
+
+
+def read_shadows(path: Path) -> dict[str, Any]:
+    """Read metrics/shadows.json, which has accuracies where there are shadows."""
+    values = read_metrics(path)
+    check(path, values, ACCURACIES if values["models"] else ())
+    return values
+
+
+def read_selection(path: Path) -> dict[str, Any]:
+    """Read metrics/selection.json, whose best classifier is None where none was fitted, for a reason it has."""
+    values = read_metrics(path)
+    check(path, values, ("best",) if values.get("best", "") is not None else ("reason",))
     return values
 
 
@@ -68,6 +85,8 @@ def read_attacks(path: Path, fpr: float | None) -> dict[str, dict[str, Any]]:
         raise damaged(path, "no list of attacks")
     for entry in entries:
         check(path, entry)
+        if entry.get("thresholds", THRESHOLDS[0]) not in THRESHOLDS:
+            raise damaged(path, f"'thresholds' is {entry['thresholds']!r}")
         resolved = fpr is not None and roc.resolvable(fpr, entry["n_nonmember"])
         key = metrics.fpr_key(fpr or verdict.ASKED_FPR)
         check(path, entry, [f"{key}{end}" for end in ENDS] if resolved else ())
@@ -96,9 +115,14 @@ def read_leaderboard(path: Path) -> pd.DataFrame:
     return board
 
 
-def read_loss(path: Path, exposure: pd.DataFrame) -> NDArray[np.float64]:
-    """Read the target's loss on each record from its features: (records,), nats, in the order of the exposure."""
+def read_loss(path: Path, exposure: pd.DataFrame) -> NDArray[np.float64] | None:
+    """Read the target's loss on each record from its features: (records,), nats, in the order of the exposure.
+
+    None where the features have no loss, of answers that are classes alone.
+    """
     features = schemas.read_features(path, with_membership=False)
+    if "loss" not in features:
+        return None
     audited = features[features["source"] == "population"].set_index("sample_id")["loss"]
     loss = audited.reindex(exposure["sample_id"])
     if loss.isna().any():

@@ -6,20 +6,9 @@ import math
 from typing import Any
 
 from mia.evaluation import verdict
+from mia.report.audit import attacker
 from mia.report.audit.measured import Audit, Numbers
 
-HOLDS = {  # what the attacker trains its shadows on, by attacker.knowledge
-    "generated": "only generated images, no real one",
-    "disjoint": "other real images, none of those under audit",
-    "population": "all images under audit, not knowing which the target was trained on",
-}
-WHO = {
-    "generated": "an attacker without any real image, a lower bound: one with other real images of the kind recognises "
-    "more, an auditor most",
-    "disjoint": "an attacker with other real images; an auditor, who trains shadows on the audited images, would "
-    "recognise more",
-    "population": "an auditor, who holds all images under audit, the worst case; whoever holds less recognises less",
-}
 OPTIMIZERS = {"adam": "Adam", "sgd": "SGD"}
 TICKS = (0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0)
 
@@ -60,8 +49,8 @@ def scale(numbers: Numbers) -> dict[str, Any] | None:
     }
 
 
-def meaning(numbers: Numbers, knowledge: str) -> list[str]:
-    """Return the verdict in other words, neither alarming nor comforting. knowledge: of the attacker."""
+def meaning(numbers: Numbers, who: str) -> list[str]:
+    """Return the verdict in other words, neither alarming nor comforting. who: of `attacker.who`."""
     sentences = []
     if verdict.recognises(numbers):
         tpr, fpr, members = numbers["tpr"], numbers["fpr"], numbers["n_member"]
@@ -82,38 +71,40 @@ def meaning(numbers: Numbers, knowledge: str) -> list[str]:
             "That is no proof of safety: with these records, an attack that recognises up to "
             f"{likewise} % of the members would look the same."
         )
-    return [*sentences, verdict.ranking(numbers), f"That is {WHO[knowledge]}."]
+    return [*sentences, verdict.ranking(numbers), f"That is {who}."]
 
 
 def facts(audit: Audit, active: Numbers) -> list[tuple[str, str]]:
-    """Return what was audited, term by term. active: parameters by section, of the active data set."""
-    numbers, recipe, shadow = audit.verdict, active["target"], active["shadow"]
+    """Return what was audited, term by term. active: parameters by section, of the active audit."""
+    numbers = audit.verdict
     inside, outside = audit.target["train_accuracy"], audit.target["test_accuracy"]
-    knowledge, unseen = active["attacker"]["knowledge"], audit.shadows["test_accuracy"]
-    sized = "half of them" if knowledge == "population" else f"{shadow['train_size']:,} of its images"
-    plural = f"{audit.shadows['models']} shadow model{'s' if audit.shadows['models'] != 1 else ''}"
-    augmented = f", augmented by {', '.join(recipe['augmentation'])}" if recipe["augmentation"] else ""
+    records, classes = f"{numbers['n_member'] + numbers['n_nonmember']:,} {audit.noun}s", audit.data["classes"]
     data = (
-        f"{active['audit']}: {numbers['n_member'] + numbers['n_nonmember']:,} images of "
-        f"{audit.data['classes']} classes; {numbers['n_member']:,} members (trained on), "
+        f"{active['audit']}: {records} of {classes} classes; {numbers['n_member']:,} members (trained on), "
         f"{numbers['n_nonmember']:,} non-members"
     )
-    target = (
-        f"{recipe['architecture']}, {recipe['epochs']} epochs, {OPTIMIZERS[recipe['optimizer']]}, "
-        f"batches of {recipe['batch_size']}{augmented}"
-    )
+    given = attacker.answers_given(active)
+    target = f"its answers were given: {records}, {classes} classes" if given else recipe(active["target"])
     accuracy = (
         f"{100 * inside:.1f} % on members, {100 * outside:.1f} % on non-members: a gap of "
         f"{100 * audit.target['gap']:.1f} points"
-    )
-    attacker = (
-        f"holds {HOLDS[knowledge]}; {plural}, each trained on {sized} ({100 * unseen:.1f} % right on unseen ones)"
     )
     refused = f"; {len(audit.refused)} cannot be run by this attacker" if audit.refused else ""
     return [
         ("Data", data),
         ("Target model", target),
         ("Its accuracy", accuracy),
-        ("Attacker", attacker),
+        ("Attacker", attacker.fact(audit, active)),
         ("Attacks", f"{numbers['attacks']} measured{refused}"),
     ]
+
+
+def recipe(values: Numbers) -> str:
+    """Return how the target was trained, of a network; of any other model its settings. values: audit.target."""
+    if "architecture" not in values:
+        return ", ".join(f"{name.replace('_', ' ')} {value}" for name, value in values.items())
+    augmented = f", augmented by {', '.join(values['augmentation'])}" if values["augmentation"] else ""
+    return (
+        f"{values['architecture']}, {values['epochs']} epochs, {OPTIMIZERS[values['optimizer']]}, "
+        f"batches of {values['batch_size']}{augmented}"
+    )

@@ -10,7 +10,6 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from mia.data.records import Records
 from mia.evaluation import verdict
 
 Numbers = Mapping[str, Any]
@@ -23,7 +22,8 @@ class Audit:
     verdict: metrics/verdict.json. attacks: the entries of metrics/attacks.json, each with tpr, tpr_low, tpr_high at the
     verdict's FPR (NaN where the non-members do not resolve it). refused: metrics/not_applicable.json. data, target,
     shadows, selection: of metrics/. curves, bins, counts, classes, pairs, history, board: of plots/.
-    exposure: schemas.exposure, a row an audited record. loss: (records,), nats, in its order. records: the population.
+    exposure: schemas.exposure, a row an audited record. loss: (records,), nats, in its order; None where the answers
+    hold none. images: (population, height, width, channels) uint8, by sample_id; None where the records are no images.
     mitigations: what other trainings gave, of the file that `report.mitigations` names (mitigations.read).
     fingerprint: SHA-256 of the exposure's file.
     """
@@ -43,8 +43,8 @@ class Audit:
     history: pd.DataFrame
     board: pd.DataFrame
     exposure: pd.DataFrame
-    loss: NDArray[np.float64]
-    records: Records
+    loss: NDArray[np.float64] | None
+    images: NDArray[np.uint8] | None
     mitigations: Numbers
     fingerprint: str
 
@@ -57,3 +57,13 @@ class Audit:
     def fpr(self) -> float:
         """The FPR of the verdict, or the one that was asked for where the non-members are too few for any."""
         return float(self.verdict.get("fpr", verdict.ASKED_FPR))
+
+    @property
+    def noun(self) -> str:
+        """What one audited record is called: image or record."""
+        return verdict.noun(self.verdict)
+
+    @property
+    def cross_fitted(self) -> bool:
+        """Whether thresholds were chosen on the audited records, for there were no shadows to choose them on."""
+        return any(entry.get("thresholds") == "cross-fitted" for entry in self.attacks)

@@ -7,17 +7,17 @@ import json
 from mia import dotted
 from mia.evaluation import verdict
 from mia.report import html
-from mia.report.audit import advice, drawings, exposed, headline, mitigations, tables, usual_counting
+from mia.report.audit import advice, attacker, drawings, exposed, headline, mitigations, tables, usual_counting
 from mia.report.audit.measured import Audit, Numbers
 
 
-def render(audit: Audit, active: Numbers, *, gallery: int, estimator: str) -> str:
+def render(audit: Audit, active: Numbers, *, gallery: int, estimator: str | None) -> str:
     """Return the page of an audit.
 
-    active: parameters by section, those of the active data set only. gallery: images at either end, most and least
-    exposed. estimator: the classifier of the learned attack.
+    active: parameters by section, those of the active audit only, without sections that do not apply. gallery: records
+    at either end, most and least exposed. estimator: the classifier of the learned attack; None where none was fitted.
     """
-    numbers, knowledge = audit.verdict, active["attacker"]["knowledge"]
+    numbers = audit.verdict
     attack = exposed.attack_of(numbers)
     return html.render(
         "audit.html",
@@ -28,10 +28,14 @@ def render(audit: Audit, active: Numbers, *, gallery: int, estimator: str) -> st
         scale=headline.scale(numbers),
         short=verdict.short(numbers),
         interval=" to ".join(f"{verdict.percent(numbers[key])} %" for key in ("tpr_low", "tpr_high") if key in numbers),
-        meaning=headline.meaning(numbers, knowledge),
+        meaning=headline.meaning(numbers, attacker.who(audit, active)),
         facts=headline.facts(audit, active),
-        knowledge=knowledge,
-        holds=headline.HOLDS[knowledge],
+        noun=audit.noun,
+        nouns=f"{audit.noun}s",
+        given=attacker.answers_given(active),
+        attacker=attacker.title(audit, active),
+        holds=attacker.holds(audit, active),
+        cross_fitted=attacker.CROSS_FITTED if audit.cross_fitted else None,
         active=active,
         shadows=audit.shadows,
         data=audit.data,
@@ -39,6 +43,7 @@ def render(audit: Audit, active: Numbers, *, gallery: int, estimator: str) -> st
         attack=attack,
         exposed=exposed.gallery(audit, attack, gallery),
         gallery=gallery,
+        pictured=audit.images is not None,
         advice=advice.advice(audit, active),
         mitigations=mitigations.table(audit.mitigations),
         attacks=tables.attacks(audit),

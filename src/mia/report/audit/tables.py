@@ -71,7 +71,7 @@ def classes(audit: Audit) -> list[dict[str, Any]]:
     return rows
 
 
-def attack_models(board: pd.DataFrame, chosen: str) -> list[dict[str, Any]]:
+def attack_models(board: pd.DataFrame, chosen: str | None) -> list[dict[str, Any]]:
     """Return the classifiers tried as attack models, best first. board: plots/leaderboard.csv."""
     frame = board.sort_values(["auc_mean", "estimator"], ascending=[False, True])
     low = min(0.5, float((frame["auc_mean"] - frame["auc_std"]).min())) - 0.005

@@ -14,6 +14,7 @@ COUNTED = ("accuracy", "precision", "recall", "f1")  # what Shokri et al. and th
 def table(audit: Audit) -> dict[str, Any]:
     """Return the counting of the learned attack, or of the first where it did not run."""
     entry = audit.by_attack.get("learned", audit.attacks[0])
+    cross_fitted = entry.get("thresholds") == "cross-fitted"
     guess = decisions.always_member(entry["n_member"], entry["n_nonmember"])
     rows = [
         (
@@ -26,6 +27,8 @@ def table(audit: Audit) -> dict[str, Any]:
     ]
     return {
         "attack": entry["attack"],
+        "threshold": "cross-fitted thresholds" if cross_fitted else "the threshold chosen on the shadows",
+        "there": "those thresholds" if cross_fitted else "that threshold",
         "rows": rows,
         "tpr": verdict.share(entry, "tpr") if math.isfinite(entry["tpr"]) else None,
         "share": entry["n_member"] / (entry["n_member"] + entry["n_nonmember"]),

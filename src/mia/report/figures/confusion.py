@@ -1,4 +1,4 @@
-"""Hard decisions of every attack at the threshold chosen on the shadow models: a table of four cells an attack."""
+"""Hard decisions of every attack at its threshold: a table of four cells an attack."""
 
 from __future__ import annotations
 
@@ -13,15 +13,17 @@ from mia.report.figures import layout, style
 
 KINDS = ("member", "non-member")
 NOTE = "Records, and their share of the row.\nThreshold chosen on the shadow models."
+CROSS_FITTED = "Records, and their share of the row.\nThresholds cross-fitted on these records."
 LEFT, RIGHT, TOP = 1.05, 0.15, 0.62  # inches beside and above the tables
 TALL = 0.46  # inches: a cell
 
 
 @style.applied()
-def figure(counts: pd.DataFrame) -> Figure:
+def figure(counts: pd.DataFrame, *, cross_fitted: bool = False) -> Figure:
     """Draw counts and shares.
 
     counts: attack, actual (member or non-member), predicted (the same), count; a missing pair counts as 0.
+    cross_fitted: whether thresholds were chosen on the audited records, not on shadows.
     Shares are of the row, so the left column reads TPR over FPR whatever the number of members.
     """
     attacks = list(dict.fromkeys(counts["attack"]))
@@ -42,7 +44,8 @@ def figure(counts: pd.DataFrame) -> Figure:
             axes.tick_params(axis="x", length=0)
     layout.put(sheet, 0.16, bottom + tables.high / 2, "actually", rotation=90, ha="center", fontsize=9)
     layout.put(sheet, LEFT + tables.across / 2, 0.14, "called by the attack", ha="center", fontsize=9)
-    note = NOTE.replace("\n", " ") if sheet.get_figwidth() > 6 else NOTE
+    note = CROSS_FITTED if cross_fitted else NOTE
+    note = note.replace("\n", " ") if sheet.get_figwidth() > 6 else note
     layout.put(sheet, 0.1, layout.height(sheet) - 0.22, note, color=style.MUTED, fontsize=8)
     return sheet
 
