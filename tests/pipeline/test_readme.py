@@ -41,9 +41,13 @@ def test_nothing_is_pointed_at_that_does_not_exist(readme: ModuleType) -> None:
         ("$ make coffee", "make coffee: no such target"),
         ("dvc exp run -S target.digits.epoch=3", "-S target.digits.epoch: no such parameter"),
         ("`src/mia/magic.py`", "src/mia/magic.py: no such file"),
+        (
+            "the machine is busy (load 1.5): no number is fair",
+            "'no number is fair': measure again on an idle machine, or leave it out",
+        ),
     ],
 )
-def test_a_dead_reference_is_seen(readme: ModuleType, text: str, fault: str) -> None:
+def test_a_dead_reference_or_an_unfair_number_is_seen(readme: ModuleType, text: str, fault: str) -> None:
     assert readme.faults(text) == [fault]
 
 
