@@ -137,7 +137,7 @@ CALLS = {
 # Pickles of our own, between processes that we started ourselves: none is read from a file, and none from a remote.
 ALLOWED = {
     "src/mia/compute/workers.py": {"multiprocessing", "concurrent.futures", "ray"},  # tasks and their results
-    "src/mia/attacks/estimators.py": {"joblib.Parallel"},  # the same
+    "src/mia/compute/forks.py": {"multiprocessing", "concurrent.futures"},  # the same
 }
 
 

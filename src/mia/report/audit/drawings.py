@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from markupsafe import Markup
@@ -23,19 +24,19 @@ from mia.report.figures import (
 )
 
 
-def for_files(audit: Audit, *, chosen: str) -> dict[str, Figure]:
-    """Return every figure by its name, as in plots/NAME.png. chosen: the classifier of the learned attack."""
+def for_files(audit: Audit, *, chosen: str) -> dict[str, Callable[[], Figure]]:
+    """Return how every figure is drawn, by its name, as in plots/NAME.png. chosen: the learned attack's classifier."""
     sizes = {"n_member": audit.verdict["n_member"], "n_nonmember": audit.verdict["n_nonmember"]}
     return {
-        "overview": overview.figure(audit.curves, audit.by_attack, fpr=audit.fpr, **sizes),
-        "leak": leak.figure(audit.by_attack, fpr=audit.fpr),
-        "roc": roc.figure(audit.curves, audit.by_attack, fpr=audit.fpr, **sizes),
-        "scores": scores.figure(audit.bins),
-        "confusion": confusion.figure(audit.counts),
-        "comparisons": comparison.figure(audit.pairs),
-        "classes": classes.figure(audit.classes, audit.by_attack),
-        "learning": learning.figure(audit.history),
-        "leaderboard": leaderboard.figure(audit.board, chosen=chosen),
+        "overview": lambda: overview.figure(audit.curves, audit.by_attack, fpr=audit.fpr, **sizes),
+        "leak": lambda: leak.figure(audit.by_attack, fpr=audit.fpr),
+        "roc": lambda: roc.figure(audit.curves, audit.by_attack, fpr=audit.fpr, **sizes),
+        "scores": lambda: scores.figure(audit.bins),
+        "confusion": lambda: confusion.figure(audit.counts),
+        "comparisons": lambda: comparison.figure(audit.pairs),
+        "classes": lambda: classes.figure(audit.classes, audit.by_attack),
+        "learning": lambda: learning.figure(audit.history),
+        "leaderboard": lambda: leaderboard.figure(audit.board, chosen=chosen),
     }
 
 
