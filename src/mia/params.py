@@ -305,6 +305,7 @@ class Select(Section):
 
     records_per_model: Annotated[int, Field(ge=2)]
     search_iterations: Count
+    halving: bool
 
 
 class Evaluate(Section):

@@ -14,20 +14,21 @@ from __future__ import annotations
 import itertools
 import sys
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
-from scipy.stats import rankdata
 
 from mia import paths, progress, seeds
 from mia.attacks import schemas
 from mia.catalogue import wanted
+from mia.compute import forks
 from mia.data import stored_records
 from mia.data.membership import MEMBERSHIP
 from mia.errors import InputError
-from mia.evaluation import differences, measurement, permutation, roc, strongest
+from mia.evaluation import differences, distributions, measurement, permutation, roc, strongest
 from mia.params import Params
 from mia.store import metrics_files, parquet
 from stages import run
@@ -43,12 +44,20 @@ def main(params: Params) -> None:
     sizes = int(is_member.sum()), int((~is_member).sum())
     on_target = {attack: exposed[f"{attack}_score"].to_numpy() for attack in scored}
     fprs = [fpr for fpr in params.evaluate.fprs if roc.resolvable(fpr, sizes[1])]
-    chance = permutation.p_values(
-        np.stack(list(on_target.values())), is_member, fprs=fprs, rng=seeds.generator(params.seed, "permutations")
-    )
+
+    def compare(what: str) -> Any:
+        rng = seeds.generator(params.seed, what)
+        if what == "permutations":
+            return permutation.p_values(np.stack(list(on_target.values())), is_member, fprs=fprs, rng=rng)
+        replicates = params.evaluate.bootstrap_replicates
+        return differences.table(on_target, is_member, fprs=params.evaluate.fprs, replicates=replicates, rng=rng)
+
+    chance, pairs = forks.results(compare, ["permutations", "comparisons"])
     target = measurement.Target(on_target, is_member, class_names, exposed["label"].to_numpy(), fprs, chance)
-    results = [
-        measurement.measure(
+
+    def measure(task: tuple[str, measurement.Thresholds]) -> measurement.Result:
+        attack, thresholds = task
+        return measurement.measure(
             target,
             attack,
             thresholds,
@@ -56,10 +65,11 @@ def main(params: Params) -> None:
             histogram_bins=params.evaluate.histogram_bins,
             rng=seeds.generator(params.seed, f"bootstrap {attack}"),
         )
-        for attack, thresholds in progress.bar(
-            by_attack(params.seed, target), "evaluate", total=len(scored), unit="attack"
-        )
-    ]
+
+    tasks = by_attack(params.seed, target)
+    results = list(
+        progress.bar(forks.results(measure, tasks, len(scored)), "evaluate", total=len(scored), unit="attack")
+    )
     measured = [result.numbers for result in results]
 
     report_unresolved(params.evaluate.fprs, sizes[1])
@@ -73,13 +83,6 @@ def main(params: Params) -> None:
         pd.concat([result.classes for result in results]).reindex(
             columns=["attack", "class", "n_member", "n_nonmember", "auc", "auc_low", "auc_high", "auc_p"]
         ),
-    )
-    pairs = differences.table(
-        on_target,
-        is_member,
-        fprs=params.evaluate.fprs,
-        replicates=params.evaluate.bootstrap_replicates,
-        rng=seeds.generator(params.seed, "comparisons"),
     )
     metrics_files.write_csv(paths.COMPARISONS, pairs)
     kind = {"kind": "record"} if params.audit.data.source == "answers" else {}
@@ -100,7 +103,7 @@ def exposure(attacks: list[str]) -> pd.DataFrame:
         )
     exposed["class"] = np.array(stored_records.load_classes(paths.POPULATION))[exposed["label"]]
     for attack in attacks:
-        exposed[f"{attack}_rank"] = rankdata(-exposed[f"{attack}_score"], method="min").astype(np.int64)
+        exposed[f"{attack}_rank"] = distributions.least_ranks(-exposed[f"{attack}_score"].to_numpy()).astype(np.int64)
     return exposed.astype({"is_member": bool})
 
 

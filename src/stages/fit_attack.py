@@ -7,6 +7,7 @@ models that did not see their shadow), those of them that are among attacks.run.
 
 from __future__ import annotations
 
+import shutil
 import sys
 from functools import partial
 
@@ -34,22 +35,21 @@ def main(params: Params) -> None:
 
     records = frame[names].to_numpy(), frame["label"].to_numpy(), frame["is_member"].to_numpy()
     seed = seeds.integer(params.seed, "attack model")
+    models = {
+        attack: partial(learned.fit, family, settings, tuple(names), per_class=attack == "learned_per_class", seed=seed)
+        for attack in wanted(params.attacks.run, "learned")
+    }
     with atomic.folder(paths.ATTACK_MODEL) as temporary:
-        for attack in wanted(params.attacks.run, "learned"):
-            fit = partial(
-                learned.fit, family, settings, tuple(names), per_class=attack == "learned_per_class", seed=seed
-            )
-            (temporary / attack).mkdir()
-            try:
-                model = fit(*records)
-                scores = learned.out_of_fold(fit, *records, frame["model_id"].to_numpy())
-            except NotApplicable as error:
-                print(f"fit_attack: {attack} is left out: {error}", file=sys.stderr)
-                metrics_files.write_json(temporary / attack / "not_applicable.json", {"reason": str(error)})
+        scores = learned.out_of_fold(models, *records, frame["model_id"].to_numpy(), folder=temporary)
+        for attack, unseen in scores.items():
+            if isinstance(unseen, NotApplicable):
+                print(f"fit_attack: {attack} is left out: {unseen}", file=sys.stderr)
+                shutil.rmtree(temporary / attack, ignore_errors=True)
+                (temporary / attack).mkdir()
+                metrics_files.write_json(temporary / attack / "not_applicable.json", {"reason": str(unseen)})
                 continue
-            learned.save(temporary / attack, model)
-            unseen = frame[["model_id", "sample_id"]].assign(score=scores)
-            parquet.write(temporary / attack / "out_of_fold.parquet", unseen, schemas.OUT_OF_FOLD)
+            table = frame[["model_id", "sample_id"]].assign(score=unseen)
+            parquet.write(temporary / attack / "out_of_fold.parquet", table, schemas.OUT_OF_FOLD)
 
 
 def refuse(params: Params, reason: str) -> None:

@@ -15,6 +15,7 @@ from pydantic import BaseModel
 
 from mia import paths
 from mia.attacks import schemas
+from mia.compute import forks
 from mia.data import stored_records
 from mia.evaluation import verdict
 from mia.params import Params
@@ -35,11 +36,16 @@ def main(params: Params) -> None:
     chosen = audit.selection["best"] if estimator == "best" else estimator
     sections = active(params)
     figures = drawings.for_files(audit, chosen=chosen, given=attacker.answers_given(sections))
-    for path in FIGURES:
-        style.save(figures[path.stem], path)
-    text = page.render(audit, sections, gallery=params.report.gallery, estimator=chosen)
-    with atomic.file(paths.AUDIT_PAGE) as temporary:
-        temporary.write_text(text, encoding="utf-8")
+
+    def draw(path: Path) -> None:
+        if path == paths.AUDIT_PAGE:
+            text = page.render(audit, sections, gallery=params.report.gallery, estimator=chosen)
+            with atomic.file(path) as temporary:
+                temporary.write_text(text, encoding="utf-8")
+        else:
+            style.save(figures[path.stem](), path)
+
+    list(forks.results(draw, [paths.AUDIT_PAGE, *FIGURES]))  # the page takes longest
     print(f"\n{verdict.sentence(audit.verdict)}\nThe report: {paths.AUDIT_PAGE}")
 
 

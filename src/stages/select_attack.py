@@ -1,8 +1,8 @@
 """Compare scikit-learn classifiers as attack models, each asked only about shadows it was not fitted on.
 
 Reads: data/features/shadows.parquet.
-Writes: metrics/selection.json (the best family, its searched settings, the leaderboard, and which classifiers these
-records are too few for), plots/leaderboard.csv.
+Writes: metrics/selection.json (the best family, its searched settings, the leaderboard, every setting tried, in which
+round each was stopped, and which classifiers these records are too few for), plots/leaderboard.csv.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import sys
 import numpy as np
 
 from mia import paths, seeds
-from mia.attacks import estimators, features, schemas
+from mia.attacks import estimators, features, halving, schemas
 from mia.errors import InputError
 from mia.params import Params
 from mia.store import metrics_files
@@ -29,32 +29,42 @@ def main(params: Params) -> None:
     rng = seeds.generator(params.seed, "selection records")
     frame = features.subset(frame, params.select.records_per_model, rng)
     names = features.chosen(frame.columns, params.features.columns)
-    records = frame[names].to_numpy(), frame["is_member"].to_numpy(), frame["model_id"].to_numpy()
+    records = halving.Records(frame[names].to_numpy(), frame["is_member"].to_numpy(bool), frame["model_id"].to_numpy())
     seed = seeds.integer(params.seed, "attack model")
 
     settings_of = dict(params.estimators)
-    outcomes = estimators.fold_aucs_or_reasons(list(settings_of.items()), *records, seed, "attack models")
+    outcomes = halving.compare(
+        list(settings_of.items()),
+        records,
+        seed,
+        halving=params.select.halving,
+        least=2,
+        description="attack models",
+    )
     by_family = dict(zip(settings_of, outcomes, strict=True))
-    left_out = {family: outcome for family, outcome in by_family.items() if isinstance(outcome, str)}
+    left_out = {family: outcome.reason for family, outcome in by_family.items() if outcome.reason}
     for family, reason in left_out.items():
         print(f"select_attack: {family} is left out: {reason}", file=sys.stderr)
-    aucs = {family: outcome for family, outcome in by_family.items() if not isinstance(outcome, str)}
-    if not aucs:
+    board = halving.leaderboard({family: outcome for family, outcome in by_family.items() if outcome.aucs})
+    if board.empty:
         raise InputError(
             "params.yaml: estimators: none can be fitted on so few records of the shadows; raise "
             "select.records_per_model, features.max_records or the sizes of shadow"
         )
-    board = estimators.leaderboard(aucs)
     best = board["estimator"].iloc[0]
 
     search_seed = seeds.integer(params.seed, "selection search")
     tried = estimators.random_settings(best, settings_of[best], params.select.search_iterations, search_seed)
-    candidates = [(best, settings) for settings in tried]
-    searched = [
-        -np.inf if isinstance(outcome, str) else float(np.mean(outcome))
-        for outcome in estimators.fold_aucs_or_reasons(candidates, *records, seed, f"{best} settings")
-    ]
-    winner = int(np.argmax(searched))
+    drawn = halving.compare(
+        [(best, settings) for settings in tried[1:]],
+        records,
+        seed,
+        halving=params.select.halving,
+        least=1,
+        description=f"{best} settings",
+    )
+    searched = [by_family[best], *drawn]
+    winner = max(range(len(tried)), key=lambda place: searched[place].mean if searched[place].finished else -np.inf)
 
     metrics_files.write_csv(paths.LEADERBOARD, board)
     metrics_files.write_json(
@@ -63,8 +73,17 @@ def main(params: Params) -> None:
             "best": best,
             "settings": tried[winner],
             "settings_tried": len(tried),
-            "searched_auc": round(searched[winner], 4),
-            "leaderboard": board.round(4).to_dict("records"),  # a list, which `dvc metrics` leaves out of its tables
+            "searched_auc": round(searched[winner].mean, 4),
+            # Lists, which `dvc metrics` leaves out of its tables.
+            "leaderboard": board.round(4).to_dict("records"),
+            "search": [
+                {
+                    "settings": settings,
+                    "auc_mean": round(outcome.mean, 4) if outcome.aucs else None,
+                    "stopped_in_round": outcome.stopped_in_round,
+                }
+                for settings, outcome in zip(tried, searched, strict=True)
+            ],
             **({"left_out": left_out} if left_out else {}),
         },
     )

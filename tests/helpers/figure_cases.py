@@ -116,8 +116,8 @@ def board(count: int) -> pd.DataFrame:
     rows = []
     for at, name in enumerate([*names[:count], "dummy"]):
         folds = [0.5] * 3 if name == "dummy" else [0.6 + 0.03 * at + 0.01 * fold for fold in range(3)]
-        rows.append((name, float(np.mean(folds)), float(np.std(folds, ddof=1)), folds))
-    return pd.DataFrame(rows, columns=["estimator", "auc_mean", "auc_std", "fold_aucs"])
+        rows.append((name, float(np.mean(folds)), float(np.std(folds, ddof=1)), folds, 0))
+    return pd.DataFrame(rows, columns=["estimator", "auc_mean", "auc_std", "fold_aucs", "stopped_in_round"])
 
 
 def roc_of(count: int) -> Figure:

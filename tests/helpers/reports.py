@@ -233,11 +233,11 @@ def history(*, shadows: int, epochs: int = 12) -> pd.DataFrame:
 
 def board() -> pd.DataFrame:
     rows = [
-        ("ada_boost", 0.6, 0.01, [0.59, 0.6, 0.61]),
-        ("extra_trees", 0.58, 0.02, [0.56, 0.58, 0.6]),
-        ("dummy", 0.5, 0.0, [0.5] * 3),
+        ("ada_boost", 0.6, 0.01, [0.59, 0.6, 0.61], 0),
+        ("extra_trees", 0.58, 0.02, [0.56, 0.6], 2),
+        ("dummy", 0.5, 0.0, [0.5], 1),
     ]
-    return pd.DataFrame(rows, columns=["estimator", "auc_mean", "auc_std", "fold_aucs"])
+    return pd.DataFrame(rows, columns=["estimator", "auc_mean", "auc_std", "fold_aucs", "stopped_in_round"])
 
 
 def page(audit: Audit, *, gallery: int = 6, **changes: Any) -> str:

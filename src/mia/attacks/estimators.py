@@ -1,17 +1,16 @@
-"""The scikit-learn classifiers that can learn membership, how they are fitted, and how they are compared."""
+"""The scikit-learn classifiers that can learn membership, and how they are fitted."""
 
 from __future__ import annotations
 
 import difflib
-import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 import numpy as np
-import pandas as pd
 import scipy.stats
-from joblib import Parallel, delayed
 from numpy.typing import NDArray
 from sklearn.base import BaseEstimator
 from sklearn.discriminant_analysis import LinearDiscriminantAnalysis, QuadraticDiscriminantAnalysis
@@ -24,7 +23,6 @@ from sklearn.ensemble import (
     RandomForestClassifier,
 )
 from sklearn.linear_model import LogisticRegression
-from sklearn.metrics import roc_auc_score
 from sklearn.model_selection import GroupKFold, ParameterSampler
 from sklearn.naive_bayes import GaussianNB
 from sklearn.neighbors import KNeighborsClassifier
@@ -32,13 +30,14 @@ from sklearn.neural_network import MLPClassifier
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.tree import DecisionTreeClassifier
+from threadpoolctl import ThreadpoolController
 
-from mia import progress
 from mia.arrays import Bools, Floats
 from mia.errors import InputError
 
 Settings = Mapping[str, Any]
 MAX_FOLDS = 5
+MANY = 50_000  # records from which on one fit is given all cores
 
 
 @dataclass(frozen=True)
@@ -128,7 +127,8 @@ def fit(estimator: Pipeline, features: Floats, is_member: Bools, seed: int) -> P
     rng = np.random.default_rng(seed)
     rows = np.sort(np.r_[rng.permutation(members)[:size], rng.permutation(nonmembers)[:size]])
     try:
-        return estimator.fit(features[rows], is_member[rows])
+        with _threads(len(rows)):
+            return estimator.fit(features[rows], is_member[rows])
     except (ValueError, TypeError) as error:
         raise InputError(_refusal(estimator, error)) from None
 
@@ -139,10 +139,27 @@ def probability(estimator: Pipeline, features: Floats) -> Floats:
     Raises InputError for a setting that so few records do not bear, such as more neighbours than there are.
     """
     try:
-        values: Floats = estimator.predict_proba(features)[:, list(estimator.classes_).index(True)]
+        with _threads(len(features)):
+            values: Floats = estimator.predict_proba(features)[:, list(estimator.classes_).index(True)]
     except ValueError as error:
         raise InputError(_refusal(estimator, error)) from None
     return values
+
+
+def _threads(records: int) -> AbstractContextManager[Any]:
+    """One thread for linear algebra, whose last bits depend on their number; for few records one for trees as well.
+
+    Boosted trees are the same on any number of threads, but those wait for each other at each node: for 4,000 records
+    two took five times as long as one (docs/LOG.md).
+    """
+    limits = {"blas": 1, "openmp": 1} if records < MANY else {"blas": 1}
+    context: AbstractContextManager[Any] = _libraries().limit(limits=limits)
+    return context
+
+
+@cache
+def _libraries() -> ThreadpoolController:
+    return ThreadpoolController()
 
 
 def _refusal(estimator: Pipeline, error: Exception) -> str:
@@ -150,6 +167,11 @@ def _refusal(estimator: Pipeline, error: Exception) -> str:
 
 
 _REFUSED = "params.yaml: estimators: "
+
+
+def reason(error: InputError) -> str:
+    """What scikit-learn said, without the place."""
+    return str(error).removeprefix(_REFUSED)
 
 
 def folds(shadow: NDArray[np.int64]) -> list[tuple[NDArray[np.int64], NDArray[np.int64]]]:
@@ -164,69 +186,6 @@ def folds(shadow: NDArray[np.int64]) -> list[tuple[NDArray[np.int64], NDArray[np
             f"shadow it was not fitted on, got {count}; append to shadow.blocks"
         )
     return list(GroupKFold(n_splits=min(MAX_FOLDS, count)).split(shadow, groups=shadow))
-
-
-def fold_aucs(
-    family: str, settings: Settings, features: Floats, is_member: Bools, shadow: NDArray[np.int64], seed: int
-) -> list[float]:
-    """The AUC on each fold's unseen shadows."""
-    aucs = []
-    for fitted_rows, unseen in folds(shadow):
-        if len(np.unique(is_member[unseen])) < 2:
-            raise InputError("the records of a fold's shadows are all members, or all non-members")
-        estimator = fit(build(family, settings, seed), features[fitted_rows], is_member[fitted_rows], seed)
-        aucs.append(float(roc_auc_score(is_member[unseen], probability(estimator, features[unseen]))))
-    return aucs
-
-
-def fold_aucs_or_reasons(
-    candidates: Sequence[tuple[str, Settings]],
-    features: Floats,
-    is_member: Bools,
-    shadow: NDArray[np.int64],
-    seed: int,
-    description: str,
-) -> list[list[float] | str]:
-    """`fold_aucs` of each candidate (family, settings), on all cores; or scikit-learn's reason why it cannot be fitted.
-
-    Raises InputError for a setting that scikit-learn's class does not have, and below two shadows.
-    """
-    folds(shadow)
-    for candidate in candidates:
-        build(*candidate, seed)
-    work = (delayed(_fold_aucs_or_reason)(*candidate, features, is_member, shadow, seed) for candidate in candidates)
-    results = Parallel(n_jobs=os.cpu_count(), return_as="generator")(work)
-    return list(progress.bar(results, description, total=len(candidates), unit="model"))
-
-
-def _fold_aucs_or_reason(*arguments: Any) -> list[float] | str:
-    import warnings
-
-    from sklearn.exceptions import ConvergenceWarning
-
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ConvergenceWarning)  # a setting that does not converge loses by its AUC
-        warnings.filterwarnings("ignore", message="The covariance matrix of class|Variables are collinear")
-        try:
-            return fold_aucs(*arguments)
-        except InputError as error:
-            return str(error).removeprefix(_REFUSED)
-
-
-def leaderboard(aucs: Mapping[str, Sequence[float]]) -> pd.DataFrame:
-    """Return one row a family, the best first: estimator, auc_mean, auc_std, fold_aucs as text.
-
-    aucs: family -> AUC on each fold (`fold_aucs`). Equal means stand in the order of their names.
-    """
-    board = pd.DataFrame(
-        {
-            "estimator": list(aucs),
-            "auc_mean": [np.mean(of_folds) for of_folds in aucs.values()],
-            "auc_std": [np.std(of_folds) for of_folds in aucs.values()],
-            "fold_aucs": [" ".join(f"{auc:.4f}" for auc in of_folds) for of_folds in aucs.values()],
-        }
-    )
-    return board.sort_values(["auc_mean", "estimator"], ascending=[False, True])
 
 
 def random_settings(family: str, base: Settings, count: int, seed: int) -> list[dict[str, Any]]:

@@ -16,8 +16,10 @@ from typing import Any
 import numpy as np
 from sklearn.pipeline import Pipeline
 
+from mia import progress
 from mia.arrays import Bools, Floats, Integers
 from mia.attacks import estimators, skops_files
+from mia.compute import forks
 from mia.errors import MEND, InputError, NotApplicable
 from mia.store import sealed_json
 
@@ -90,26 +92,57 @@ def fit(
     return AttackModel(family, dict(settings), feature_names, by_class)
 
 
+ModelOf = Callable[[Floats, Integers, Bools], AttackModel]  # fits on features, labels and membership
+
+
 def out_of_fold(
-    model_of: Callable[[Floats, Integers, Bools], AttackModel],
+    models: Mapping[str, ModelOf],
     features: Floats,
     labels: Integers,
     is_member: Bools,
     shadow: Integers,
-) -> Floats:
+    *,
+    folder: Path | None = None,
+) -> dict[str, Floats | NotApplicable]:
     """Scores of shadows' records by attack models that were not fitted on the same shadow's outputs, (samples,).
 
-    model_of(features, labels, is_member) fits an attack model.
+    models: by name, how to fit them; where one is not applicable, that comes back. folder: also fit each on all
+    records and write it below there, in a folder of its name. All fits share the cores.
     """
-    scores = np.empty(len(features))
-    for fitted_rows, unseen in estimators.folds(shadow):
-        model = model_of(features[fitted_rows], labels[fitted_rows], is_member[fitted_rows])
-        scores[unseen] = model.scores(features[unseen], labels[unseen])
+    folds = estimators.folds(shadow)
+
+    def fit(task: tuple[str, int]) -> Floats | NotApplicable | None:
+        name, fold = task
+        try:
+            if fold < 0:
+                assert folder is not None
+                save(folder / name, models[name](features, labels, is_member))
+                return None
+            fitted_rows, unseen = folds[fold]
+            model = models[name](features[fitted_rows], labels[fitted_rows], is_member[fitted_rows])
+            return model.scores(features[unseen], labels[unseen])
+        except NotApplicable as error:
+            return error
+
+    names = list(models)[::-1]
+    # What is fitted on all records takes longest: first, so that no core waits for it at the end.
+    work = [(name, fold) for fold in range(0 if folder is None else -1, len(folds)) for name in names]
+    results = list(progress.bar(forks.results(fit, work), "attack models", total=len(work), unit="fit"))
+    scores: dict[str, Floats | NotApplicable] = {}
+    for name in models:
+        of_model = {fold: result for (of, fold), result in zip(work, results, strict=True) if of == name}
+        reasons = [result for result in of_model.values() if isinstance(result, NotApplicable)]
+        values = np.empty(len(features))
+        for fold, result in of_model.items():
+            if isinstance(result, np.ndarray):
+                values[folds[fold][1]] = result
+        scores[name] = reasons[0] if reasons else values
     return scores
 
 
 def save(folder: Path, model: AttackModel) -> None:
-    """Write `attack.json` and one skops file a classifier into an existing folder; same model, same bytes."""
+    """Write `attack.json` and one skops file a classifier into a folder; same model, same bytes."""
+    folder.mkdir(exist_ok=True)
     digests = {}
     for label, estimator in model.by_class.items():
         content = skops_files.dumps(estimator)

@@ -17,6 +17,7 @@ from mia.arrays import Bools, Floats
 from mia.attacks import learned
 from mia.attacks.evidence import Evidence, log_p
 from mia.attacks.learned import AttackModel
+from mia.errors import NotApplicable
 from mia.evaluation import roc
 
 MOST_CLASSES = 100  # classes up to which a record's class is a feature
@@ -102,10 +103,11 @@ def fit(
         family: partial(learned.fit, family, settings, names, per_class=False, seed=seed)
         for family, settings in candidates.items()
     }
-    scores = {
-        family: learned.out_of_fold(fitted_on, values, labels, is_member, played)
-        for family, fitted_on in model_of.items()
-    }
+    scores: dict[str, Floats] = {}
+    for family, of_family in learned.out_of_fold(model_of, values, labels, is_member, played).items():
+        if isinstance(of_family, NotApplicable):
+            raise of_family
+        scores[family] = of_family
     groups = [played == fold for fold in np.unique(played)]
     aucs = {
         family: float(np.mean([roc.auc(roc.curve(score[rows], is_member[rows])) for rows in groups]))

@@ -7,10 +7,9 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.stats import chi2, mannwhitneyu
 
 from mia.errors import InputError
-from mia.evaluation import differences, permutation
+from mia.evaluation import differences, distributions, permutation
 from mia.evaluation.metrics import json_ready
 from mia.evaluation.roc import curve
 
@@ -39,8 +38,8 @@ def auc_rows(
         row: dict[str, float | int] = {"n_member": n_member, "n_nonmember": int(of_class.sum()) - n_member}
         if 0 < n_member < of_class.sum():
             area = differences.auc_interval(differences.placements(values[of_class], member[of_class]), level=level)
-            alone = mannwhitneyu(values[of_class & member], values[of_class & ~member]).pvalue
-            row |= {"auc": area.value, "auc_low": area.low, "auc_high": area.high, "auc_p": float(alone)}
+            alone = distributions.mann_whitney(values[of_class & member], values[of_class & ~member])
+            row |= {"auc": area.value, "auc_low": area.low, "auc_high": area.high, "auc_p": alone}
         rows.append({"label": label.item(), **row})
     with_auc = [row for row in rows if "auc" in row]
     for row, adjusted in zip(with_auc, differences.holm([row["auc_p"] for row in with_auc]), strict=True):
@@ -76,7 +75,7 @@ def homogeneity_p_value(score: ArrayLike, is_member: ArrayLike, labels: ArrayLik
         return math.nan
     area = np.array([of_class.auc for of_class in placed])
     mean = np.average(area, weights=1 / variance)
-    return float(chi2.sf(np.sum((area - mean) ** 2 / variance), area.size - 1))
+    return distributions.chi_squared_above(float(np.sum((area - mean) ** 2 / variance)), area.size - 1)
 
 
 def _pooled(sides: list[NDArray[np.float64]]) -> NDArray[np.float64]:

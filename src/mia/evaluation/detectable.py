@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import math
 
-from scipy.stats import norm
-
 from mia.errors import InputError
+from mia.evaluation.distributions import normal_quantile
 
 
 def detectable_auc(n_member: int, n_nonmember: int, *, level: float = 0.95, power: float = 0.8) -> float:
@@ -26,7 +25,7 @@ def detectable_auc(n_member: int, n_nonmember: int, *, level: float = 0.95, powe
         if not 0 < value < 1:
             raise InputError(f"{name}: expected a number in (0, 1), got {value}")
     sd = math.sqrt((n_member + n_nonmember + 1) / (12 * n_member * n_nonmember))
-    smallest = 0.5 + (float(norm.isf((1 - level) / 2)) + float(norm.ppf(power))) * sd
+    smallest = 0.5 + (normal_quantile((1 - level) / 2) - normal_quantile(power)) * sd
     return smallest if smallest < 1 else math.nan
 
 

@@ -17,10 +17,10 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 from scipy.special import betainccinv, betaincinv, expit, gammaln, logit
-from scipy.stats import binomtest, norm, rankdata
 
 from mia.arrays import Bools, Floats
 from mia.errors import InputError
+from mia.evaluation import distributions
 from mia.evaluation.bootstrap import enough_replicates
 from mia.evaluation.intervals import Estimate, clopper_pearson, mover, tail_of
 from mia.evaluation.metrics import fpr_key
@@ -73,11 +73,11 @@ def placements(score: ArrayLike, is_member: ArrayLike) -> Placements:
     """
     curve(score, is_member)  # the one place that says what scores and membership must look like
     values, member = np.asarray(score, dtype=np.float64), np.asarray(is_member)
-    ranks = rankdata(values)
+    ranks = distributions.ranks(values)
     n_member, n_nonmember = int(member.sum()), int((~member).sum())
     # A mid-rank among all, less that among the own side, counts the other side's lower scores: half-integers.
-    lower_nonmembers = ranks[member] - rankdata(values[member])
-    lower_members = ranks[~member] - rankdata(values[~member])
+    lower_nonmembers = ranks[member] - distributions.ranks(values[member])
+    lower_members = ranks[~member] - distributions.ranks(values[~member])
     return Placements(lower_nonmembers / n_nonmember, (n_member - lower_members) / n_member)
 
 
@@ -112,7 +112,7 @@ def auc_interval(placed: Placements, *, level: float = 0.95) -> Estimate:
     tail = tail_of(level)
     value, variance = placed.auc, auc_variance(placed)
     if variance > 0:
-        reach = float(norm.isf(tail)) * math.sqrt(variance) / (value * (1 - value))
+        reach = distributions.normal_quantile(tail) * math.sqrt(variance) / (value * (1 - value))
         return Estimate(value, float(expit(logit(value) - reach)), float(expit(logit(value) + reach)))
     m = min(placed.v10.size, placed.v01.size)
     low = float(betaincinv(value * m, m - value * m + 1, tail)) if value > 0 else 0.0
@@ -149,8 +149,8 @@ def compare_auc(a: Placements, b: Placements, *, level: float = 0.95) -> Compari
     difference = float(np.mean(a.v10 - b.v10))
     luckiest = 2 * math.exp(gammaln(M + 1) + gammaln(N + 1) - gammaln(M + N + 1))
     if variance > 0:
-        reach = float(norm.isf(tail)) * math.sqrt(variance)
-        p = 2 * float(norm.sf(abs(difference) / math.sqrt(variance)))
+        reach = distributions.normal_quantile(tail) * math.sqrt(variance)
+        p = 2 * distributions.normal_above(abs(difference) / math.sqrt(variance))
     else:
         reach = 1 - tail ** (1 / min(M, N))
         p = 0.0 if difference else 1.0
@@ -258,7 +258,7 @@ def reach_of_shares(a_alone: int, b_alone: int, n: int, *, level: float = 0.95) 
 
 def sign_test(a_alone: int, b_alone: int) -> float:
     """Return the p-value of "a and b find equally often what only one of them finds" (McNemar's exact test)."""
-    return float(binomtest(a_alone, a_alone + b_alone).pvalue) if a_alone + b_alone else 1.0
+    return distributions.sign_test(a_alone, b_alone)
 
 
 def _tpr_difference(called_a: Bools, called_b: Bools, replicated: Floats, tail: float) -> Comparison:

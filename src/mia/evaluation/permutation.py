@@ -16,10 +16,10 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.stats import rankdata
 
 from mia.arrays import Bools, Floats
 from mia.errors import InputError
+from mia.evaluation.distributions import ranks as ranks_of
 from mia.evaluation.roc import curve, false_positives_allowed, of_attacks, tpr_at
 
 PERMUTATIONS = 1999
@@ -65,7 +65,7 @@ def p_values(
         tpr_at(curve(values[0], member), fpr)  # says what is wrong with an FPR, if anything is
     n_nonmember = int((~member).sum())
     allowed = [false_positives_allowed(fpr, n_nonmember) for fpr in fprs]
-    ranks = rankdata(values, axis=1) - (member.size + 1) / 2
+    ranks = ranks_of(values) - (member.size + 1) / 2
     spread = np.maximum(np.sqrt((ranks**2).sum(axis=1, keepdims=True)), 1)  # 0 for an attack with one score for all
     sorted_attacks = [_Sorted(row) for row in values]
 

@@ -8,10 +8,9 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy.stats import beta, binom
 
 from mia.arrays import Bools, Floats
-from mia.evaluation import permutation
+from mia.evaluation import distributions, permutation
 from mia.evaluation.differences import auc_interval, holm, members_above, placements, stacked_scores
 from mia.evaluation.intervals import Estimate, clopper_pearson, tail_of
 from mia.evaluation.roc import false_positives_allowed
@@ -127,7 +126,7 @@ def tpr_limits(members: Floats, nonmembers: Floats, *, fpr: float, tail: float) 
     low, high = (float(end) for end in clopper_pearson(hits, M, 1 - 2 * tail))
     if k < N:
         # P(Binomial(N, j / N) > k) = P(Beta(k + 1, N - k) < j / N), for j = 0 .. N
-        weights = np.diff(beta.cdf(np.arange(N + 1) / N, k + 1, N - k))
+        weights = np.diff(distributions.beta_at_most(np.arange(N + 1) / N, k + 1, N - k))
         likely = weights > _NEGLIGIBLE
         weights, shares = weights[likely] / weights[likely].sum(), above[:N][likely] / M
         low = min(low, _quantile(tail, weights, shares, M) / M)
@@ -140,6 +139,6 @@ def _quantile(share: float, weights: Floats, shares: Floats, trials: int) -> int
     low, high = -1, trials
     while high - low > 1:
         middle = (low + high) // 2
-        reached = float(weights @ binom.cdf(middle, trials, shares)) >= share
+        reached = float(weights @ distributions.binomial_at_most(middle, trials, shares)) >= share
         low, high = (low, middle) if reached else (middle, high)
     return high

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import pickle
 import zipfile
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ import skops.io
 from ruamel.yaml import YAML
 
 import pipeline
-from mia.attacks import estimators, features, learned
+from mia.attacks import estimators, features, halving, learned
 from mia.errors import InputError, NotApplicable
 from mia.store import sealed_json
 
@@ -45,6 +46,10 @@ def fit(family: str, *, per_class: bool = False, leak: float = 2.0) -> tuple[lea
     return learned.fit(family, settings, ("a", "b", "c", "d"), *known[:3], per_class=per_class, seed=1), known
 
 
+def compare(candidates: list[halving.Candidate], records: halving.Records) -> list[halving.Outcome]:
+    return halving.compare(candidates, records, 1, halving=False, least=2, description="test")
+
+
 def auc(scores: Floats, is_member: np.ndarray[tuple[int], np.dtype[np.bool_]]) -> float:
     return float(
         (scores[is_member][:, None] > scores[~is_member]).mean()
@@ -58,7 +63,8 @@ def test_every_family_finds_a_planted_leak_and_nothing_where_there_is_none(famil
     settings = {**SETTINGS[family], **({"n_estimators": 20} if "n_estimators" in SETTINGS[family] else {})}
     for leak, low, high in ((2.0, 0.75, 1.0), (0.0, 0.4, 0.6)):
         X, _, is_member, shadow = evidence(leak, 1200)
-        assert low < np.mean(estimators.fold_aucs(family, settings, X, is_member, shadow, 1)) < high
+        [outcome] = compare([(family, settings)], halving.Records(X, is_member, shadow))
+        assert low < outcome.mean < high
 
 
 @pytest.mark.parametrize("family", estimators.FAMILIES)
@@ -97,7 +103,41 @@ def test_out_of_fold_scores_do_not_know_what_a_shadow_alone_could_tell() -> None
         return learned.fit("extra_trees", {"n_estimators": 20}, ("a", "b", "c"), *known, per_class=False, seed=0)
 
     assert auc(model_of(X, labels, is_member).scores(X, labels), is_member) == 1
-    assert abs(auc(learned.out_of_fold(model_of, X, labels, is_member, shadow), is_member) - 0.5) < 0.1
+    scores = learned.out_of_fold({"learned": model_of}, X, labels, is_member, shadow)["learned"]
+    assert not isinstance(scores, NotApplicable)
+    assert abs(auc(scores, is_member) - 0.5) < 0.1
+
+
+def test_out_of_fold_scores_are_those_of_models_fitted_one_by_one(tmp_path: Path) -> None:
+    X, labels, is_member, shadow = evidence(2.0, 300)
+
+    def model_of(per_class: bool, *known: Any) -> learned.AttackModel:
+        return learned.fit("extra_trees", SMALL, ("a", "b", "c", "d"), *known, per_class=per_class, seed=0)
+
+    models = {"all": partial(model_of, False), "per class": partial(model_of, True)}
+    scores = learned.out_of_fold(models, X, labels, is_member, shadow, folder=tmp_path)
+    for name, fit_model in models.items():
+        of_model = scores[name]
+        assert isinstance(of_model, np.ndarray)
+        for known, asked in estimators.folds(shadow):
+            alone = fit_model(X[known], labels[known], is_member[known]).scores(X[asked], labels[asked])
+            np.testing.assert_array_equal(of_model[asked], alone)
+        whole = fit_model(X, labels, is_member).scores(X, labels)
+        np.testing.assert_array_equal(learned.load(tmp_path / name).scores(X, labels), whole)
+
+
+def test_an_attack_that_one_fold_cannot_bear_is_not_applicable_and_the_others_are_there() -> None:
+    X, labels, is_member, shadow = evidence(2.0, 300)
+    is_member[(labels == 2) & (shadow != 1)] = True
+
+    def model_of(per_class: bool, *known: Any) -> learned.AttackModel:
+        return learned.fit("lda", {}, ("a", "b", "c", "d"), *known, per_class=per_class, seed=0)
+
+    models = {"all": partial(model_of, False), "per class": partial(model_of, True)}
+    scores = learned.out_of_fold(models, X, labels, is_member, shadow)
+    assert isinstance(scores["per class"], NotApplicable)
+    assert "of class 2 are not both members and non-members" in str(scores["per class"])
+    assert not isinstance(scores["all"], NotApplicable)
 
 
 def test_members_and_nonmembers_weigh_the_same() -> None:
@@ -131,23 +171,23 @@ def test_a_search_tries_the_settings_of_params_first_and_no_more_than_there_are(
 def test_more_neighbours_than_records_are_left_out_with_the_reason_and_an_error_for_who_asks_for_them() -> None:
     X, _, is_member, shadow = evidence(2.0, 100)
     too_many = ("k_neighbors", {"n_neighbors": 500})
-    reason, aucs = estimators.fold_aucs_or_reasons([too_many, ("lda", {})], X, is_member, shadow, 0, "test")
-    assert isinstance(reason, str)
-    assert reason.startswith("KNeighborsClassifier: Expected n_neighbors <= n_samples_fit")
-    assert not isinstance(aucs, str)
-    assert np.mean(aucs) > 0.7
+    left_out, lda = compare([too_many, ("lda", {})], halving.Records(X, is_member, shadow))
+    assert left_out.reason.startswith("KNeighborsClassifier: Expected n_neighbors <= n_samples_fit")
+    assert not left_out.aucs
+    assert lda.mean > 0.7
     with pytest.raises(InputError, match="estimators: KNeighborsClassifier: Expected n_neighbors <= n_samples_fit"):
-        estimators.fold_aucs(*too_many, X, is_member, shadow, 0)
+        halving.Records(X, is_member, shadow).auc(too_many, 0, 0)
 
 
 def test_a_setting_that_is_none_is_an_error_whichever_classifier_has_it() -> None:
     X, _, is_member, shadow = evidence(2.0, 100)
     with pytest.raises(InputError, match="estimators.qda.reg_parm: no setting of Quadratic.*did you mean 'reg_param'"):
-        estimators.fold_aucs_or_reasons([("lda", {}), ("qda", {"reg_parm": 0.1})], X, is_member, shadow, 0, "test")
+        compare([("lda", {}), ("qda", {"reg_parm": 0.1})], halving.Records(X, is_member, shadow))
 
 
 def test_the_leaderboard_has_the_best_first_and_equals_by_name() -> None:
-    board = estimators.leaderboard({"qda": [0.5, 0.7], "lda": [0.7, 0.5], "mlp": [0.9, 0.9]})
+    of_folds = {"qda": (0.5, 0.7), "lda": (0.7, 0.5), "mlp": (0.9, 0.9)}
+    board = halving.leaderboard({family: halving.Outcome(aucs) for family, aucs in of_folds.items()})
     assert board["estimator"].tolist() == ["mlp", "lda", "qda"]
     assert board["fold_aucs"].tolist() == ["0.9000 0.9000", "0.7000 0.5000", "0.5000 0.7000"]
     assert board["auc_std"].tolist() == pytest.approx([0, 0.1, 0.1])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from markupsafe import Markup
@@ -26,8 +27,8 @@ from mia.report.figures import (
 NO_BOARD = "No leaderboard: without shadow models, no classifier was fitted as an attack model."
 
 
-def for_files(audit: Audit, *, chosen: str | None, given: bool) -> dict[str, Figure]:
-    """Return every figure by its name, as in plots/NAME.png; one that has no data says why.
+def for_files(audit: Audit, *, chosen: str | None, given: bool) -> dict[str, Callable[[], Figure]]:
+    """Return how every figure is drawn, by its name, as in plots/NAME.png; one that has no data says why.
 
     chosen: the classifier of the learned attack, None where none was fitted. given: whether the models were trained
     elsewhere.
@@ -35,15 +36,17 @@ def for_files(audit: Audit, *, chosen: str | None, given: bool) -> dict[str, Fig
     no_curves = f"No learning curves: the models were not trained {'here' if given else 'in epochs'}."
     sizes = {"n_member": audit.verdict["n_member"], "n_nonmember": audit.verdict["n_nonmember"]}
     return {
-        "overview": overview.figure(audit.curves, audit.by_attack, fpr=audit.fpr, **sizes),
-        "leak": leak.figure(audit.by_attack, fpr=audit.fpr),
-        "roc": roc.figure(audit.curves, audit.by_attack, fpr=audit.fpr, **sizes),
-        "scores": scores.figure(audit.bins),
-        "confusion": confusion.figure(audit.counts, cross_fitted=audit.cross_fitted),
-        "comparisons": comparison.figure(audit.pairs),
-        "classes": classes.figure(audit.classes, audit.by_attack),
-        "learning": absent.figure(no_curves) if audit.history.empty else learning.figure(audit.history),
-        "leaderboard": absent.figure(NO_BOARD) if audit.board.empty else leaderboard.figure(audit.board, chosen=chosen),
+        "overview": lambda: overview.figure(audit.curves, audit.by_attack, fpr=audit.fpr, **sizes),
+        "leak": lambda: leak.figure(audit.by_attack, fpr=audit.fpr),
+        "roc": lambda: roc.figure(audit.curves, audit.by_attack, fpr=audit.fpr, **sizes),
+        "scores": lambda: scores.figure(audit.bins),
+        "confusion": lambda: confusion.figure(audit.counts, cross_fitted=audit.cross_fitted),
+        "comparisons": lambda: comparison.figure(audit.pairs),
+        "classes": lambda: classes.figure(audit.classes, audit.by_attack),
+        "learning": lambda: absent.figure(no_curves) if audit.history.empty else learning.figure(audit.history),
+        "leaderboard": lambda: (
+            absent.figure(NO_BOARD) if audit.board.empty else leaderboard.figure(audit.board, chosen=chosen)
+        ),
     }
 
 

@@ -41,7 +41,7 @@ WANTED: dict[Path, tuple[str, ...]] = {  # what is taken from each file
     paths.COMPARISONS: ("attack_a", "attack_b", "auc_difference", "auc_p_holm"),
     paths.CLASSES: ("attack", "class", "n_member", "n_nonmember", "auc", "auc_low", "auc_high"),
     paths.LEARNING_CURVES: ("model", "epoch", "train_loss", *ACCURACIES),
-    paths.LEADERBOARD: ("estimator", "auc_mean", "auc_std", "fold_aucs"),
+    paths.LEADERBOARD: ("estimator", "auc_mean", "auc_std", "fold_aucs", "stopped_in_round"),
 }
 
 

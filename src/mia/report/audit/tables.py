@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from mia.evaluation import verdict, wording
+from mia.report import ranking
 from mia.report.audit.measured import Audit, Numbers
 
 
@@ -73,7 +74,7 @@ def classes(audit: Audit) -> list[dict[str, Any]]:
 
 def attack_models(board: pd.DataFrame, chosen: str | None) -> list[dict[str, Any]]:
     """Return the classifiers tried as attack models, best first. board: plots/leaderboard.csv."""
-    frame = board.sort_values(["auc_mean", "estimator"], ascending=[False, True])
+    frame = ranking.best_first(board)
     low = min(0.5, float((frame["auc_mean"] - frame["auc_std"]).min())) - 0.005
     high = max(0.55, float((frame["auc_mean"] + frame["auc_std"]).max())) + 0.005
     rows = []
@@ -84,9 +85,10 @@ def attack_models(board: pd.DataFrame, chosen: str | None) -> list[dict[str, Any
             {
                 "estimator": row["estimator"],
                 "chosen": row["estimator"] == chosen,
-                "text": f"{mean:.3f} ± {spread:.3f}",
+                "stopped": bool(row["stopped_in_round"]),
+                "text": ranking.result(mean, spread, row["stopped_in_round"]),
                 "bar": bar(ends, "auc", 0.5, low=low, high=high, log=False),
-                "sure": mean - spread > 0.5,
+                "sure": mean - spread > 0.5 and not row["stopped_in_round"],
             }
         )
     return rows
