@@ -23,7 +23,7 @@ def main(params: Params) -> None:
     """Run the stage."""
     frame = schemas.read_features(paths.SHADOW_FEATURES, with_membership=True)
     if reason := features.refusal(frame):
-        metrics_files.write_csv(paths.LEADERBOARD, estimators.leaderboard({}))
+        metrics_files.write_csv(paths.LEADERBOARD, halving.leaderboard({}))
         metrics_files.write_json(paths.SELECTION, {"best": None, "reason": reason})
         return
     rng = seeds.generator(params.seed, "selection records")

@@ -14,7 +14,7 @@ from typing import Any
 import pandas as pd
 
 from mia import params, paths
-from mia.attacks import estimators
+from mia.attacks import halving
 from mia.audits import new
 from mia.errors import InputError
 from mia.store import metrics_files
@@ -53,7 +53,7 @@ def run(target: Path, shadows: Path | None, out: Path) -> None:
 
 def _compare_nothing() -> None:
     """Estimators are compared for minutes, and an attack model is named in params.yaml."""
-    metrics_files.write_csv(paths.LEADERBOARD, estimators.leaderboard({}))
+    metrics_files.write_csv(paths.LEADERBOARD, halving.leaderboard({}))
     metrics_files.write_json(paths.SELECTION, {"best": None, "reason": "`mia answers` compares no attack models"})
 
 

@@ -132,7 +132,7 @@ def test_advice_is_given_where_it_applies_alone() -> None:
 def test_every_figure_is_drawn_and_one_without_data_says_why(shadows: int) -> None:
     audit = reports.answered(shadows=shadows)
     figures = drawings.for_files(audit, chosen=audit.selection["best"], given=True)
-    texts = {name: [text.get_text() for text in figure.texts] for name, figure in figures.items()}
+    texts = {name: [text.get_text() for text in draw().texts] for name, draw in figures.items()}
     assert set(texts) == set(drawings.for_files(reports.made(), chosen="ada_boost", given=False))
     assert texts["learning"] == ["No learning curves: the models were not trained here."]
     assert (texts["leaderboard"] == [drawings.NO_BOARD]) == (shadows == 0)
