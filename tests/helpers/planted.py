@@ -188,7 +188,7 @@ def audit(folder: Path, name: str, prepared: str) -> Revision:
 def answered(folder: Path, name: str, prepared: str) -> Revision:
     """As `audit`, of answers that were given: without shadows, and without the parameters of a training."""
     audit(folder, name, prepared)
-    (folder / OWN).write_text("data: {source: answers}\n")
+    (folder / OWN).write_text("data: {source: answers}\ntarget: null\nshadow: null\n")
     verdict = json.loads((folder / paths.VERDICT).read_text())
     metrics_files.write_json(folder / paths.VERDICT, {**verdict, "kind": "record"})
     metrics_files.write_json(folder / paths.SHADOW_METRICS, {"models": 0})
