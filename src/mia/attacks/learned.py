@@ -124,9 +124,8 @@ def out_of_fold(
         except NotApplicable as error:
             return error
 
-    names = list(models)[::-1]
     # What is fitted on all records takes longest: first, so that no core waits for it at the end.
-    work = [(name, fold) for fold in range(0 if folder is None else -1, len(folds)) for name in names]
+    work = [(name, fold) for fold in range(0 if folder is None else -1, len(folds)) for name in models]
     results = list(progress.bar(forks.results(fit, work), "attack models", total=len(work), unit="fit"))
     scores: dict[str, Floats | NotApplicable] = {}
     for name in models:
