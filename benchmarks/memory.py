@@ -229,7 +229,9 @@ def make_answers() -> None:
             logits = rng.normal(0, 1, (len(labels), CLASSES)).astype(np.float32)
             logits[np.arange(len(labels)), labels] += difficulty + 1.5 * is_member
             keys = {"model_id": model_id, "source": "population", "sample_id": np.arange(len(labels)), "view": view}
-            rows = pa.Table.from_pandas(pd.DataFrame(keys).assign(label=labels), preserve_index=False)
+            rows = pa.Table.from_pandas(
+                pd.DataFrame(keys).assign(label=labels, holds="posteriors"), preserve_index=False
+            )
             of_views.append(rows.append_column("logits", parquet.list_column(logits)))
         return pa.concat_tables(of_views)
 

@@ -64,8 +64,10 @@ def _keys(schema: type[BaseModel], place: tuple[int | str, ...]) -> list[str]:
     """The keys that the section at `place` may hold."""
     model: Any = schema
     for part in place:
-        if not hasattr(model, "model_fields"):  # the kinds of data, by their source
-            model = next(kind for kind in get_args(model) if part in get_args(kind.model_fields["source"].annotation))
+        kinds = [kind for kind in get_args(model) if hasattr(kind, "model_fields")]
+        if len(kinds) > 1:  # the kinds of data, by their source, which pydantic puts into the place
+            model = next(kind for kind in kinds if part in get_args(kind.model_fields["source"].annotation))
         else:
-            model = model.model_fields[part].annotation
+            model = (kinds[0] if kinds else model).model_fields[part].annotation
+    model = next((kind for kind in get_args(model) if hasattr(kind, "model_fields")), model)
     return list(model.model_fields)

@@ -118,7 +118,7 @@ def nan_in_signals() -> None:
     rows = table.column("logits").to_pylist()
     rows[3][1] = float("nan")
     logits = pa.array(rows, table.schema.field("logits").type)
-    parquet.write(paths.TARGET_SIGNALS, table.set_column(5, table.schema.field("logits"), logits), SIGNALS)
+    parquet.write(paths.TARGET_SIGNALS, table.set_column(6, table.schema.field("logits"), logits), SIGNALS)
 
 
 def write_images(root: Path, per_class: int, seed: int, side: int = 12) -> None:

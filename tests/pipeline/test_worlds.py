@@ -72,7 +72,9 @@ def world(leak: float, seed: int, knowledge: str, hard: float = 0.5, **changes: 
                 member[asked.loc[asked["is_member"], "sample_id"]] = True
             logits[np.arange(count), labels[source]] += easy[source] + leak * member
             keys = {"model_id": model_id, "source": source, "sample_id": np.arange(count), "view": 0}
-            of_source = pa.Table.from_pandas(pd.DataFrame({**keys, "label": labels[source]}), preserve_index=False)
+            of_source = pa.Table.from_pandas(
+                pd.DataFrame({**keys, "label": labels[source], "holds": "posteriors"}), preserve_index=False
+            )
             said.append(of_source.append_column("logits", parquet.list_column(logits.astype(np.float32))))
         learning = pd.DataFrame({"model_id": [model_id], "epoch": 1, "train_loss": 1.0, "train_accuracy": 0.5})
         learning["test_accuracy"] = 0.5

@@ -67,6 +67,8 @@ def test_a_stage_runs_the_code_of_its_own_folder_and_not_the_installed_one(tmp_p
         "mia/__init__.py",
         "mia/errors.py",
         "mia/stage_seconds.py",
+        "mia/compute/__init__.py",
+        "mia/compute/forking.py",
         "stages/__init__.py",
         "mia/arrays.py",
     ):

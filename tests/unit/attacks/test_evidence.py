@@ -45,7 +45,7 @@ def keys(model_id: int, said: Logits) -> pd.DataFrame:
 
 def target_table(said: Logits) -> pa.Table:
     values = np.concatenate([one.reshape(-1, CLASSES) for one in said.values()])
-    frame = pa.Table.from_pandas(keys(0, said), preserve_index=False)
+    frame = pa.Table.from_pandas(keys(0, said).assign(holds="posteriors"), preserve_index=False)
     return frame.append_column("logits", parquet.list_column(values)).cast(SIGNALS)
 
 

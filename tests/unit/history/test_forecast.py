@@ -11,6 +11,7 @@ import pytest
 from ruamel.yaml import YAML
 
 import pipeline
+import tiny
 from mia import stage_seconds
 from mia.history import forecast
 from mia.models import outlook
@@ -18,6 +19,7 @@ from mia.models.outlook import Forecast, Work
 
 NOW = datetime(2026, 1, 31, 14, 30)
 SIZE = forecast.Size((8, 8, 1), 10, members=449, nonmembers=449)
+IMAGES = tiny.images()["data"]
 SECONDS = {
     "prepare": {"": 4.0},
     "train_target": {"": 99.0},
@@ -98,7 +100,7 @@ def test_another_seed_trains_all_anew() -> None:
 
 
 def test_another_data_set_is_not_counted_and_what_is_refused_neither() -> None:
-    assert said(values({"audit.data.source": "images"}), values({"seed": -1}), seconds=SECONDS) == (
+    assert said(values({"audit.data": IMAGES}), values({"seed": -1}), seconds=SECONDS) == (
         "a grid, nothing to train: at most 20 s here, done at 14:30; 1 of another audit not counted"
     )
 
@@ -144,7 +146,7 @@ def test_before_a_first_audit_nothing_is_known(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    (tmp_path / "params.yaml").write_text((pipeline.ROOT / "params.yaml").read_text())
+    tiny.write_params(tmp_path / "params.yaml")
     monkeypatch.setattr(forecast.experiments, "dvc_exp_show", list)  # type: ignore[attr-defined]
     forecast.report()
     assert capsys.readouterr().out.startswith(

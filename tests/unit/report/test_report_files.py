@@ -109,7 +109,7 @@ def test_files_of_an_audit_without_shadows_are_read(tmp_path: Path, monkeypatch:
     for path, content in (
         (paths.SHADOW_METRICS, '{"models": 0}'),
         (paths.SELECTION, '{"best": null, "reason": "no shadow models"}'),
-        (paths.LEADERBOARD, "estimator,auc_mean,auc_std,fold_aucs\n"),
+        (paths.LEADERBOARD, "estimator,auc_mean,auc_std,fold_aucs,stopped_in_round\n"),
         (paths.LEARNING_CURVES, "model,epoch,train_loss,train_accuracy,test_accuracy\n"),
     ):
         path.parent.mkdir(exist_ok=True)

@@ -25,7 +25,7 @@ LOGITS = np.arange(12, dtype=np.float32).reshape(4, 3)
 def signals(logits: np.ndarray[tuple[int, int], np.dtype[np.float32]] = LOGITS) -> pa.Table:
     keys = pd.DataFrame(
         {"model_id": 0, "source": "population", "sample_id": range(4), "view": 0, "label": [0, 1, 2, 0]}
-    )
+    ).assign(holds="posteriors")
     return pa.Table.from_pandas(keys, preserve_index=False).append_column("logits", parquet.list_column(logits))
 
 
