@@ -164,7 +164,7 @@ def test_a_number_that_is_none_is_refused_with_its_place(tmp_path: Path, bad: fl
 
 def test_logits_of_unequal_width_are_refused(tmp_path: Path) -> None:
     ragged = pa.array([[1.0], [1.0, 2.0], [1.0], [1.0]], pa.list_(pa.float32()))
-    table = versioned(signals().set_column(5, "logits", ragged))
+    table = versioned(signals().set_column(6, "logits", ragged))
     path = damaged(tmp_path, table)
     with pytest.raises(InputError, match="logits: expected one width, got 1 to 2"):
         parquet.matrix(path, parquet.read_table(path, SIGNALS), "logits")
