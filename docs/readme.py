@@ -28,6 +28,7 @@ ROOT = Path(__file__).parent.parent
 PAGES = (
     "README.md",
     "docs/CLAIMS.md",
+    "docs/answers.md",
     "docs/RELIABILITY.md",
     "docs/REPORT.md",
     "docs/SCALE.md",

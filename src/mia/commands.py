@@ -60,10 +60,9 @@ def answers(
 
     def audit() -> None:
         quick.run(target, shadows, out)
-        os.chdir(out)
         from mia.report import show
 
-        show.report(paths.ATTACK_METRICS)
+        show.report(out / paths.ATTACK_METRICS)
 
     _run(audit)
 

@@ -40,8 +40,9 @@ def main(params: Params) -> None:
                 continue
             add(pa.Table.from_pandas(shadows.assign(attack=attack), preserve_index=False))
             on_target[f"{attack}_score"] = target
-        for attack, reason in refused.items():
-            print(f"score: {attack}: not applicable: {reason}", file=sys.stderr)
+        for reason in dict.fromkeys(refused.values()):
+            names = ", ".join(attack for attack, why in refused.items() if why == reason)
+            print(f"score: not applicable, {reason}: {names}", file=sys.stderr)
         if len(refused) == len(attacks):
             reasons = "; ".join(f"{attack} {reason}" for attack, reason in refused.items())
             raise InputError(f"params.yaml: attacks.run: no attack can run: {reasons}; add others, or set it to all")

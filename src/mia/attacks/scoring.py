@@ -114,7 +114,7 @@ def _stacked(seen: Seen, attack: Attack) -> Scores:
 
 def _require_plays(seen: Seen) -> None:
     if not seen.played:
-        raise NotApplicable("needs more shadow.blocks")
+        raise NotApplicable("needs shadows" if seen.shadows.empty else "needs more shadow.blocks")
 
 
 def _rows(play: Play, score: Floats) -> pd.DataFrame:

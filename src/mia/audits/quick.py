@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import importlib
+import io
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -40,7 +41,7 @@ def run(target: Path, shadows: Path | None, out: Path) -> None:
             raise InputError(f"{path}: no such file; correct the path")
     target, shadows = target.resolve(), shadows.resolve() if shadows else None
     out.mkdir(parents=True, exist_ok=True)
-    with contextlib.chdir(out):
+    with contextlib.chdir(out), contextlib.redirect_stdout(io.StringIO()):  # `mia show` says it, from where the user is
         _lay_out(target, shadows)
         values = params.load(paths.PARAMS)
         for stage in STAGES:

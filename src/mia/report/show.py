@@ -73,7 +73,10 @@ def remarks(measured: Sequence[dict[str, Any]], refused: dict[str, str]) -> list
     """What to know beside the table: attacks that find nothing here, and those that could not run, and why."""
     idle = [entry for entry in measured if entry.get("verdict", FINDS) != FINDS]
     lines = [f"{words(entry['attack'])}: {entry['verdict']}" for entry in idle]
-    return lines + [f"{words(attack)}: not applicable: {reason}" for attack, reason in refused.items()]
+    by_reason: dict[str, list[str]] = {}
+    for attack, reason in refused.items():
+        by_reason.setdefault(reason, []).append(words(attack))
+    return lines + [f"not applicable, {reason}: {', '.join(attacks)}" for reason, attacks in by_reason.items()]
 
 
 def thresholds(measured: Sequence[dict[str, Any]]) -> str:
@@ -122,6 +125,9 @@ def report(path: Path) -> None:
     Raises InputError where the file is missing, or not what `evaluate` writes.
     """
     measured = metrics_files.read_json(path)
+    root = path.parent.parent
+    places = f"\nfigures: {root / paths.LEAK_FIGURE.parent}/*.png; which records: {root / paths.EXPOSURE}; "
+    places += f"every number: {path}"
     refused, strongest = (
         metrics_files.read_json(beside) if (beside := path.with_name(other.name)).exists() else {}
         for other in (paths.NOT_APPLICABLE, paths.VERDICT)
@@ -134,13 +140,13 @@ def report(path: Path) -> None:
             plain(measured, width=shutil.get_terminal_size().columns if sys.stdout.isatty() else None),
             "",
             *remarks(measured, refused),
-            f"\nfigures: {paths.LEAK_FIGURE.parent}/*.png; which records: {paths.EXPOSURE}; every number: {path}",
+            *([places] if path == root / paths.ATTACK_METRICS else []),
             *([f"\n{verdict.sentence(strongest)}"] if strongest else []),
         ]
     except (LookupError, TypeError, ValueError, AttributeError) as error:
         raise InputError(f"{path}: not what `evaluate` writes ({error!r})") from None
     print(shown("\n".join(lines)))  # the file may be anybody's
-    if path == paths.ATTACK_METRICS and paths.AUDIT_PAGE.exists():
-        print(f"The report: {paths.AUDIT_PAGE}")
-        if note := moved(measured):
-            print(shown(f"\n{note}"))
+    if path == root / paths.ATTACK_METRICS and (root / paths.AUDIT_PAGE).exists():
+        print(f"The report: {root / paths.AUDIT_PAGE}")
+    if path == paths.ATTACK_METRICS and (note := moved(measured)):
+        print(shown(f"\n{note}"))
