@@ -15,17 +15,14 @@ from typing import Any
 import pandas as pd
 
 from mia import params, paths
-from mia.attacks import halving
-from mia.audits import new
+from mia.attacks import halving, schemas
+from mia.audits import given, new
 from mia.errors import InputError
-from mia.store import metrics_files
+from mia.store import metrics_files, parquet
 
 NAME = "answers"
-STAGES = (
-    *("prepare", "split", "train_target", "train_shadows", "query_target", "query_shadows", "build_features"),
-    *("select_attack", "fit_attack", "fit_quantile", "fit_stacked", "score", "evaluate", "report"),
-)
-BLOCKS = ("train_shadows", "query_shadows")
+BEFORE = ("prepare", "split")
+AFTER = ("build_features", "fit_attack", "fit_stacked", "score", "evaluate", "report")
 
 
 def run(target: Path, shadows: Path | None, out: Path) -> None:
@@ -44,12 +41,16 @@ def run(target: Path, shadows: Path | None, out: Path) -> None:
     with contextlib.chdir(out), contextlib.redirect_stdout(io.StringIO()):  # `mia show` says it, from where the user is
         _lay_out(target, shadows)
         values = params.load(paths.PARAMS)
-        for stage in STAGES:
-            if stage == "select_attack":
-                _compare_nothing()
-                continue
-            main = importlib.import_module(f"stages.{stage}").main
-            main(*((values, 0) if stage in BLOCKS else (values,)))
+        for stage in BEFORE:
+            importlib.import_module(f"stages.{stage}").main(values)
+        given.train_target()  # as the stages of these names, which import torch, do for answers
+        given.train_shadows(values.audit, 0)
+        given.query_target(values.audit)
+        given.query_shadows(values.audit, 0)
+        _compare_nothing()
+        parquet.write(paths.QUANTILES, given.NO_QUANTILES, schemas.QUANTILES)
+        for stage in AFTER:
+            importlib.import_module(f"stages.{stage}").main(values)
 
 
 def _compare_nothing() -> None:
