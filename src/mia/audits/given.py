@@ -16,7 +16,6 @@ import pandas as pd
 import pyarrow as pa
 
 from mia import paths
-from mia.attacks import schemas
 from mia.data import answers, answers_file, stored_records
 from mia.data.answers import Answers, Given
 from mia.data.membership import MEMBERSHIP, membership_table
@@ -26,7 +25,6 @@ from mia.models.logits import SIGNALS
 from mia.params import Audit, Params
 from mia.store import atomic, metrics_files, parquet, sealed_json
 
-NO_QUANTILES = pd.DataFrame({name: [] for name in schemas.QUANTILES.names})  # they are learned from images
 NO_CURVE = pd.DataFrame({name: [] for name in LEARNING.names})
 
 
