@@ -28,7 +28,7 @@ QUICK = {"prepare", "score", "evaluate", "report"}
 
 # What reads given answers stands in data/network.json with its digest, where answers are given: it trains no network.
 BY_DIGEST = {"train_target", "train_shadows", "query_target", "query_shadows"}
-GIVEN = {"src/mia/audits/given.py", "src/mia/data/answers.py", "src/mia/data/answers_file.py"}
+GIVEN = frozenset({SRC / "mia/audits/given.py"})
 
 # What `mia answers` lays out where there is no repository: copies in the package.
 SHARED = {"params.yaml": "params.yaml", "mitigations.json": "audits/mitigations.json"}
@@ -99,25 +99,23 @@ def own_imports(module: Path) -> set[Path]:
 
 
 @cache
-def imports(module: Path) -> frozenset[Path]:
-    """The project's files that a module imports, followed."""
+def imports(module: Path, skipped: frozenset[Path] = frozenset()) -> frozenset[Path]:
+    """The project's files that a module imports, followed. skipped: files that are not followed, nor among them."""
     if module == SRC / "mia/params.py":  # it checks, and computes with nothing
         return frozenset()
-    found = own_imports(module)
-    return frozenset(found).union(*(imports(path) for path in found if path != module))
+    files = own_imports(module) - skipped
+    return frozenset(files).union(*(imports(path, skipped) for path in files if path != module))
 
 
 def code_deps(stage: str) -> set[str]:
     """The files a stage computes with: its own, the library files it imports, the templates these name, followed."""
     module = SRC / "stages" / f"{stage}.py"
-    modules = {module, *imports(module)}
+    modules = {module, *imports(module, GIVEN if stage in BY_DIGEST else frozenset())}
     files = {path.relative_to(ROOT).as_posix() for path in {*modules, *templates(modules)}}
     if SRC / "mia/attacks/scoring.py" in modules:  # it takes functions by their names in the catalogue
         files = {name for name in files if not name.startswith(f"{ATTACKS}/")} | {ATTACKS}
     if "networks.declare(" in module.read_text():  # it reads every architecture's file, and computes with none
         files = {name for name in files if not name.startswith(f"{NETWORKS}/")} | {NETWORKS}
-    if stage in BY_DIGEST:
-        files -= GIVEN
     files = {name for name in files - NO_ARITHMETIC if not is_empty(ROOT / name)}
     return whole_packages(files) if stage in QUICK else files
 
