@@ -22,6 +22,8 @@ class Recording:
         return type(self._section)
 
     def __getattr__(self, name: str) -> Any:
+        if name == "path" and isinstance(self._section, params.Audit):  # in messages alone
+            return self._section.path
         if name in ("recipe", "sizes"):
             name = {"recipe": "target", "sizes": "shadow"}[name]
         if name not in type(self._section).model_fields:  # a method
@@ -38,6 +40,10 @@ class Recording:
     def place(self, value: str) -> str:
         assert isinstance(self._section, params.Audit)
         return self._section.place(value)
+
+    def model_copy(self, *, update: dict[str, Any]) -> params.Section:
+        self.model_dump()
+        return self._section.model_copy(update=update)
 
     def model_dump(self) -> dict[str, Any]:
         for _, value in self:
