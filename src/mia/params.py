@@ -348,15 +348,22 @@ def load(path: Path) -> Params:
     Raises InputError with one line a fault: `params.yaml: shadow.conut: unknown key; did you mean 'count'?`.
     """
     values = _read(path)
+    lines: list[str] = []
     if isinstance(values, dict) and "audit" in values:
-        values = {**values, "audit": _audit(path, values["audit"])}
+        try:
+            values = {**values, "audit": _audit(path, values["audit"])}
+        except InputError as error:
+            lines, values = [str(error)], {name: value for name, value in values.items() if name != "audit"}
     try:
-        return Params.model_validate(values)
+        loaded = Params.model_validate(values)
     except ValidationError as error:
         audit = values.get("audit") if isinstance(values, dict) else None
         own = path.parent / paths.audit(audit["name"] if isinstance(audit, dict) else "") / paths.PARAMS
-        faults = (params_faults.in_words(fault, Params, path, own) for fault in error.errors())
-        raise InputError("\n".join(dict.fromkeys(faults))) from None
+        faults = [fault for fault in error.errors() if not (lines and fault["loc"] == ("audit",))]
+        lines += [params_faults.in_words(fault, Params, path, own) for fault in faults]
+    if lines:
+        raise InputError("\n".join(dict.fromkeys(lines)))
+    return loaded
 
 
 def _audit(path: Path, name: Any) -> Any:
@@ -368,7 +375,7 @@ def _audit(path: Path, name: Any) -> Any:
         raise InputError(
             f"{path}: audit: expected a folder of {paths.AUDITS} with a {paths.PARAMS}, got "
             f"{params_faults.short(name)}; "
-            f"{params_faults.hint(name, known)}, or make one: `mia new NAME`{copy}"
+            f"{params_faults.hint(name, known) + ', or ' if known else ''}make one: `mia new NAME`{copy}"
         )
     values = _read(path.parent / paths.audit(name) / paths.PARAMS)
     return {"name": name, **values} if isinstance(values, dict) else values

@@ -143,6 +143,7 @@ ALLOWED = {
     "src/mia/compute/workers.py": {"multiprocessing", "concurrent.futures"},  # tasks and their results
     "src/mia/compute/ray_cluster.py": {"ray"},  # the same
     "src/mia/compute/forks.py": {"multiprocessing", "concurrent.futures"},  # the same
+    "src/mia/compute/forking.py": {"multiprocessing"},  # the same
 }
 
 

@@ -90,7 +90,7 @@ class Repository:
         return {
             path.relative_to(self.root).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest()
             for path in files
-            if path.is_file() and "raw" not in path.parts
+            if path.is_file() and path.name != ".gitkeep"
         }
 
     def lock(self) -> bytes:

@@ -8,7 +8,7 @@ import shutil
 import types
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 import pandas as pd
@@ -112,7 +112,8 @@ def test_each_parameter_changes_what_the_stage_writes(copy: Path, name: str, val
 def test_every_parameter_of_the_experiment_is_among_them() -> None:
     def leaves(model: type[BaseModel], above: str = "") -> Iterator[str]:
         for name, field in model.model_fields.items():
-            kind: Any = params.DigitsData if name == "data" else field.annotation
+            kinds = [kind for kind in get_args(field.annotation) if hasattr(kind, "model_fields")]
+            kind: Any = params.DigitsData if name == "data" else kinds[0] if kinds else field.annotation
             if name == "name":
                 continue
             if name == "audit":
@@ -491,6 +492,6 @@ def test_a_disjoint_attacker_without_an_image_outside_the_population_is_refused(
         prepared(attacker__knowledge="disjoint", data__population_size=1797)
     assert str(caught.value) == (
         "params.yaml: attacker.knowledge: disjoint needs real images outside the population, but all 1797 are under "
-        "audit; set data.split to half and data.population_size below that"
+        "audit; set audits/digits/params.yaml: data.split to half and data.population_size below that"
     )
     assert not paths.POPULATION.exists()
