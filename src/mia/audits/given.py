@@ -54,15 +54,13 @@ def declare() -> None:
 
 def train_target() -> None:
     """No model, no learning curve."""
-    with atomic.folder(paths.TARGET_MODEL):
-        pass
+    _no_model(paths.TARGET_MODEL)
     parquet.write(paths.TARGET_LEARNING, NO_CURVE, LEARNING)
 
 
 def train_shadows(audit: Audit, block: int) -> None:
     """No model, no learning curve; which records each shadow was trained on."""
-    with atomic.folder(paths.shadow_models(block)):
-        pass
+    _no_model(paths.shadow_models(block))
     parquet.write(paths.shadow_learning(block), NO_CURVE, LEARNING)
     tables = [
         membership_table(model_id, "population", np.flatnonzero(model.is_member), np.flatnonzero(~model.is_member))
@@ -70,6 +68,11 @@ def train_shadows(audit: Audit, block: int) -> None:
     ]
     none = pd.DataFrame({name: [] for name in MEMBERSHIP.names})
     parquet.write(paths.shadow_membership(block), pd.concat(tables) if tables else none, MEMBERSHIP)
+
+
+def _no_model(folder: Path) -> None:
+    with atomic.folder(folder) as temporary:  # DVC warns of an empty folder
+        (temporary / "given.txt").write_text("There is no model here: its answers were given.\n", encoding="utf-8")
 
 
 def query_target(audit: Audit) -> None:
