@@ -139,6 +139,7 @@ def test_a_value_of_another_audit_changes_nothing(first: Finished, repository: R
     other.write_text(re.sub("epochs: .*", "epochs: 3", other.read_text().replace("split: published", "split: half")))
     assert repository.repro() == NOTHING
     assert repository.outputs() == first.outputs
+    repository.git("checkout", "--quiet", "--", "audits")
 
 
 def test_code_that_draws_figures_only_draws(first: Finished, repository: Repository) -> None:
