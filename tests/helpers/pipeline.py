@@ -27,6 +27,7 @@ NETWORKS, ATTACKS = "src/mia/models/networks", "src/mia/attacks"
 QUICK = {"prepare", "score", "evaluate", "report"}
 
 # What reads given answers stands in data/network.json with its digest, where answers are given: it trains no network.
+MODELS = "src/mia/models/"  # never as a whole: a new way to train would prepare all data again
 BY_DIGEST = {"train_target", "train_shadows", "query_target", "query_shadows"}
 GIVEN = frozenset({SRC / "mia/audits/given.py"})
 
@@ -122,7 +123,7 @@ def code_deps(stage: str) -> set[str]:
 
 def whole_packages(files: set[str]) -> set[str]:
     """The files, but for packages of which there are two or more: these as their folder."""
-    packages = {name: "/".join(name.split("/")[:3]) for name in files if name.count("/") > 2}
+    packages = {name: "/".join(name.split("/")[:3]) for name in files if name.count("/") > 2 and MODELS not in name}
     count = Counter(packages.values())
     return {packages[name] if count[packages.get(name, "")] > 1 else name for name in files}
 
