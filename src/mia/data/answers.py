@@ -22,11 +22,12 @@ from numpy.typing import NDArray
 
 from mia.arrays import Bools, Floats, Integers
 from mia.data import answers_file
-from mia.data.answers_file import Batch, Layout
+from mia.data.answers_file import Batch, Layout, shortened
 from mia.errors import InputError
 
 Holds = Literal["posteriors", "loss", "predicted"]
 TOLERANCE = 0.02  # of the sum of a row's probabilities: of ten classes rounded to two digits
+LARGEST = 1e9  # of a logit or a loss: squares and sums of such numbers are finite
 SATURATED = 0.01  # share of records whose largest probability is written as 1, from which on a warning is due
 
 
@@ -87,7 +88,7 @@ def read_target(path: Path) -> Given:
     if unknown.any():
         row, known = int(unknown.argmax()), ", ".join(classes[:12])
         raise InputError(
-            f"{path}: row {row + 1:,}: label: expected one of {known}, got {frame['label'][row]!r}; mend it"
+            f"{path}: row {row + 1:,}: label: expected one of {known}, got {shortened(frame['label'][row])}; mend it"
         )
     records = frame.drop_duplicates("id")
     order = [_natural(name) for name in records["id"]]
@@ -180,7 +181,7 @@ def _classes(path: Path, layout: Layout, parts: list[Batch], labels: pd.Series) 
             if not names & predicted:
                 raise InputError(
                     f"{path}: predicted: expected classes as in label, such as {min(names, key=_natural)}, got "
-                    f"{min(predicted, key=_natural)!r}; write both in one way"
+                    f"{shortened(min(predicted, key=_natural))}; write both in one way"
                 )
             names |= predicted
         classes = tuple(sorted(names, key=_natural))
@@ -209,14 +210,14 @@ def _places(given: Given, part: Batch, path: Path) -> Integers:
     at: Integers = pc.index_in(part.ids, value_set=given.names).fill_null(-1).to_numpy().astype(np.int64)
     if (at < 0).any():
         row = int(np.argmax(at < 0))
-        rule = f"expected a record of the target, got {part.ids[row].as_py()!r}; leave it out"
+        rule = f"expected a record of the target, got {shortened(part.ids[row].as_py())}; leave it out"
         raise InputError(f"{path}: row {part.start + row + 1:,}: id: {rule}")
     if part.labels is not None:
         labels = pc.index_in(part.labels, value_set=pa.array(given.classes)).fill_null(-1).to_numpy()
         if (labels != given.labels[at]).any():
             row = int(np.argmax(labels != given.labels[at]))
             expected, value = given.classes[given.labels[at[row]]], part.labels[row].as_py()
-            rule = f"expected {expected!r} as in the first row of this record, got {value!r}; mend it"
+            rule = f"expected {shortened(expected)} as in the first row of this record, got {shortened(value)}; mend it"
             raise InputError(f"{path}: row {part.start + row + 1:,}: label: {rule}")
     return at
 
@@ -239,7 +240,7 @@ def _add(
         row = int(rows[np.argmax(answers.is_member[at] != member)])
         raise InputError(
             f"{path}: {who}: member: expected the same in every row of a record, got both of "
-            f"{part.ids[row].as_py()!r}; mend it"
+            f"{shortened(part.ids[row].as_py())}; mend it"
         )
 
 
@@ -254,6 +255,10 @@ def _logits(given: Given, part: Batch, layout: Layout, rows: Integers, at: Integ
         certain: NDArray[np.float32] = (np.arange(n_classes) == predicted[:, None]).astype(np.float32)
         return certain
     values = np.asarray(part.values, np.float64)[rows]
+    if layout.form != "probabilities":
+        size = np.abs(values).reshape(len(values), -1).max(axis=1)
+        rule = f"{layout.form}: expected numbers of at most {LARGEST:g}"
+        _check(path, part, rows, np.asarray(size > LARGEST), rule, size)
     if layout.form == "loss":
         _check(path, part, rows, np.asarray(values < 0), "loss: expected a number of at least 0", values)
         loss = np.maximum(values, 1e-30)
@@ -290,8 +295,8 @@ def _complete(given: Given, answers: Answers, path: Path, who: str) -> None:
     in_view = f" in view {view}" if len(answers.times) > 1 else ""
     count, name = answers.times[view, row], given.names[int(row)].as_py()
     raise InputError(
-        f"{path}: {who}: expected one row of each record, got {count} of {name!r}{in_view}; every model must answer "
-        "about every record of the target once"
+        f"{path}: {who}: expected one row of each record, got {count} of {shortened(name)}{in_view}; every model "
+        "must answer about every record of the target once"
     )
 
 

@@ -156,7 +156,7 @@ def layout(path: Path, names: Sequence[str], *, shadows: bool) -> Layout:
 
 
 def _named(names: Sequence[str]) -> str:
-    return ", ".join(names[:12]) + (f" and {len(names) - 12} more" if len(names) > 12 else "")
+    return ", ".join(name[:60] for name in names[:12]) + (f" and {len(names) - 12} more" if len(names) > 12 else "")
 
 
 def parsed(path: Path, table: pa.Table, form: Layout, start: int) -> Batch:
@@ -231,7 +231,7 @@ def _numbers(path: Path, column: pa.ChunkedArray, name: str, start: int, width: 
                 float(value)
             except (TypeError, ValueError, OverflowError):
                 comma = " with a point for the decimals" if isinstance(value, str) and "," in value else ""
-                rule = f"expected a number{comma}, got {repr(value)[:60]}; mend it"
+                rule = f"expected a number{comma}, got {shortened(value)}; mend it"
                 raise InputError(f"{_row(path, start + place // width)}: {name}: {rule}") from None
         values = np.array([float(value) for value in column.to_pylist()])
     bad = np.flatnonzero(~np.isfinite(values))
@@ -280,10 +280,16 @@ def _members(path: Path, text: pa.Array, start: int) -> Bools:
     if wrong.any():
         row = int(wrong.argmax())
         raise InputError(
-            f"{_row(path, start + row)}: member: expected true or false, got {text[row].as_py()!r}; mend it"
+            f"{_row(path, start + row)}: member: expected true or false, got {shortened(text[row].as_py())}; mend it"
         )
     return np.asarray(member, bool)
 
 
 def _row(path: Path, row: int) -> str:
     return f"{path}: row {row + 1:,}"
+
+
+def shortened(value: object) -> str:
+    """A value for a message: in quotation marks where it is text, and not all of it where it is long."""
+    text = repr(value)
+    return text if len(text) <= 60 else f"{text[:60]}..."

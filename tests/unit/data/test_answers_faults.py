@@ -85,6 +85,10 @@ FAULTS: dict[str, tuple[dict[str, Any], str]] = {
         {"p_0": None, "p_1": None, "p_2": None, "loss": [0.1, 0.2, -1.5, 0]},
         "row 3: loss: expected a number of at least 0, got -1.5; mend it",
     ),
+    "huge loss": (
+        {"p_0": None, "p_1": None, "p_2": None, "loss": [0.1, 0.2, 1.5e300, 0]},
+        "row 3: loss: expected numbers of at most 1e+09, got 1.5e+300; mend it",
+    ),
     "predicted otherwise": (
         {"p_0": None, "p_1": None, "p_2": None, "predicted": ["cat", "dog", "cat", "cat"]},
         "predicted: expected classes as in label, such as 0, got 'cat'; write both in one way",
