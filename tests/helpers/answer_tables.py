@@ -10,6 +10,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from mia.arrays import Bools
 from mia.data import answers
 from mia.data.answers import Given
 
@@ -58,3 +59,26 @@ def arrow(tmp_path: Path, **columns: Any) -> Given:
     plain = {name: pa.array(values) for name, values in {**BASE, **wide}.items()}
     pq.write_table(pa.table({**plain, **columns}), tmp_path / "target.parquet")
     return answers.read_target(tmp_path / "target.parquet")
+
+
+def world(*, leak: float, shadows: int = 0, records: int = 300, classes: int = 4) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Probabilities of a target and, in long form, of shadows, of which each pair was trained on the two halves.
+
+    A label's logit is larger by `leak` for those that a model was trained on; how hard a record is all models share.
+    """
+    rng = np.random.default_rng(7)
+    labels, ease = rng.integers(0, classes, records), rng.normal(2, 1, records)
+
+    def model(member: Bools) -> pd.DataFrame:
+        logits = rng.normal(0, 0.5, (records, classes))
+        logits[np.arange(records), labels] += ease + leak * member
+        exponents = np.exp(logits)
+        probabilities = exponents / exponents.sum(axis=1, keepdims=True)
+        columns = {f"p_{name}": probabilities[:, name] for name in range(classes)}
+        return pd.DataFrame({"id": np.arange(records), "label": labels, "member": member, **columns})
+
+    target = model(rng.permutation(records) < records // 2)
+    halves = [rng.permutation(records) < records // 2 for _ in range(shadows // 2)]
+    each = [model(half if number % 2 else ~half).assign(model=f"s{pair + number * shadows // 2}")
+            for pair, half in enumerate(halves) for number in range(2)]  # fmt: skip
+    return target, pd.concat(each or [target.iloc[:0]])

@@ -123,7 +123,9 @@ def read_target(path: Path) -> Given:
 
 
 def read_shadows(path: Path, given: Given) -> dict[str, Answers]:
-    """Read shadows' answers, by model in the order of their names; a file, or a folder of files.
+    """Read shadows' answers, by model in the order of their names, partners on two halves beside each other.
+
+    path: a file, or a folder of files.
 
     Raises InputError where a model lacks a record of the target or answers twice, or the classes are others.
     """
@@ -158,7 +160,8 @@ def read_shadows(path: Path, given: Given) -> dict[str, Answers]:
             raise InputError(
                 f"{path}: shadow {name}: member: expected members and non-members, got one of the two alone"
             )
-    return dict(sorted(models.items(), key=lambda model: _natural(model[0])))
+    _warn_of_lacking(path, list(models.values()))
+    return _in_pairs(dict(sorted(models.items(), key=lambda model: _natural(model[0]))))
 
 
 def _only(folder: Path) -> Path:
@@ -319,6 +322,30 @@ def _warn(given: Given, layout: Layout) -> None:
             )
     for line in warnings:
         print(f"warning: {given.path}: {line}", file=sys.stderr)
+
+
+def _in_pairs(models: dict[str, Answers]) -> dict[str, Answers]:
+    """Partners beside each other where each model has one that was trained on exactly the records it was not."""
+    waiting: dict[bytes, list[str]] = {}
+    pairs: list[str] = []
+    for name, model in models.items():
+        if partners := waiting.get((~model.is_member).tobytes()):
+            pairs += [partners.pop(0), name]
+        else:
+            waiting.setdefault(model.is_member.tobytes(), []).append(name)
+    return {name: models[name] for name in pairs} if len(pairs) == len(models) else models
+
+
+def _warn_of_lacking(path: Path, models: list[Answers]) -> None:
+    """Attacks that compare with shadows want one on either side of every record."""
+    inside = np.sum([model.is_member for model in models], axis=0)
+    none_in, none_out = int((inside == 0).sum()), int((inside == len(models)).sum())
+    if none_in or none_out:
+        print(
+            f"warning: {path}: of {len(inside):,} records, no shadow was trained on {none_in:,}, and every shadow on "
+            f"{none_out:,}: attacks that compare with shadows are left out; train more, each pair on two halves",
+            file=sys.stderr,
+        )
 
 
 def _natural(name: str) -> tuple[int, int, str]:

@@ -201,6 +201,14 @@ def test_shadows_in_one_file_or_many_with_classes_in_any_order(tmp_path: Path) -
     np.testing.assert_array_equal(whole["s2"].logits, given.answers.logits)
 
 
+def test_shadows_on_two_halves_stand_beside_each_other(tmp_path: Path) -> None:
+    sides = {"a": [1, 1, 0, 0], "b": [1, 0, 1, 0], "c": [0, 0, 1, 1], "d": [0, 1, 0, 1]}
+    frames = [table(model=name, member=member) for name, member in sides.items()]
+    target = read(tmp_path, table())
+    assert list(answers.read_shadows(write(tmp_path / "s.csv", pd.concat(frames)), target)) == ["a", "c", "b", "d"]
+    assert list(answers.read_shadows(write(tmp_path / "s.csv", pd.concat(frames[:3])), target)) == ["a", "b", "c"]
+
+
 def test_shadows_named_by_numbers_stand_in_their_order(tmp_path: Path) -> None:
     frame = pd.concat([table(model=number) for number in (10, 9, 1)])
     assert list(answers.read_shadows(write(tmp_path / "s.parquet", frame), read(tmp_path, table()))) == ["1", "9", "10"]

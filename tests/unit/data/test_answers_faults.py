@@ -292,3 +292,17 @@ def test_warnings(tmp_path: Path, suffix: str, capsys: pytest.CaptureFixture[str
             "left; write more digits, or logits"
         ),
     ]
+
+
+def test_a_record_without_a_shadow_on_either_side_is_warned_of(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    target = read(tmp_path, table())
+    place = write(tmp_path / "s.csv", table(model="a", member=[1, 1, 1, 0]))
+    answers.read_shadows(place, target)
+    assert capsys.readouterr().err == (
+        f"warning: {place}: of 4 records, no shadow was trained on 1, and every shadow on 3: attacks that compare with "
+        "shadows are left out; train more, each pair on two halves\n"
+    )
+    answers.read_shadows(write(tmp_path / "s.csv", shadow_table("a", "b", "c")), target)
+    assert capsys.readouterr().err == ""
