@@ -36,7 +36,7 @@ def timed(name, main):
         took = time.perf_counter() - wall, time.process_time() - processor
         print(f"{name:16}{took[0]:8.1f} s{took[1]:8.1f} CPU s", file=sys.stderr)
     return run
-for stage in quick.STAGES:
+for stage in (*quick.BEFORE, *quick.AFTER):
     module = importlib.import_module(f"stages.{stage}")
     module.main = timed(stage, module.main)
 target, shadows, out = sys.argv[1:]

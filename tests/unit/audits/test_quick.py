@@ -21,6 +21,7 @@ from mia import params, paths
 from mia.audits import given, new, quick
 from mia.errors import InputError
 
+BLOCKS = ("train_shadows", "query_shadows")
 Case = tuple[pd.DataFrame, pd.DataFrame | None]
 
 
@@ -87,7 +88,7 @@ def test_the_verdict_and_the_page_are_there(audits: Path, case: str) -> None:
     verdict = read(audits, case, paths.VERDICT)
     assert (verdict["n_member"], verdict["n_nonmember"], verdict["kind"]) == (150, 150, "record")
     page = (audits / case / "audit" / paths.AUDIT_PAGE).read_text(encoding="utf-8")
-    assert page.startswith("<!doctype html>")
+    assert page.startswith("<!DOCTYPE html>")
     assert page.rstrip().endswith("</html>")
 
 
@@ -111,9 +112,9 @@ def test_where_nothing_leaks_nothing_is_found(audits: Path) -> None:
 def test_a_loss_and_a_predicted_class_carry_what_they_can(audits: Path) -> None:
     alone, loss, predicted = (attacks(audits, case) for case in ("alone", "loss", "predicted"))
     assert loss["loss"]["auc"] == pytest.approx(alone["loss"]["auc"], abs=1e-3)
-    assert "entropy" not in loss
+    assert not {"entropy", "correctness"} & loss.keys()
     assert list(predicted) == ["correctness"]
-    assert predicted["correctness"]["auc"] == alone["correctness"]["auc"] == loss["correctness"]["auc"]
+    assert predicted["correctness"]["auc"] == alone["correctness"]["auc"]
     reasons = read(audits, "predicted", paths.NOT_APPLICABLE)
     assert "loss" in json.dumps(reasons)
 
@@ -135,13 +136,12 @@ def test_the_stages_give_the_same_metrics_to_the_byte(
     given.forget()
     new.answers("mine", audits / case / "target.csv", many if many.exists() else None)
     values = params.load(paths.PARAMS)
-    assert set(quick.STAGES) == set(pipeline.stages())
     for stage in pipeline.stages():
         if stage == "select_attack":
             quick._compare_nothing()
             continue
         main = importlib.import_module(f"stages.{stage}").main
-        for block in values.shadow.blocks if stage in quick.BLOCKS else [None]:
+        for block in values.shadow.blocks if stage in BLOCKS else [None]:
             main(values, *([] if block is None else [block]))
     for folder in ("metrics", "plots"):
         names = sorted(path.name for path in Path(folder).iterdir() if path.suffix in (".json", ".csv"))
@@ -172,7 +172,6 @@ def test_a_notebook_audits_a_frame(audits: Path, tmp_path: Path) -> None:
 MIXED = "target: expected columns with text for names and values of one type each, got others ("
 FAULTS: dict[str, tuple[Callable[[pd.DataFrame], pd.DataFrame], str]] = {
     "mixed": (lambda frame: frame.assign(id=[1, "b"] * 150), MIXED),
-    "objects": (lambda frame: frame.assign(id=[object()] * 300), MIXED),
     "numbered": (lambda frame: frame.rename(columns={"id": 0}), "target.parquet: expected a column id, got 0, "),
     "no label": (lambda frame: frame.drop(columns="label"), "target.parquet: expected a column label, got "),
 }
