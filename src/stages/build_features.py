@@ -42,10 +42,10 @@ def main(params: Params) -> None:
         "attacker": stored_records.load_records(paths.ATTACKER)["group"].to_numpy(),
     }
     design = "paired" if params.attacker.knowledge == "population" else "apart"
-    if params.audit.data.source == "answers":
-        design = "free"
     blocks = sorted(params.shadow.blocks)
     memberships = [parquet.read(path, MEMBERSHIP) for path in collect(paths.ALL_SHADOW_MEMBERSHIP, blocks)]
+    if params.audit.data.source == "answers":
+        design = of_given(memberships)
     models = sum(of_block["model_id"].nunique() for of_block in memberships)
     quota = model_tables.records_per_shadow(params.features.max_records, models) if models else 0
     shadows, qualities = [target.iloc[:0]], []
@@ -67,6 +67,17 @@ def main(params: Params) -> None:
     names = learning.pop("model_id").map(lambda model_id: f"shadow {model_id}" if model_id else "target")
     learning.insert(0, "model", names)
     metrics_files.write_csv(paths.LEARNING_CURVES, learning)
+
+
+def of_given(memberships: list[pd.DataFrame]) -> str:
+    """How given shadows were drawn, one of evidence.DESIGNS; in pairs where 1 and 2, 3 and 4, ... are two halves."""
+    models = pd.concat(memberships).groupby("model_id")
+    sides = [model.sort_values("sample_id")["is_member"].to_numpy(bool) for _, model in models]
+    pairs = zip(sides[::2], sides[1::2], strict=False)
+    if len(sides) % 2 == 0 and all(np.array_equal(side, ~other) for side, other in pairs):
+        return "paired"
+    inside = np.sum(sides, axis=0)
+    return "balanced" if (inside == inside[0]).all() and 2 <= inside[0] <= len(sides) - 2 else "free"
 
 
 def collect(folder: Path, blocks: list[int]) -> list[Path]:

@@ -52,8 +52,10 @@ def fit(params: Params, folder: Path) -> None:
     )
     if len({play.fold for play in played}) < 2:
         raise NotApplicable("needs more shadow.blocks")
+    target = answers["population"].of_target()
+    stacked.check(target)
     n_classes = 1 + max(int(of_source.labels.max()) for of_source in answers.values())
-    use_in = all(stacked.online(play.evidence) for play in played)
+    use_in = all(map(stacked.online, [target, *(play.evidence for play in played)]))
     described = [
         stacked.features(play.evidence, n_classes, use_in=use_in)
         for play in progress.bar(played, "stack", unit="shadow")

@@ -20,8 +20,9 @@ from mia.attacks import signals
 from mia.errors import InputError
 
 # How shadows were drawn. paired: shadows 2j - 1 and 2j split one permutation of the audited records (`population`).
+# balanced: each audited record is in the training sets of as many shadows, two or more, and outside of two or more.
 # free: each was trained on audited records of its own. apart: none was trained on an audited record.
-DESIGNS = ("paired", "free", "apart")
+DESIGNS = ("paired", "balanced", "free", "apart")
 
 
 @dataclass(frozen=True, eq=False)
@@ -120,17 +121,26 @@ class Answers:
 
         In the population design its partner is left out too: its records are exactly those that this one lacks, which
         no row of a true target's references is. Where shadows were drawn apart it sees no reference that was trained on
-        a record, as no reference was trained on the target's.
+        a record, as no reference was trained on the target's. Where the design is balanced, the other shadows lack one
+        on the side of this one, which would tell it: one on the other side, another for each record, is left out too.
         """
         others = self.others(model_id)
         mine = int(np.flatnonzero(self.model_ids == model_id)[0])
-        return Evidence(
-            self.references[mine][rows],
-            self.references[np.ix_(others, rows)],
-            self.is_in[np.ix_(others, rows)],
-            self.labels[rows],
-            blind=self.design == "apart",
-        )
+        references, is_in = self.references[np.ix_(others, rows)], self.is_in[np.ix_(others, rows)]
+        if self.design == "balanced":
+            kept = _without_one(is_in, ~self.is_in[mine][rows], rows)
+            references = np.take_along_axis(references, kept[:, :, None], axis=0)
+            is_in = np.take_along_axis(is_in, kept, axis=0)
+        return Evidence(self.references[mine][rows], references, is_in, self.labels[rows], blind=self.design == "apart")
+
+
+def _without_one(is_in: Bools, side: Bools, sample_id: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Which references are kept of each record, (models - 1, samples): all but one of those whose is_in is `side`."""
+    of_side = is_in == side
+    number = np.cumsum(of_side, axis=0) - 1
+    left_out = of_side & (number == sample_id % of_side.sum(axis=0))
+    kept = np.argsort(left_out, axis=0, kind="stable")[:-1]
+    return kept.astype(np.int64)
 
 
 def gather(target: pa.Table, shadows: Iterable[pa.Table]) -> dict[str, Answers]:
@@ -242,6 +252,8 @@ def plays(
     for number, model_id in enumerate(known.model_ids[:models].tolist()):
         is_in, rng = known.is_in[number], rng_of(model_id)
         count = (~known.is_in[known.others(model_id)]).sum(axis=0)
+        if known.design == "balanced":  # as `of_shadow` leaves them
+            count = count - is_in
         matched = []
         for value in np.unique(count[count > 0]):
             sides = [rng.permutation(np.flatnonzero((count == value) & (is_in == side))) for side in (True, False)]

@@ -47,7 +47,7 @@ def features_and_quality(
     answers: rows of models.logits.SIGNALS, read from path. membership: of this model, rows of data.membership. Of the
     answers, those are used that are of records in the membership table, as themselves (view 0).
     The quality has the keys of `classifier.quality`, with train_ and test_ before them, and gap, the difference of the
-    accuracies; not rounded.
+    accuracies; not rounded. Answers that hold no loss have none in their quality.
     InputError: the answers are not those of the records in the membership table.
     """
     on = ["model_id", "source", "sample_id"]
@@ -62,11 +62,11 @@ def features_and_quality(
     frame = keys.loc[rows, [*on, "label"]].assign(is_member=is_member[rows].to_numpy(bool)).reset_index(drop=True)
     frame = pd.concat([frame, features.compute(logits, labels, columns, holds)], axis=1)
 
-    loss = frame["loss"].to_numpy() if "loss" in frame else np.full(len(frame), np.nan)
+    loss = frame["loss"].to_numpy() if "loss" in frame else np.zeros(len(frame))
     quality: dict[str, float] = {}
     for side, rows in (("train", frame["is_member"].to_numpy()), ("test", ~frame["is_member"].to_numpy())):
         of_side = classifier.quality(logits[rows].argmax(1), labels[rows], loss[rows], logits.shape[1])
-        quality |= {f"{side}_{name}": value for name, value in of_side.items()}
+        quality |= {f"{side}_{name}": value for name, value in of_side.items() if name != "loss" or "loss" in frame}
     quality["gap"] = quality["train_accuracy"] - quality["test_accuracy"]
     return frame, quality
 

@@ -67,6 +67,16 @@ def online(evidence: Evidence) -> bool:
     return bool(evidence.inside.count.min() >= 1 and evidence.outside.count.min() >= 1)
 
 
+def check(evidence: Evidence) -> None:
+    """Raise NotApplicable where a record has no OUT reference: `features` would be infinite."""
+    none = int((evidence.outside.count == 0).sum())
+    if none:
+        raise NotApplicable(
+            f"expected a model that was not trained on it for every record, got none for {none} of {len(evidence)} "
+            "records; train more shadow models"
+        )
+
+
 def _spread(squares: Floats, count: NDArray[np.int64]) -> Floats:
     """Standard deviation of each record's references, shrunk towards the pooled one; a nat where none has two."""
     free = np.maximum(count - 1, 0)[:, None]

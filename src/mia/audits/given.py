@@ -105,6 +105,12 @@ def shadows(audit: Audit, block: int) -> Iterable[Answers]:
     return _shadows(_file(audit, "shadows"), _file(audit, "target")).values()
 
 
+def forget() -> None:
+    """Read the files anew when they are next asked for: in a notebook one audit follows another."""
+    _target.cache_clear()
+    _shadows.cache_clear()
+
+
 @lru_cache(maxsize=1)
 def _target(path: Path) -> Given:
     return answers.read_target(path)

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
+import pyarrow as pa
 
 from mia import params, paths
 from mia.attacks import halving, schemas
@@ -32,6 +33,8 @@ def run(target: Path, shadows: Path | None, out: Path) -> None:
     target, shadows: a .csv or .parquet file, or a folder of them (`mia.data.answers`).
     Raises InputError where `out` holds something else, or the answers are not as they must be.
     """
+    if out.exists() and not out.is_dir():
+        raise InputError(f"{out}: expected a folder, got a file; choose another with --out")
     if out.exists() and any(out.iterdir()) and not (out / paths.audit(NAME)).exists():
         raise InputError(f"{out}: expected an empty folder, or one of an earlier audit; choose another with --out")
     for path in (target, *([shadows] if shadows else [])):
@@ -39,6 +42,7 @@ def run(target: Path, shadows: Path | None, out: Path) -> None:
             raise InputError(f"{path}: no such file; correct the path")
     target, shadows = target.resolve(), shadows.resolve() if shadows else None
     out.mkdir(parents=True, exist_ok=True)
+    given.forget()
     with contextlib.chdir(out), contextlib.redirect_stdout(io.StringIO()):  # `mia show` says it, from where the user is
         _lay_out(target, shadows)
         values = params.load(paths.PARAMS)
@@ -75,14 +79,24 @@ def audit(answers: pd.DataFrame, shadows: pd.DataFrame | None, out: Path) -> dic
     """Audit answers in memory; returns the verdict and every attack's numbers, and leaves the page in `out`.
 
     answers, shadows: the columns of `mia.data.answers_file`, a row a record, shadows in long form with `model`.
+    Raises InputError as `run`, and where a frame cannot be written as Parquet.
     """
-    out.mkdir(parents=True, exist_ok=True)
-    given = out / "given"
-    given.mkdir(exist_ok=True)
-    answers.to_parquet(given / "target.parquet", index=False)
-    if shadows is not None:
-        shadows.to_parquet(given / "shadows.parquet", index=False)
-    run(given / "target.parquet", None if shadows is None else given / "shadows.parquet", out / "audit")
-    with contextlib.chdir(out / "audit"):
-        attacks = {entry["attack"]: entry for entry in metrics_files.read_json(paths.ATTACK_METRICS)}
-        return {"verdict": metrics_files.read_json(paths.VERDICT), "attacks": attacks}
+    tables = out / "given"
+    tables.mkdir(parents=True, exist_ok=True)
+    target = _write(answers, tables / "target.parquet")
+    run(target, None if shadows is None else _write(shadows, tables / "shadows.parquet"), out / "audit")
+    attacks = {entry["attack"]: entry for entry in metrics_files.read_json(out / "audit" / paths.ATTACK_METRICS)}
+    verdict = metrics_files.read_json(out / "audit" / paths.VERDICT)
+    return {"verdict": verdict, "attacks": attacks, "page": str(out / "audit" / paths.AUDIT_PAGE)}
+
+
+def _write(frame: pd.DataFrame, path: Path) -> Path:
+    """A frame of pandas, or of what has `to_pandas`, as Parquet; its index is left out."""
+    table = frame if isinstance(frame, pd.DataFrame) else frame.to_pandas()
+    try:
+        table.to_parquet(path, index=False)
+    except (pa.ArrowException, ValueError, TypeError) as error:
+        reason = " ".join(str(error).split())[:200]
+        rule = f"expected columns with text for names and values of one type each, got others ({reason}); convert them"
+        raise InputError(f"{path.stem}: {rule}") from None
+    return path

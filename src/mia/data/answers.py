@@ -22,11 +22,12 @@ from numpy.typing import NDArray
 
 from mia.arrays import Bools, Floats, Integers
 from mia.data import answers_file
-from mia.data.answers_file import Batch, Layout
+from mia.data.answers_file import Batch, Layout, shortened
 from mia.errors import InputError
 
 Holds = Literal["posteriors", "loss", "predicted"]
 TOLERANCE = 0.02  # of the sum of a row's probabilities: of ten classes rounded to two digits
+LARGEST = 1e9  # of a logit or a loss: squares and sums of such numbers are finite
 SATURATED = 0.01  # share of records whose largest probability is written as 1, from which on a warning is due
 
 
@@ -87,12 +88,18 @@ def read_target(path: Path) -> Given:
     if unknown.any():
         row, known = int(unknown.argmax()), ", ".join(classes[:12])
         raise InputError(
-            f"{path}: row {row + 1:,}: label: expected one of {known}, got {frame['label'][row]!r}; mend it"
+            f"{path}: row {row + 1:,}: label: expected one of {known}, got {shortened(frame['label'][row])}; mend it"
         )
     records = frame.drop_duplicates("id")
-    records = records.iloc[sorted(range(len(records)), key=lambda row: _natural(records["id"].iloc[row]))]
+    order = [_natural(name) for name in records["id"]]
+    records = records.iloc[sorted(range(len(records)), key=order.__getitem__)]
     holds: Holds = "posteriors" if layout.form in ("logits", "probabilities") else layout.form  # type: ignore[assignment]
     views = 1 + max(int(part.view.max(initial=0)) for part in parts)
+    if views * len(records) > 2 * len(frame):  # no room for what cannot be there
+        raise InputError(
+            f"{path}: view: expected each record in each of {views:,} views, got {len(frame):,} rows of "
+            f"{len(records):,} records; number each record's views 0, 1, 2 and so on"
+        )
     given = Given(
         path,
         pa.array(records["id"].tolist(), pa.string()),
@@ -103,7 +110,7 @@ def read_target(path: Path) -> Given:
         Answers.empty(views, len(records), len(classes)),
     )
     for part in parts:
-        _add(given, given.answers, part, layout, np.arange(len(part)), path)
+        _add(given, given.answers, part, layout, np.arange(len(part)), _places(given, part, path), path, "the target")
     _complete(given, given.answers, path, "the target")
     members = int(given.answers.is_member.sum())
     if min(members, len(given) - members) < 2:
@@ -116,24 +123,35 @@ def read_target(path: Path) -> Given:
 
 
 def read_shadows(path: Path, given: Given) -> dict[str, Answers]:
-    """Read shadows' answers, by model in the order of their names; a file, or a folder of files.
+    """Read shadows' answers, by model in the order of their names, partners on two halves beside each other.
+
+    path: a file, or a folder of files.
 
     Raises InputError where a model lacks a record of the target or answers twice, or the classes are others.
     """
     models: dict[str, Answers] = {}
-    for file in answers_file.files(path):
+    files = answers_file.files(path)
+    most = sum(map(answers_file.most_rows, files)) // given.answers.times.size + 1
+    for file in files:
         start, layout = 0, None
         for table in answers_file.batches(file):
             layout = layout or _same(given, answers_file.layout(file, table.column_names, shadows=True), file)
             part = answers_file.parsed(file, table, layout, start)
             start += len(part)
             assert part.model is not None
+            places = _places(given, part, file)
             encoded = part.model.dictionary_encode()
             number = encoded.indices.to_numpy(zero_copy_only=False)
             for which, name in enumerate(encoded.dictionary.to_pylist()):
+                rows = np.flatnonzero(number == which)
                 if name not in models:
+                    if len(models) == most:
+                        raise InputError(
+                            f"{file}: model: expected a row of each of the target's {len(given):,} records and each "
+                            f"shadow, got too few rows for {most + 1} shadows; {answers_file.HELP}"
+                        )
                     models[name] = Answers.empty(*given.answers.logits.shape)
-                _add(given, models[name], part, layout, np.flatnonzero(number == which), file)
+                _add(given, models[name], part, layout, rows, places[rows], file, f"shadow {name}")
     if not models:
         raise InputError(f"{path}: expected a row a shadow and record, got none")
     for name, answers in models.items():
@@ -142,14 +160,15 @@ def read_shadows(path: Path, given: Given) -> dict[str, Answers]:
             raise InputError(
                 f"{path}: shadow {name}: member: expected members and non-members, got one of the two alone"
             )
-    return dict(sorted(models.items(), key=lambda model: _natural(model[0])))
+    _warn_of_lacking(path, list(models.values()))
+    return _in_pairs(dict(sorted(models.items(), key=lambda model: _natural(model[0]))))
 
 
 def _only(folder: Path) -> Path:
-    found = answers_file.files(folder)
-    if len(found) > 1:
-        raise InputError(f"{folder}: expected one file of the target's answers, got {len(found)}; leave one")
-    return found[0]
+    files = answers_file.files(folder)
+    if len(files) > 1:
+        raise InputError(f"{folder}: expected one file of the target's answers, got {len(files)}; leave one")
+    return files[0]
 
 
 def _classes(path: Path, layout: Layout, parts: list[Batch], labels: pd.Series) -> tuple[str, ...]:
@@ -159,9 +178,18 @@ def _classes(path: Path, layout: Layout, parts: list[Batch], labels: pd.Series) 
     elif layout.form in ("logits", "probabilities"):
         classes = tuple(str(label) for label in range(max(np.asarray(part.values).shape[1] for part in parts)))
     else:
-        classes = tuple(sorted(set(labels), key=_natural))
+        names = set(labels)
+        if layout.form == "predicted":
+            predicted = {name for part in parts for name in pc.unique(part.values).to_pylist()}
+            if not names & predicted:
+                raise InputError(
+                    f"{path}: predicted: expected classes as in label, such as {min(names, key=_natural)}, got "
+                    f"{shortened(min(predicted, key=_natural))}; write both in one way"
+                )
+            names |= predicted
+        classes = tuple(sorted(names, key=_natural))
     if len(classes) < 2:
-        raise InputError(f"{path}: expected 2 classes or more, got {', '.join(classes)}")
+        raise InputError(f"{path}: expected 2 classes or more, got {', '.join(classes)} alone; {answers_file.HELP}")
     return classes
 
 
@@ -169,32 +197,54 @@ def _same(given: Given, layout: Layout, path: Path) -> Layout:
     """A shadow's form must be the target's."""
     holds = "posteriors" if layout.form in ("logits", "probabilities") else layout.form
     if holds != given.holds:
-        raise InputError(f"{path}: expected answers as the target's, which hold the {given.holds}, got {layout.form}")
+        raise InputError(
+            f"{path}: expected answers as the target's, {given.holds}, got {layout.form}; write them as the target's"
+        )
     if layout.classes and set(layout.classes) != set(given.classes):
         other = sorted(set(layout.classes) ^ set(given.classes))
-        raise InputError(f"{path}: expected the target's classes, got others: {', '.join(other[:6])}")
+        raise InputError(
+            f"{path}: expected the target's classes, got others: {', '.join(other[:6])}; {answers_file.HELP}"
+        )
     return layout
 
 
-def _add(given: Given, answers: Answers, part: Batch, layout: Layout, rows: Integers, path: Path) -> None:
-    """Put rows of a batch where their records are."""
-    at = (
-        pc.fill_null(pc.index_in(part.ids, value_set=given.names), -1)
-        .to_numpy(zero_copy_only=False)[rows]
-        .astype(np.int64)
-    )
+def _places(given: Given, part: Batch, path: Path) -> Integers:
+    """Which record of the target each row of a batch is of. Raises InputError where it is none, or of another label."""
+    at: Integers = pc.index_in(part.ids, value_set=given.names).fill_null(-1).to_numpy().astype(np.int64)
     if (at < 0).any():
-        row = int(rows[np.argmax(at < 0)])
-        name = part.ids[row].as_py()
-        raise InputError(
-            f"{path}: row {part.start + row + 1:,}: id: expected a record of the target, got {name!r}; leave it out"
-        )
-    view = part.view[rows]
-    if len(view) and not 0 <= view.min() <= view.max() < len(answers.logits):
-        raise InputError(f"{path}: view: expected 0 to {len(answers.logits) - 1} as the target's, got {view.max()}")
+        row = int(np.argmax(at < 0))
+        rule = f"expected a record of the target, got {shortened(part.ids[row].as_py())}; leave it out"
+        raise InputError(f"{path}: row {part.start + row + 1:,}: id: {rule}")
+    if part.labels is not None:
+        labels = pc.index_in(part.labels, value_set=pa.array(given.classes)).fill_null(-1).to_numpy()
+        if (labels != given.labels[at]).any():
+            row = int(np.argmax(labels != given.labels[at]))
+            expected, value = given.classes[given.labels[at[row]]], part.labels[row].as_py()
+            rule = f"expected {shortened(expected)} as in the first row of this record, got {shortened(value)}; mend it"
+            raise InputError(f"{path}: row {part.start + row + 1:,}: label: {rule}")
+    return at
+
+
+def _add(
+    given: Given, answers: Answers, part: Batch, layout: Layout, rows: Integers, at: Integers, path: Path, who: str
+) -> None:  # fmt: skip
+    """Put rows of a batch where their records are, `at`. who: whose answers they are, for errors."""
+    view, views = part.view[rows], len(answers.logits)
+    if (view >= views).any():
+        row = int(np.argmax(view >= views))
+        rule = f"view: expected 0 to {views - 1} as the target's"
+        raise InputError(f"{path}: row {part.start + rows[row] + 1:,}: {rule}, got {view[row]}; leave it out")
+    member, before = part.member[rows], answers.times[:, at].any(axis=0)
     answers.logits[view, at] = _logits(given, part, layout, rows, at, path)
     np.add.at(answers.times, (view, at), 1)
-    answers.is_member[at] = part.member[rows]
+    # Rows of one record are its views: one of them decides, and the others must agree.
+    answers.is_member[at] = np.where(before, answers.is_member[at], member)
+    if (answers.is_member[at] != member).any():
+        row = int(rows[np.argmax(answers.is_member[at] != member)])
+        raise InputError(
+            f"{path}: {who}: member: expected the same in every row of a record, got both of "
+            f"{shortened(part.ids[row].as_py())}; mend it"
+        )
 
 
 def _logits(given: Given, part: Batch, layout: Layout, rows: Integers, at: Integers, path: Path) -> NDArray[np.float32]:
@@ -203,9 +253,15 @@ def _logits(given: Given, part: Batch, layout: Layout, rows: Integers, at: Integ
         assert isinstance(part.values, pa.Array)
         index = pc.fill_null(pc.index_in(part.values, value_set=pa.array(given.classes)), -1)
         predicted = index.to_numpy(zero_copy_only=False)[rows]
+        # A shadow may predict a class that the target's file does not hold: it is not the label, whichever it is.
+        predicted = np.where(predicted < 0, (labels + 1) % n_classes, predicted)
         certain: NDArray[np.float32] = (np.arange(n_classes) == predicted[:, None]).astype(np.float32)
         return certain
     values = np.asarray(part.values, np.float64)[rows]
+    if layout.form != "probabilities":
+        size = np.abs(values).reshape(len(values), -1).max(axis=1)
+        rule = f"{layout.form}: expected numbers of at most {LARGEST:g}"
+        _check(path, part, rows, np.asarray(size > LARGEST), rule, size)
     if layout.form == "loss":
         _check(path, part, rows, np.asarray(values < 0), "loss: expected a number of at least 0", values)
         loss = np.maximum(values, 1e-30)
@@ -213,13 +269,15 @@ def _logits(given: Given, part: Batch, layout: Layout, rows: Integers, at: Integ
         logits[np.arange(len(values)), labels] = np.where(loss > 30, -loss, -np.log(np.expm1(np.minimum(loss, 30))))
         return logits.astype(np.float32)
     if values.shape[1] != n_classes:
-        raise InputError(f"{path}: expected {n_classes} classes as the target's, got {values.shape[1]}")
+        rule = f"expected {n_classes} classes as the target's, got {values.shape[1]}; mend it"
+        raise InputError(f"{path}: row {part.start + 1:,}: {rule}")
     if layout.classes:
         values = values[:, [layout.classes.index(name) for name in given.classes]]
     if layout.form == "probabilities":
-        wrong = ((values < 0) | (values > 1 + TOLERANCE)).any(axis=1)
+        out = (values < 0) | (values > 1 + TOLERANCE)
         what = "probabilities: expected numbers from 0 to 1 (scores before the softmax are called logit_CLASS)"
-        _check(path, part, rows, np.asarray(wrong), what, values.max(axis=1))
+        offending = values[np.arange(len(values)), out.argmax(axis=1)]
+        _check(path, part, rows, np.asarray(out.any(axis=1)), what, offending)
         total = values.sum(axis=1)
         _check(path, part, rows, np.asarray(np.abs(total - 1) > TOLERANCE), "probabilities: expected a sum of 1", total)
         values = np.log(np.maximum(values, given.floor))
@@ -240,8 +298,8 @@ def _complete(given: Given, answers: Answers, path: Path, who: str) -> None:
     in_view = f" in view {view}" if len(answers.times) > 1 else ""
     count, name = answers.times[view, row], given.names[int(row)].as_py()
     raise InputError(
-        f"{path}: {who}: expected one row of each record, got {count} of {name!r}{in_view}; every model must answer "
-        "about every record of the target once"
+        f"{path}: {who}: expected one row of each record, got {count} of {shortened(name)}{in_view}; every model "
+        "must answer about every record of the target once"
     )
 
 
@@ -254,17 +312,42 @@ def _floor(parts: list[Batch]) -> float:
 
 
 def _warn(given: Given, layout: Layout) -> None:
-    say = [f"columns that are not read: {', '.join(layout.ignored[:12])}"] if layout.ignored else []
+    warnings = [f"columns that are not read: {', '.join(layout.ignored[:12])}"] if layout.ignored else []
     if layout.form == "probabilities":
         saturated = float((given.answers.logits[0].max(axis=1) >= 0).mean())
         if saturated >= SATURATED:
-            say.append(
+            warnings.append(
                 f"{100 * saturated:.0f} % of the records have a probability written as 1: attacks rank them by what is "
                 "left; write more digits, or logits"
             )
-    for line in say:
+    for line in warnings:
         print(f"warning: {given.path}: {line}", file=sys.stderr)
 
 
+def _in_pairs(models: dict[str, Answers]) -> dict[str, Answers]:
+    """Partners beside each other where each model has one that was trained on exactly the records it was not."""
+    waiting: dict[bytes, list[str]] = {}
+    pairs: list[str] = []
+    for name, model in models.items():
+        if partners := waiting.get((~model.is_member).tobytes()):
+            pairs += [partners.pop(0), name]
+        else:
+            waiting.setdefault(model.is_member.tobytes(), []).append(name)
+    return {name: models[name] for name in pairs} if len(pairs) == len(models) else models
+
+
+def _warn_of_lacking(path: Path, models: list[Answers]) -> None:
+    """Attacks that compare with shadows want one on either side of every record."""
+    inside = np.sum([model.is_member for model in models], axis=0)
+    none_in, none_out = int((inside == 0).sum()), int((inside == len(models)).sum())
+    if none_in or none_out:
+        print(
+            f"warning: {path}: of {len(inside):,} records, no shadow was trained on {none_in:,}, and every shadow on "
+            f"{none_out:,}: attacks that compare with shadows are left out; train more, each pair on two halves",
+            file=sys.stderr,
+        )
+
+
 def _natural(name: str) -> tuple[int, int, str]:
-    return (0, int(name), name) if name.isdecimal() and name.isascii() else (1, 0, name)
+    number = name.isascii() and name.isdecimal() and len(name) < 19
+    return (0, int(name), name) if number else (1, 0, name)

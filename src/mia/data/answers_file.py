@@ -6,6 +6,7 @@ Columns: id, label, member, for shadows model, perhaps view; and the answers in 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,6 +26,9 @@ WIDE: dict[str, Form] = {"logit_": "logits", "p_": "probabilities"}
 LISTS: dict[str, Form] = {"logits": "logits", "probabilities": "probabilities"}
 TRUE, FALSE = ("true", "1", "1.0", "yes", "t"), ("false", "0", "0.0", "no", "f")
 ROWS = 1 << 16  # of Parquet, held at a time
+SHORTEST = 8  # bytes of a row of shadows in CSV: 1,1,a,1 and the end of the line
+SEPARATORS = {b";": ";", b"\t": "tabs"}
+WHOLE = r"^(-?[0-9]+)\.0$"
 HELP = "docs/answers.md shows the columns"
 
 
@@ -60,38 +64,60 @@ class Batch:
 def files(path: Path) -> list[Path]:
     """The file itself, or the files of a folder, sorted: shadows may be cut into several."""
     if path.is_dir():
-        found = sorted(file for file in path.iterdir() if file.suffix.lower() in (".csv", ".parquet"))
-        if found:
-            return found
+        tables = sorted(file for file in path.iterdir() if file.suffix.lower() in (".csv", ".parquet"))
+        if tables:
+            return tables
         raise InputError(f"{path}: expected .csv or .parquet files in this folder, found none; {HELP}")
     if not path.is_file():
         raise InputError(f"{path}: no such file; correct the path")
     return [path]
 
 
+def most_rows(path: Path) -> int:
+    """A bound of the rows of one file, without reading it."""
+    try:
+        return int(pq.read_metadata(path).num_rows) if path.suffix.lower() == ".parquet" else _most_lines(path)
+    except (pa.ArrowException, OSError):
+        return 0  # reading it says why
+
+
+def _most_lines(path: Path) -> int:
+    return path.stat().st_size // SHORTEST + 1
+
+
 def batches(path: Path) -> Iterator[pa.Table]:
     """The rows of one file, text as text. Raises InputError where it is neither CSV nor Parquet."""
     try:
         if path.suffix.lower() == ".parquet":
-            for part in pq.ParquetFile(path).iter_batches(ROWS):
-                yield pa.Table.from_batches([part])
+            parts = _parquet(path)
         elif path.suffix.lower() == ".csv":
-            yield from _csv(path)
+            parts = _csv(path)
         else:
             raise InputError(f"{path}: expected a .csv or .parquet file; rename or convert it")
+        for part in parts:
+            yield part.rename_columns([name.strip() for name in part.column_names])
     except (pa.ArrowException, OSError, UnicodeError) as error:
         kind = "Parquet" if path.suffix.lower() == ".parquet" else "CSV in UTF-8"
         raise InputError(f"{path}: not {kind} ({' '.join(str(error).split())[:200]}); write it anew") from None
 
 
+def _parquet(path: Path) -> Iterator[pa.Table]:
+    for part in pq.ParquetFile(path).iter_batches(ROWS):
+        part.validate(full=True)  # text that is no UTF-8 is told here and not where it is used
+        yield pa.Table.from_batches([part])
+
+
 def _csv(path: Path) -> Iterator[pa.Table]:
     with path.open("rb") as file:
         head = file.read(1 << 16)
+    head = head.removeprefix(b"\xef\xbb\xbf")
     if not head.strip():
         raise InputError(f"{path}: an empty file; write a header and a row a record")
-    first = head.removeprefix(b"\xef\xbb\xbf").split(b"\n", 1)[0]
-    if b";" in first and b"," not in first:
-        raise InputError(f"{path}: columns are separated by ; here: write them with commas, and decimals with a point")
+    first = head.split(b"\n", 1)[0]
+    for separator, name in SEPARATORS.items():
+        if separator in first and b"," not in first:
+            rule = f"columns are separated by {name} here: write them with commas, and decimals with a point"
+            raise InputError(f"{path}: {rule}")
     names = pyarrow.csv.read_csv(pa.BufferReader(first.rstrip(b"\r") + b"\n")).column_names
     text = dict.fromkeys(names, pa.string())
     convert = pyarrow.csv.ConvertOptions(column_types=text, strings_can_be_null=False)
@@ -121,13 +147,16 @@ def layout(path: Path, names: Sequence[str], *, shadows: bool) -> Layout:
         raise InputError("\n".join(f"{path}: {fault}" for fault in faults))
     ((form, columns),) = forms.items()
     prefix = next((prefix for prefix in WIDE if columns[0].startswith(prefix)), "")
-    classes = tuple(name.removeprefix(prefix) for name in columns) if prefix else ()
+    classes = tuple(_whole(name.removeprefix(prefix)) for name in columns) if prefix else ()
+    if len(set(classes)) < len(classes):
+        same = next(name for name in classes if classes.count(name) > 1)
+        raise InputError(f"{path}: expected one column a class, got several of class {same}; leave one")
     used = {"id", "member", "label", "model", "view", *columns}
     return Layout(form, tuple(columns), classes, tuple(name for name in names if name not in used))
 
 
 def _named(names: Sequence[str]) -> str:
-    return ", ".join(names[:12]) + (f" and {len(names) - 12} more" if len(names) > 12 else "")
+    return ", ".join(name[:60] for name in names[:12]) + (f" and {len(names) - 12} more" if len(names) > 12 else "")
 
 
 def parsed(path: Path, table: pa.Table, form: Layout, start: int) -> Batch:
@@ -136,7 +165,7 @@ def parsed(path: Path, table: pa.Table, form: Layout, start: int) -> Batch:
     def text(name: str) -> pa.Array | None:
         if name not in table.column_names:
             return None
-        values = _as_text(table.column(name))
+        values = _as_text(path, table.column(name), name)
         empty = pc.fill_null(pc.equal(pc.utf8_length(values), 0), True).to_numpy(zero_copy_only=False)
         if empty.any():
             raise InputError(
@@ -147,7 +176,12 @@ def parsed(path: Path, table: pa.Table, form: Layout, start: int) -> Batch:
     rows = table.num_rows
     view = np.zeros(rows, np.int64)
     if "view" in table.column_names:
-        view = _numbers(path, table.column("view"), "view", start).astype(np.int64)
+        numbers = _numbers(path, table.column("view"), "view", start)
+        wrong = (numbers != np.floor(numbers)) | (numbers < 0) | (numbers >= 1 << 31)
+        if wrong.any():
+            place, value = _row(path, start + int(wrong.argmax())), numbers[wrong.argmax()]
+            raise InputError(f"{place}: view: expected 0, 1, 2 or so on, got {value:g}; mend it")
+        view = numbers.astype(np.int64)
     values: Floats | pa.Array
     if form.form == "predicted":
         values = text("predicted")
@@ -159,33 +193,51 @@ def parsed(path: Path, table: pa.Table, form: Layout, start: int) -> Batch:
     return Batch(start, text("id"), text("label"), _members(path, text("member"), start), text("model"), view, values)
 
 
-def _as_text(column: pa.ChunkedArray) -> pa.Array:
-    column = _plain(column).combine_chunks()
-    if pa.types.is_floating(column.type) and pc.all(pc.equal(column, pc.round(column))).as_py():
-        column = column.cast(pa.int64())  # pandas makes floats of whole numbers beside a missing one
-    return pc.utf8_trim_whitespace(column.cast(pa.string()))
+def _as_text(path: Path, column: pa.ChunkedArray, name: str) -> pa.Array:
+    """Text without spaces around it; whole numbers as such: pandas writes 3 as 3.0 where a value is missing."""
+    try:
+        values = _plain(column).combine_chunks()
+        if pa.types.is_floating(values.type):
+            values = pc.if_else(pc.is_nan(values), None, values)
+            whole = pc.and_(pc.equal(values, pc.round(values)), pc.less(pc.abs(values), 2.0**53))
+            integers = pc.if_else(whole, values, 0).cast(pa.int64()).cast(pa.string())
+            return pc.if_else(whole, integers, values.cast(pa.string()))
+        text = pc.utf8_trim_whitespace(values.cast(pa.string()))
+        if pa.types.is_integer(values.type) or pa.types.is_boolean(values.type):
+            return text
+        return pc.replace_substring_regex(text, WHOLE, r"\1") if _any(pc.ends_with(text, ".0")) else text
+    except pa.ArrowException:
+        raise InputError(f"{path}: {name}: expected text or whole numbers, got {column.type}; convert it") from None
 
 
-def _numbers(path: Path, column: pa.ChunkedArray, name: str, start: int) -> Floats:
+def _whole(name: str) -> str:
+    """The name of a class as `_as_text` has it."""
+    return re.sub(WHOLE, r"\1", name.strip())
+
+
+def _any(values: pa.Array) -> bool:
+    return bool(pc.any(values).as_py())
+
+
+def _numbers(path: Path, column: pa.ChunkedArray, name: str, start: int, width: int = 1) -> Floats:
+    """Numbers of a column, `width` of them a row."""
     try:
         values = _plain(column).cast(pa.float64()).to_numpy(zero_copy_only=False)
     except (pa.ArrowException, TypeError):
         values = None
     if values is None:
-        for row, value in enumerate(column.to_pylist()):
+        for place, value in enumerate(column.to_pylist()):
             try:
                 float(value)
-            except (TypeError, ValueError):
+            except (TypeError, ValueError, OverflowError):
                 comma = " with a point for the decimals" if isinstance(value, str) and "," in value else ""
-                raise InputError(
-                    f"{_row(path, start + row)}: {name}: expected a number{comma}, got {value!r}"
-                ) from None
+                rule = f"expected a number{comma}, got {shortened(value)}; mend it"
+                raise InputError(f"{_row(path, start + place // width)}: {name}: {rule}") from None
         values = np.array([float(value) for value in column.to_pylist()])
     bad = np.flatnonzero(~np.isfinite(values))
     if len(bad):
-        raise InputError(
-            f"{_row(path, start + bad[0])}: {name}: expected a finite number, got {values[bad[0]]}; mend it"
-        )
+        rule = f"expected a finite number, got {values[bad[0]]}; mend it"
+        raise InputError(f"{_row(path, start + bad[0] // width)}: {name}: {rule}")
     finite: Floats = values
     return finite
 
@@ -203,14 +255,20 @@ def _lists(path: Path, column: pa.ChunkedArray, name: str, start: int) -> Floats
         raise InputError(
             f"{path}: {name}: expected a list of numbers a row, got {column.type}; or write a column a class"
         )
-    lengths = pc.list_value_length(column).to_numpy(zero_copy_only=False)
+    if column.null_count:
+        row = int(pc.is_null(column).to_numpy().argmax())
+        raise InputError(f"{_row(path, start + row)}: {name}: expected a list of numbers, got none; fill it in")
+    lengths = pc.list_value_length(column).to_numpy()
     uneven = np.flatnonzero(lengths != lengths[:1])
     if len(uneven):
         row = int(uneven[0])
-        rule = f"expected {lengths[0]:.0f} numbers as in the first row, got {lengths[row]:.0f}"
+        rule = f"expected {lengths[0]} numbers as in the first row, got {lengths[row]}; mend it"
         raise InputError(f"{_row(path, start + row)}: {name}: {rule}")
-    flat = _numbers(path, pa.chunked_array([pc.list_flatten(column.combine_chunks())]), name, start)
-    return flat.reshape(len(column), -1)
+    width = int(lengths[0]) if len(lengths) else 1
+    if not width:
+        raise InputError(f"{_row(path, start)}: {name}: expected a list of numbers, got an empty one; fill it in")
+    flat = pa.chunked_array([pc.list_flatten(column.combine_chunks())])
+    return _numbers(path, flat, name, start, width).reshape(-1, width)
 
 
 def _members(path: Path, text: pa.Array, start: int) -> Bools:
@@ -222,10 +280,16 @@ def _members(path: Path, text: pa.Array, start: int) -> Bools:
     if wrong.any():
         row = int(wrong.argmax())
         raise InputError(
-            f"{_row(path, start + row)}: member: expected true or false, got {text[row].as_py()!r}; mend it"
+            f"{_row(path, start + row)}: member: expected true or false, got {shortened(text[row].as_py())}; mend it"
         )
     return np.asarray(member, bool)
 
 
 def _row(path: Path, row: int) -> str:
     return f"{path}: row {row + 1:,}"
+
+
+def shortened(value: object) -> str:
+    """A value for a message: in quotation marks where it is text, and not all of it where it is long."""
+    text = repr(value)
+    return text if len(text) <= 60 else f"{text[:60]}..."

@@ -270,3 +270,26 @@ def test_two_partners_alone_have_no_one_to_be_compared_with() -> None:
 
 def rng_of(number: int) -> np.random.Generator:
     return seeds.generator(0, "test", number)
+
+
+def test_a_balanced_design_does_not_tell_who_plays_the_target() -> None:
+    """Members and non-members of a play have as many references on either side, each with its own margins."""
+    rng = np.random.default_rng(5)
+    models, samples = 8, 60
+    is_in = rng.random((models, samples)).argsort(axis=0) < models // 2
+    references = rng.normal(size=(models, samples, 2))
+    labels = np.zeros(samples, np.int64)
+    known = evidence.Answers(
+        np.arange(1, models + 1), rng.normal(size=(samples, 2)), references, is_in, labels, "balanced"
+    )
+    played = evidence.plays({"population": known}, models, samples, np.random.default_rng)
+    assert len(played) == models
+    for play in played:
+        assert play.is_member.sum() * 2 == len(play.rows)
+        assert (play.evidence.inside.count == models // 2 - 1).all()
+        assert (play.evidence.outside.count == models // 2 - 1).all()
+        for column, row in enumerate(play.rows):
+            for margins, side in zip(play.evidence.references[:, column], play.evidence.is_in[:, column], strict=True):
+                (model,) = np.flatnonzero((references[:, row] == margins).all(axis=1))
+                assert is_in[model, row] == side
+                assert model + 1 != play.model_id
