@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import warnings
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
@@ -127,7 +128,8 @@ def fit(estimator: Pipeline, features: Floats, is_member: Bools, seed: int) -> P
     rng = np.random.default_rng(seed)
     rows = np.sort(np.r_[rng.permutation(members)[:size], rng.permutation(nonmembers)[:size]])
     try:
-        with _threads(len(rows)):
+        with _threads(len(rows)), warnings.catch_warnings():
+            warnings.filterwarnings("ignore", "Using the fractional value max_samples")  # of a handful of records
             return estimator.fit(features[rows], is_member[rows])
     except (ValueError, TypeError) as error:
         raise InputError(_refusal(estimator, error)) from None

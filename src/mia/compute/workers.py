@@ -89,7 +89,18 @@ def _shown(results: Iterator[R], count: int, name: str, unit: str) -> Iterator[R
     return iter(results if count == 1 else progress.bar(results, name, total=count, unit=unit))  # one shows its own
 
 
+class _NotBegun(InputError):  # noqa: N818
+    """The process that workers are forked from was just killed; Python starts another the next time."""
+
+
 def _in_processes(function: Callable[..., R], shared: Sequence[Any], work: Sequence[T]) -> Iterator[R]:
+    try:
+        yield from _in_pool(function, shared, work)
+    except _NotBegun:
+        yield from _in_pool(function, shared, work)
+
+
+def _in_pool(function: Callable[..., R], shared: Sequence[Any], work: Sequence[T]) -> Iterator[R]:
     count = min(tasks.processes(), len(work))
     context = forking.context()
     before = set(multiprocessing.active_children())
@@ -113,8 +124,10 @@ def _begun(pool: ProcessPoolExecutor, work: Sequence[Any]) -> Iterator[Any]:
     """The results to come of all tasks, whose processes are started here."""
     try:
         return pool.map(_as_worker, work)
-    except (EOFError, ConnectionError):  # what they are forked from was killed
-        raise BrokenProcessPool from None
+    except (EOFError, ConnectionError):
+        raise _NotBegun(
+            "no process can be started: what they are forked from was killed; `dvc repro` tries again"
+        ) from None
 
 
 class _Array(NamedTuple):
