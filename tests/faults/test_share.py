@@ -377,7 +377,7 @@ def test_the_check_wants_a_commit_and_runs_no_stage_that_is_due(team: Team) -> N
     you = team.repository
     you.give(shadow__blocks=[0], target__epochs=3)
     said = you.run(sys.executable, "benchmarks/share.py", expected=1)
-    assert said.startswith("error: not committed: params.yaml; ")
+    assert said.startswith("error: not committed: audits/digits/params.yaml; ")
     you.git("commit", "--quiet", "--all", "--message", "changed, not run")
     try:
         said = you.run(sys.executable, "benchmarks/share.py", expected=1)
