@@ -33,7 +33,7 @@ T = TypeVar("T")
 pytestmark = pytest.mark.timeout(240)
 
 MODELS = 3  # of more than a second each
-CHANGES = {"shadow.blocks": [0], "shadow.per_block": MODELS, "target.epochs": 80}
+CHANGES = {"shadow.blocks": [0], "shadow.per_block": MODELS, "target.epochs": 300}
 DIVERGING = {**CHANGES, "target.optimizer": "sgd", "target.learning_rate": 1e38}
 ENDLESS = {**CHANGES, "target.epochs": 100_000}
 START = "`ray start --head` starts one, `ray start --address=HOST:PORT` adds this machine to it"
