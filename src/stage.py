@@ -26,6 +26,9 @@ SPREADING = ("train_shadows",)  # stages that always spread their work over proc
 def main() -> None:
     """Run the stage that the first argument names, with the rest of the arguments."""
     sys.excepthook = _hook
+    settle()
+    if "DVC_STAGE" in os.environ:  # DVC gives it to the commands that it runs
+        threading.Thread(target=_end_with_dvc, daemon=True).start()
     gc.disable()  # an import makes no garbage, and is searched for it many times; `stages` switches it on again
     stage, arguments = sys.argv.pop(1), sys.argv[1:]
     if stage in SPREADING:
