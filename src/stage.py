@@ -10,6 +10,7 @@ import gc
 import os
 import runpy
 import sys
+import threading
 import time
 from contextlib import suppress
 from types import TracebackType
@@ -27,12 +28,12 @@ def main() -> None:
     """Run the stage that the first argument names, with the rest of the arguments."""
     sys.excepthook = _hook
     settle()
-    if "DVC_STAGE" in os.environ:  # DVC gives it to the commands that it runs
-        threading.Thread(target=_end_with_dvc, daemon=True).start()
     gc.disable()  # an import makes no garbage, and is searched for it many times; `stages` switches it on again
     stage, arguments = sys.argv.pop(1), sys.argv[1:]
     if stage in SPREADING:
         forking.prepare()
+    if "DVC_STAGE" in os.environ:  # DVC gives it to the commands that it runs
+        threading.Thread(target=_end_with_dvc, daemon=True).start()
     try:
         runpy.run_module(f"stages.{stage}", run_name="__main__", alter_sys=True)
     except SystemExit as ended:  # which is how a stage always ends
