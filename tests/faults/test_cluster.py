@@ -212,7 +212,7 @@ def here(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def copy(here: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The same before the training, which is also the current folder."""
     monkeypatch.chdir(tmp_path)
-    for path in (paths.POPULATION, paths.ATTACKER):
+    for path in (paths.POPULATION, paths.ATTACKER, paths.AUDITS):
         shutil.copytree(here / path, path)
     for path in (paths.PARAMS, paths.NETWORK):
         shutil.copy(here / path, path)
