@@ -103,6 +103,17 @@ def shared(kind: str) -> Path:
     return Path(named, kind)
 
 
+def brought(path: Path, rule: str) -> Path:
+    """A file or folder that the user brought into an audit's folder; of a link, what it leads to.
+
+    Raises InputError with the rule where nothing is there but .gitkeep.
+    """
+    if path.is_file() or (path.is_dir() and any(entry.name != ".gitkeep" for entry in path.iterdir())):
+        return path.resolve() if path.is_symlink() else path
+    copy = "; this copy holds only what git and DVC track: make it a link to an absolute path, or `dvc add` it"
+    raise InputError(f"{path}: {rule}{copy if in_copy() else ''}")
+
+
 def in_copy() -> bool:
     """Whether stages run in a copy of the repository, which `dvc exp run --temp` and queue workers make."""
     return ".dvc/tmp/exps/" in Path.cwd().as_posix()

@@ -149,7 +149,7 @@ def used_paths(stage: str) -> set[str]:
     text = (SRC / "stages" / f"{stage}.py").read_text()
     used = set()
     # What is shared lies outside the repository, in_copy names nothing, and of an audit dvc.yaml names params and data.
-    for name in set(re.findall(r"\bpaths\.(\w+)", text)) - {"shared", "in_copy", "audit"}:
+    for name in set(re.findall(r"\bpaths\.(\w+)", text)) - {"shared", "in_copy", "audit", "brought"}:
         value = getattr(paths, name)
         used.add((value("${item}") if callable(value) else value).as_posix())
     return used - {paths.PARAMS.as_posix()}

@@ -122,12 +122,8 @@ def _shadows(path: Path, of_target: Path) -> dict[str, Answers]:
 
 
 def _file(audit: Audit, name: str) -> Path:
-    path = paths.audit(audit.name) / "answers" / name
-    if path.is_file() or (path.is_dir() and any(entry.name != ".gitkeep" for entry in path.iterdir())):
-        return path.resolve() if path.is_symlink() else path
-    copy = "; this copy holds only what git and DVC track: make it a link to an absolute path, or `dvc add` it"
     rule = "expected a .csv or .parquet file, a folder of them, or a link to either, got nothing"
-    raise InputError(f"{path}: {rule}{copy if paths.in_copy() else ''}")
+    return paths.brought(paths.audit(audit.name) / "answers" / name, rule)
 
 
 def signals(given: Given, model: Answers, model_id: int) -> pa.Table:

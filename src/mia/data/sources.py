@@ -19,8 +19,7 @@ def read(settings: ImageData, own: Path, *, generated: bool) -> tuple[Records, R
     """The real images of a data set, and the generated ones.
 
     own: the folder audits/NAME/data. generated: whether the attacker holds generated images. None: it has none, or
-    they are drawn once the population is
-    known (digits). What is fetched lies in the user's cache.
+    they are drawn once the population is known (digits). What is fetched lies in the user's cache.
     Raises InputError where they cannot be read; in a copy of the repository it says what that may have to do with it.
     """
     with _explained(settings):
@@ -51,13 +50,9 @@ def _images(settings: ImagesData, own: Path, generated: bool) -> tuple[Records, 
 
 def _given(own: Path, name: str) -> Path:
     """The user's folder, archive or table of that name; of a link, what it leads to."""
-    path = own / name
-    if path.is_file() or (path.is_dir() and any(entry.name != ".gitkeep" for entry in path.iterdir())):
-        return path.resolve() if path.is_symlink() else path
     needs = "expected a folder, an archive or a Parquet file, or a link to one, got nothing"
     less = "; without generated images set attacker.knowledge to population or disjoint" if name == "generated" else ""
-    copy = "; this copy holds only what git and DVC track: make it a link to an absolute path, or `dvc add` it"
-    raise InputError(f"{path}: {needs}{less}{copy if paths.in_copy() else ''}")
+    return paths.brought(own / name, needs + less)
 
 
 def _cifar10(settings: Cifar10Data, generated: bool) -> tuple[Records, Records | None]:
