@@ -10,6 +10,7 @@ from __future__ import annotations
 import shutil
 import sys
 from functools import partial
+from pathlib import Path
 
 from mia import paths, seeds
 from mia.attacks import features, learned, schemas
@@ -45,8 +46,7 @@ def main(params: Params) -> None:
             if isinstance(unseen, NotApplicable):
                 print(f"fit_attack: {attack} is left out: {unseen}", file=sys.stderr)
                 shutil.rmtree(temporary / attack, ignore_errors=True)
-                (temporary / attack).mkdir()
-                metrics_files.write_json(temporary / attack / "not_applicable.json", {"reason": str(unseen)})
+                leave(temporary / attack, str(unseen))
                 continue
             table = frame[["model_id", "sample_id"]].assign(score=unseen)
             parquet.write(temporary / attack / "out_of_fold.parquet", table, schemas.OUT_OF_FOLD)
@@ -56,8 +56,13 @@ def refuse(params: Params, reason: str) -> None:
     """Leave the reason in each attack model's place."""
     with atomic.folder(paths.ATTACK_MODEL) as temporary:
         for attack in wanted(params.attacks.run, "learned"):
-            (temporary / attack).mkdir()
-            metrics_files.write_json(temporary / attack / "not_applicable.json", {"reason": reason})
+            leave(temporary / attack, reason)
+
+
+def leave(folder: Path, reason: str) -> None:
+    """Leave the reason in an attack model's place."""
+    folder.mkdir()
+    metrics_files.write_json(folder / "not_applicable.json", {"reason": reason})
 
 
 if __name__ == "__main__":

@@ -23,8 +23,7 @@ def main(params: Params) -> None:
     """Run the stage."""
     frame = schemas.read_features(paths.SHADOW_FEATURES, with_membership=True)
     if reason := features.refusal(frame):
-        metrics_files.write_csv(paths.LEADERBOARD, halving.leaderboard({}))
-        metrics_files.write_json(paths.SELECTION, {"best": None, "reason": reason})
+        compare_none(reason)
         return
     rng = seeds.generator(params.seed, "selection records")
     frame = features.subset(frame, params.select.records_per_model, rng)
@@ -87,6 +86,12 @@ def main(params: Params) -> None:
             **({"left_out": left_out} if left_out else {}),
         },
     )
+
+
+def compare_none(reason: str) -> None:
+    """Write that no classifier was compared, and why."""
+    metrics_files.write_csv(paths.LEADERBOARD, halving.leaderboard({}))
+    metrics_files.write_json(paths.SELECTION, {"best": None, "reason": reason})
 
 
 if __name__ == "__main__":

@@ -16,7 +16,7 @@ import pandas as pd
 import pyarrow as pa
 
 from mia import params, paths
-from mia.attacks import halving, schemas
+from mia.attacks import schemas
 from mia.audits import given, new
 from mia.errors import InputError
 from mia.store import metrics_files, parquet
@@ -60,8 +60,7 @@ def run(target: Path, shadows: Path | None, out: Path) -> None:
 
 def _compare_nothing() -> None:
     """Estimators are compared for minutes, and an attack model is named in params.yaml."""
-    metrics_files.write_csv(paths.LEADERBOARD, halving.leaderboard({}))
-    metrics_files.write_json(paths.SELECTION, {"best": None, "reason": "`mia answers` compares no attack models"})
+    importlib.import_module("stages.select_attack").compare_none("`mia answers` compares no attack models")
 
 
 def _lay_out(target: Path, shadows: Path | None) -> None:
