@@ -7,7 +7,7 @@ Writes: data/signals/shadows/BLOCK.parquet (logits, one row a model, record and 
 from __future__ import annotations
 
 from mia import paths
-from mia.audits import given
+from mia.audits import fitted, given
 from mia.compute import workers
 from mia.data import stored_records
 from mia.models import checkpoints, networks, query
@@ -19,8 +19,12 @@ from stages import run_block
 
 def main(params: Params, block: int) -> None:
     """Run the stage for one block."""
-    if params.audit.data.source == "answers":
+    door = params.audit.door
+    if door == "answers":
         given.query_shadows(params.audit, block)
+        return
+    if door == "estimator":
+        fitted.query(paths.shadow_models(block), paths.shadow_signals(block))
         return
     records = {"population": stored_records.load(paths.POPULATION)}
     if params.attacker.knowledge != "population":  # there, both are the same records

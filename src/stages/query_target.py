@@ -7,7 +7,7 @@ Writes: data/signals/target.parquet (logits, one row a record and view).
 from __future__ import annotations
 
 from mia import paths
-from mia.audits import given
+from mia.audits import fitted, given
 from mia.compute import tasks
 from mia.data import stored_records
 from mia.models import checkpoints, networks, query
@@ -19,8 +19,12 @@ from stages import run
 
 def main(params: Params) -> None:
     """Run the stage."""
-    if params.audit.data.source == "answers":
+    door = params.audit.door
+    if door == "answers":
         given.query_target(params.audit)
+        return
+    if door == "estimator":
+        fitted.query(paths.TARGET_MODEL, paths.TARGET_SIGNALS)
         return
     records = {"population": stored_records.load(paths.POPULATION)}
     if params.attacker.knowledge != "population":  # there, both are the same records
