@@ -35,15 +35,16 @@ UNFAIR = "no number is fair"  # what benchmarks say that ran on a busy machine
 FIRST_SCREEN = "docs/results/cifake"  # the audit that README shows first
 CODE = re.compile(r"^```.*?^```", re.DOTALL | re.MULTILINE)
 TABLE = re.compile(
-    r"(<!-- (?P<kind>table|terminal|audits|include|verdict): (?P<path>\S+)(?P<rest> [\w,]+)? -->\n).*?(<!-- end -->)", re.DOTALL
+    r"(<!-- (?P<kind>table|terminal|audits|include|verdict): (?P<path>\S+)(?P<rest> [\w,]+)? -->\n).*?(<!-- end -->)",
+    re.DOTALL,
 )
 
 
 def filled(text: str) -> str:
     """A page with every table made anew from its file.
 
-    `<!-- table: FILE attack,attack -->`: an audit's attacks, all or those named. `<!-- terminal: FILE attack,attack -->`:
-    what `make audit` prints of them, with the verdict of the file beside it. `<!-- audits: FOLDER measure -->`: one
+    `<!-- table: FILE attack,attack -->`: an audit's attacks, all or those named. `<!-- terminal: FILE attack -->`: what
+    `make audit` prints of those named, with the verdict of the file beside it. `<!-- audits: FOLDER measure -->`: one
     measure of every attack over all audits in a folder. `<!-- include: FILE -->`: what a benchmark printed.
     `<!-- verdict: FILE -->`: what an audit found, in words. Each ends at `<!-- end -->`.
     """

@@ -318,7 +318,9 @@ def test_a_model_file_names_no_device(team: Team) -> None:
 
 
 @pytest.mark.fault("host key of an SSH remote changed")
-def test_a_changed_host_key_is_refused_by_the_way_that_sharing_md_gives_and_by_no_other(team: Team, tmp_path: Path) -> None:
+def test_a_changed_host_key_is_refused_by_the_way_that_sharing_md_gives_and_by_no_other(
+    team: Team, tmp_path: Path
+) -> None:
     team.needs("ssh")
     assert team.ssh is not None
     ssh = team.ssh

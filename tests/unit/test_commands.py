@@ -16,7 +16,9 @@ import pipeline
 from mia import commands, version
 
 
-@pytest.mark.parametrize("command", ["new", "answers", "show", "compare", "grid", "forecast", "publish", "verify", "version"])
+@pytest.mark.parametrize(
+    "command", ["new", "answers", "show", "compare", "grid", "forecast", "publish", "verify", "version"]
+)
 def test_every_command_explains_itself(command: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert commands.main(["--help"]) == 0
     assert f"  {command}" in capsys.readouterr().out
