@@ -7,7 +7,7 @@ Writes: data/signals/shadows/BLOCK.parquet (logits, one row a model, record and 
 from __future__ import annotations
 
 from mia import paths
-from mia.audits import fitted, given
+from mia.audits import given
 from mia.compute import workers
 from mia.data import stored_records
 from mia.models import checkpoints, networks, query
@@ -24,6 +24,8 @@ def main(params: Params, block: int) -> None:
         given.query_shadows(params.audit, block)
         return
     if door == "estimator":
+        from mia.audits import fitted
+
         fitted.query(paths.shadow_models(block), paths.shadow_signals(block))
         return
     records = {"population": stored_records.load(paths.POPULATION)}

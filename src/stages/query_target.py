@@ -7,7 +7,7 @@ Writes: data/signals/target.parquet (logits, one row a record and view).
 from __future__ import annotations
 
 from mia import paths
-from mia.audits import fitted, given
+from mia.audits import given
 from mia.compute import tasks
 from mia.data import stored_records
 from mia.models import checkpoints, networks, query
@@ -24,6 +24,8 @@ def main(params: Params) -> None:
         given.query_target(params.audit)
         return
     if door == "estimator":
+        from mia.audits import fitted
+
         fitted.query(paths.TARGET_MODEL, paths.TARGET_SIGNALS)
         return
     records = {"population": stored_records.load(paths.POPULATION)}

@@ -14,7 +14,7 @@ from __future__ import annotations
 import numpy as np
 
 from mia import paths, seeds
-from mia.audits import fitted, given
+from mia.audits import given
 from mia.data import splits, stored_records
 from mia.data.membership import MEMBERSHIP, membership_table
 from mia.errors import InputError
@@ -41,7 +41,9 @@ def main(params: Params) -> None:
     if door == "answers":
         given.declare()
     elif door == "estimator":
-        fitted.declare(params)
+        from mia.audits import fitted
+
+        fitted.declare(params, [paths.POPULATION, paths.ATTACKER])
     else:
         networks.declare(paths.NETWORK, params.audit.recipe.architecture)
     parquet.write(paths.TARGET_MEMBERSHIP, membership, MEMBERSHIP)

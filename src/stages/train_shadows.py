@@ -14,7 +14,7 @@ import functools
 import pandas as pd
 
 from mia import paths, seeds
-from mia.audits import fitted, given
+from mia.audits import given
 from mia.compute import workers
 from mia.data import splits, stored_records
 from mia.data.membership import MEMBERSHIP, membership_table
@@ -38,6 +38,8 @@ def main(params: Params, block: int) -> None:
         drawn(params, attacker, index) for index in range(block * size.per_block, (block + 1) * size.per_block)
     ]
     if door == "estimator":
+        from mia.audits import fitted
+
         fitted.train_shadows(params, block, memberships)
     else:
         networks_of(params, block, attacker, memberships)

@@ -8,7 +8,7 @@ Writes: models/target/, data/learning/target.parquet (one row an epoch).
 from __future__ import annotations
 
 from mia import paths
-from mia.audits import fitted, given
+from mia.audits import given
 from mia.compute import tasks, workers
 from mia.data import stored_records
 from mia.data.membership import MEMBERSHIP
@@ -25,6 +25,8 @@ def main(params: Params) -> None:
     if door == "answers":
         given.train_target()
     elif door == "estimator":
+        from mia.audits import fitted
+
         fitted.train_target(params)
     else:
         network(params)

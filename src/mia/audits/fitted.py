@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -33,8 +33,11 @@ from mia.store import atomic, parquet, sealed_json
 CODE = (__file__, fitting.__file__, families.__file__, kept_models.__file__, recipes.__file__)
 
 
-def declare(params: Params) -> None:
-    """Write what training depends on beside its own stage's files, in place of an architecture's digest."""
+def declare(params: Params, asked: Sequence[Path]) -> None:
+    """Write what training depends on beside its own stage's files, in place of an architecture's digest.
+
+    asked: the folders of all records that models are asked about.
+    """
     if params.query.views != 1:
         raise InputError(
             f"params.yaml: query.views: an estimator is asked about the records themselves: expected 1, got "
@@ -42,17 +45,15 @@ def declare(params: Params) -> None:
         )
     estimator = params.audit.estimator.estimator
     code = b"".join(Path(module).read_bytes() for module in CODE)
-    written = {"estimator": estimator, "code": hashlib.sha256(code).hexdigest(), "records": _records()}
+    written = {"estimator": estimator, "code": hashlib.sha256(code).hexdigest(), "records": _records(asked)}
     if estimator == OWN:
         written["own"] = recipes.digest(_folder(params.audit))
     with atomic.file(paths.NETWORK) as temporary:
         temporary.write_text(sealed_json.seal(written), encoding="utf-8")
 
 
-def _records() -> str:
-    """The digest of all that models are asked about."""
-    tables = [stored_records.load_records(folder) for folder in (paths.POPULATION, paths.ATTACKER)]
-    table = pd.concat(tables)
+def _records(folders: Sequence[Path]) -> str:
+    table = pd.concat([stored_records.load_records(folder) for folder in folders])
     return hashlib.sha256("\n".join(table["sha256"] + " " + table["label"].astype(str)).encode()).hexdigest()
 
 
@@ -102,7 +103,7 @@ def _folder(audit: Audit) -> Path:
 def store(models: Path, learning: Path, fitted: Iterable[Fitted], records: Mapping[str, Records]) -> None:
     """Write models' files, their answers and learning curves as they come."""
     curves = []
-    began, kept = time.monotonic(), True
+    began = time.monotonic()
     with atomic.folder(models) as temporary:
         for model in fitted:
             for suffix, content in model.files.items():
@@ -110,10 +111,9 @@ def store(models: Path, learning: Path, fitted: Iterable[Fitted], records: Mappi
             answers = pa.concat_tables(signals(model, name, source) for name, source in records.items())
             parquet.write(temporary / f"{model.model_id}.answers.parquet", answers, SIGNALS)
             curves.append(model.learning)
-            kept = kept and bool(model.files)
+            if model.model_id == fitting.TARGET and not model.files:
+                print(f"{models}: the model cannot be stored without pickle: its answers are kept, and nothing else")
     parquet.write(learning, pd.concat(curves, ignore_index=True), LEARNING)
-    if not kept:
-        print(f"{models}: these models cannot be stored without pickle: their answers are kept, and nothing else")
     if time.monotonic() - began > 60:
         print(f"{models}: {len(curves)} models in {(time.monotonic() - began) / 60:.1f} min")
 

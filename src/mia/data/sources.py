@@ -12,6 +12,7 @@ from mia.data.records import Records
 from mia.errors import InputError
 from mia.params_audit import CifakeData, Cifar10Data, DigitsData, ImagesData, TableData
 
+IMAGES, TABLE = "a folder, an archive or a Parquet file", "a .csv or .parquet, a folder of them"
 Readable = DigitsData | CifakeData | Cifar10Data | ImagesData | TableData
 
 
@@ -43,10 +44,10 @@ def read(settings: Readable, own: Path, *, generated: bool) -> tuple[Records, Re
 def _images(settings: ImagesData, own: Path, generated: bool) -> tuple[Records, Records | None]:
     from mia.data import folder
 
-    real = folder.load(_given(own, "population"), min_per_class=settings.min_per_class)
+    real = folder.load(_given(own, "population", IMAGES), min_per_class=settings.min_per_class)
     if not generated:
         return real, None
-    path = _given(own, "generated")
+    path = _given(own, "generated", IMAGES)
     return real, folder.align(real, folder.load(path, min_per_class=settings.min_per_class), place=str(path))
 
 
@@ -54,17 +55,17 @@ def _table(settings: TableData, own: Path, generated: bool) -> tuple[Records, Re
     from mia.data import tables
 
     place = f"{own.parent / paths.PARAMS}: data."
-    real = tables.load(_given(own, "population"), settings, place)
+    real = tables.load(_given(own, "population", TABLE), settings, place)
     if not generated:
         return real, None
-    path = _given(own, "generated")
+    path = _given(own, "generated", TABLE)
     return real, tables.align(real, tables.load(path, settings, place), path)
 
 
-def _given(own: Path, name: str) -> Path:
+def _given(own: Path, name: str, kinds: str) -> Path:
     """The user's folder, archive or table of that name; of a link, what it leads to."""
-    needs = "expected a folder, an archive or a table, or a link to one, got nothing"
-    less = "; without generated records set attacker.knowledge to population or disjoint" if name == "generated" else ""
+    needs = f"expected {kinds}, or a link to one, got nothing"
+    less = "; without generated data set attacker.knowledge to population or disjoint" if name == "generated" else ""
     return paths.brought(own / name, needs + less)
 
 

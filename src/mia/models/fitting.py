@@ -1,7 +1,7 @@
 """Models that are fitted, not trained step by step: anything with `fit` and one of METHODS.
 
 A model is asked about every record as soon as it is fitted, and its answers are kept. So no model is ever loaded to be
-asked: a file of it is for its owner, and what cannot be stored without pickle leaves its answers alone.
+asked: the target's file is for its owner, and what cannot be stored without pickle leaves its answers alone.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from mia.models.learning import LEARNING
 from mia.models.lessons import Lesson
 
 METHODS = ("predict_proba", "decision_function", "logits")
+TARGET = 0  # its model_id; of a shadow the answers alone are kept
 FLOOR = float(np.finfo(np.float32).tiny)  # stands for a probability of 0, whose logarithm is no number
 SUMS = 1e-3  # how far from 1 posteriors may add up
 Make = Callable[[int], Any]  # of a seed: a model that is not fitted
@@ -53,7 +54,7 @@ def fit(make: Make, sources: Mapping[str, Records], trained_on: str, lesson: Les
         fitted = model.fit(own.x, own.labels)
         model = model if fitted is None else fitted
         answers = {name: logits(model, source.x, n_classes) for name, source in sources.items()}
-        files = kept_models.files(model)
+        files = kept_models.files(model) if lesson.model_id == TARGET else {}
     return Fitted(lesson.model_id, answers, _learning(lesson, answers[trained_on], records.labels), files)
 
 
