@@ -149,11 +149,12 @@ def check(path: Path, content: Any, wanted: Iterable[str] | None = None) -> None
 
 def check_spreads(path: Path, entry: dict[str, Any]) -> None:
     """Check an entry's spreads over trainings (`mia.evaluation.trainings`), which audits of before have not."""
-    spreads = [name for name in entry if name.endswith("_spread") and entry[name] is not None]
-    beside = {"auc_spread": ("plays",), "spread_missing": ("plays",)}
-    needed = [name for known, names in beside.items() if known in entry for name in names]
-    words = [name for name in ("plays_of", "spread_missing") if name in entry]
-    check(path, entry, [*spreads, *dict.fromkeys(needed), *words])
+    spreads = [name for name in entry if name.endswith("_spread")]
+    known = [name for name in spreads if entry[name] is not None]
+    reason = ["spread_missing"] if len(known) < len(spreads) else []
+    check(path, entry, [*known, *reason, *(name for name in ("plays", "plays_of") if name in entry)])
+    if spreads:
+        check(path, entry, ["plays"])
 
 
 def damaged(path: Path, fault: str) -> InputError:

@@ -80,9 +80,9 @@ def how_sure(audit: Audit) -> str | None:
     None of an audit that was made before there was a spread.
     """
     numbers, nouns = audit.verdict, f"{audit.noun}s"
-    if "plays" not in numbers:
-        return None
     name, text, unit = ("tpr", verdict.percent, " %") if "tpr" in numbers else ("auc", wording.decimals(3), "")
+    if f"{name}_spread" not in numbers:
+        return None
     low, high = (text(numbers[f"{name}_{end}"]) for end in ("low", "high"))
     records = (
         f"Records: {low} to {high}{unit} is the 95 % interval over {nouns} ({numbers['n_member']:,} members, "
