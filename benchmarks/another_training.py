@@ -24,23 +24,26 @@ import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from types import ModuleType
 
 import numpy as np
+import pandas as pd
 from ruamel.yaml import YAML
 
 from mia import catalogue, params, paths
+from mia.data.membership import MEMBERSHIP
+from mia.evaluation import bootstrap, trainings
 from mia.models import lessons
 from mia.report import text_table
-from mia.store import atomic, metrics_files
+from mia.store import atomic, metrics_files, parquet
 
 ROOT = Path(__file__).parent.parent
 RESULTS = ROOT / "docs/results/another_training"
 TRAINING = ("prepare", "split", "train_target", "query_target", "train_shadows", "query_shadows")
-FITTING = ("build_features", "fit_quantile", "fit_attack", "fit_stacked", "score", "evaluate")
-LEFT_OUT = ("quantile", "learned_per_class")  # the first has no spread; both take as long as all others together
+FITTING = ("build_features", "fit_stacked", "score")
+LEFT_OUT = ("quantile", "learned", "learned_per_class")  # the first has no spread; they take as long as all others
 STAGES = {  # what runs again
-    "target": ("train_target", "query_target", "build_features", "score", "evaluate"),
+    "target": ("train_target", "query_target", "build_features", "score"),
     "models": (*TRAINING[2:], *FITTING),
     "seed": (*TRAINING, *FITTING),
 }
@@ -50,12 +53,14 @@ WHAT = {
     "models": "target and shadows trained anew",
     "seed": "another seed: other population, members and models",
 }
+FPRS = (0.1, 0.01)
 Z = 1.96
 ORIGINAL = lessons.lesson_of
+Numbers = dict[str, dict[str, list[float]]]
 
 
-def audits(vary: str, knowledge: str, blocks: int, times: int) -> Iterator[list[dict[str, Any]]]:
-    """The entries of metrics/attacks.json of the first audit, then of every other, in a temporary folder."""
+def audits(vary: str, knowledge: str, blocks: int, times: int) -> Iterator[Numbers]:
+    """The numbers of the first audit, then of every other, in a temporary folder."""
     with tempfile.TemporaryDirectory() as folder, contextlib.chdir(folder):
         shutil.copytree(ROOT / "audits", "audits")
         yaml = YAML()
@@ -69,32 +74,44 @@ def audits(vary: str, knowledge: str, blocks: int, times: int) -> Iterator[list[
             training = values["seed"] + (0 if vary == "seed" else time)
             lessons.lesson_of = lambda _, membership, of=training: ORIGINAL(of, membership)  # type: ignore[misc]
             run(STAGES[vary] if time else STAGES["seed"])
-            yield metrics_files.read_json(paths.ATTACK_METRICS)
+            yield numbers()
+
+
+def module(stage: str) -> ModuleType:
+    """A stage's module."""
+    sys.path[:] = [place for place in sys.path if Path(place) != Path(__file__).parent]  # its stages.py is another
+    return importlib.import_module(f"stages.{stage}")
 
 
 def run(stages: tuple[str, ...]) -> None:
     """Run stages in this process and folder."""
     values = params.load(paths.PARAMS)
-    sys.path[:] = [place for place in sys.path if Path(place) != Path(__file__).parent]  # its stages.py is another
     for stage in stages:
-        main = importlib.import_module(f"stages.{stage}").main
+        main = module(stage).main
         for block in [(block,) for block in values.shadow.blocks] if stage.endswith("_shadows") else [()]:
             main(values, *block)
 
 
-def numbers(entries: list[dict[str, Any]]) -> dict[str, dict[str, list[float]]]:
-    """By measure and attack: value, limits and spread, of the attacks that have all of them."""
-    return {
-        name: {
-            entry["attack"]: [entry[f"{name}{end}"] for end in ("", "_low", "_high", "_spread")]
-            for entry in entries
-            if entry.get(f"{name}_spread") is not None
-        }
-        for name in NAMES
-    }
+def numbers() -> Numbers:
+    """By measure and attack: value, limits and spread, as `evaluate` has them; of the attacks that have a spread."""
+    scores = pd.read_parquet(paths.TARGET_SCORES)
+    membership = parquet.read(paths.TARGET_MEMBERSHIP, MEMBERSHIP)
+    is_member = scores.merge(membership, on="sample_id", validate="one_to_one")["is_member"].to_numpy(bool)
+    sizes = int(is_member.sum()), int((~is_member).sum())
+    found: Numbers = {name: {} for name in NAMES}
+    for attack, played in module("evaluate").by_attack([name for name in catalogue.NAMES if f"{name}_score" in scores]):
+        spreads = trainings.spreads(played, *sizes, FPRS)
+        estimates = bootstrap.estimates(
+            scores[f"{attack}_score"], is_member, fprs=FPRS, replicates=400, rng=np.random.default_rng(0)
+        )
+        for name in NAMES:
+            if spreads[f"{name}_spread"] is not None:
+                estimate = estimates[name]
+                found[name][attack] = [estimate.value, estimate.low, estimate.high, spreads[f"{name}_spread"]]
+    return found
 
 
-def row(label: str, measure: str, found: list[dict[str, dict[str, list[float]]]]) -> list[str]:
+def row(label: str, measure: str, found: list[Numbers]) -> list[str]:
     """How often an audit's limits hold another audit's value, over all pairs and attacks; spread and true deviation."""
     attacks = [attack for attack in found[0][measure] if all(attack in audit[measure] for audit in found)]
     held, ratios, spreads, deviations = [], [], [], []
@@ -134,8 +151,8 @@ def main() -> None:
     out.mkdir(parents=True, exist_ok=True)
     found = []
     runs = audits(arguments.vary, arguments.knowledge, arguments.blocks, arguments.times) if arguments.vary else ()
-    for entries in runs:
-        found.append(numbers(entries))
+    for of_audit in runs:
+        found.append(of_audit)
         if len(found) > 1:
             metrics_files.write_json(out / f"{arguments.knowledge}-{arguments.vary}.json", found)
     made = table(out)

@@ -32,6 +32,7 @@ PAGES = (
     "docs/RELIABILITY.md",
     "docs/REPORT.md",
     "docs/SCALE.md",
+    "docs/results/another_training/README.md",
     "docs/results/cifake-half/README.md",
     "docs/results/grid/README.md",
     "docs/results/reducing/README.md",

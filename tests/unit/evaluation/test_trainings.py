@@ -195,7 +195,7 @@ def world(seed: int, shadows: int, records: int, played_records: int, vary: floa
         (16, 1000, 1000, 0.1, 0.9, 1.25),
         (16, 1000, 1000, 0.3, 0.9, 1.2),
         (16, 1000, 1000, 0.0, 0.95, 1.6),  # a term of the training that is none cannot come out below none
-        (16, 2000, 600, 0.2, 0.85, 1.2),  # plays ask about fewer records than there are
+        (16, 2000, 600, 0.2, 0.85, 1.4),  # plays ask about fewer records than there are
         (8, 1000, 1000, 0.2, 0.9, 1.3),
         (4, 1000, 1000, 0.2, 0.9, 1.6),  # two references, where the target has four
     ],
