@@ -122,8 +122,11 @@ def by_attack(attacks: list[str]) -> Iterator[tuple[str, trainings.Played | None
     for attack, rows in itertools.groupby(parts, key=lambda part: part[0]):
         table = pa.concat_tables([table for _, table in rows])
         without.remove(attack)
-        columns = [table.column(name).to_numpy() for name in ("model_id", "sample_id", "is_member", "score")]
-        yield attack, trainings.Played(*columns, source=table.column("source")[0].as_py())
+        model_id, sample_id, is_member, score = (
+            table.column(name).to_numpy() for name in ("model_id", "sample_id", "is_member", "score")
+        )
+        source = table.column("source")[0].as_py()
+        yield attack, trainings.Played(model_id, sample_id, is_member, score, source)
     for attack in without:
         yield attack, None
 

@@ -2,7 +2,8 @@
 
 Ours. The interval over records holds one trained model fixed; this is the other half. Nobody trains the target again:
 shadows that play the target (`mia.attacks.evidence.plays`) are the other trainings, and have been scored already, for
-thresholds.
+thresholds. They have other members, though: what a model says of a record also hangs on which others it was trained on,
+and that is counted as if another training of the target moved it. So it errs on the large side.
 """
 
 from __future__ import annotations

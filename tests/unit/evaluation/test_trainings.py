@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -42,7 +43,9 @@ def slow_auc_spread(given: trainings.Played, n_member: int, n_nonmember: int) ->
         of_play = np.empty(len(member))
         of_play[member], of_play[~member] = one.v10 - one.auc, one.v01 - one.auc
         moved.append(of_play)
-    over_records, covariances, sides = [], [], {True: [], False: []}
+    over_records: list[float] = []
+    covariances: list[float] = []
+    sides: dict[bool, list[float]] = {True: [], False: []}
     for k, (a, of_a) in enumerate(zip(members, moved, strict=True)):
         share = np.where(a, of_a / a.sum(), of_a / (~a).sum())
         over_records.append(sum(share**2))
@@ -70,8 +73,13 @@ def test_the_order_of_rows_and_the_names_of_records_do_not_matter() -> None:
     given = played(np.random.default_rng(0), 4, 200)
     found = trainings.spreads(given, 100, 100, FPRS)
     order = np.random.default_rng(1).permutation(len(given.scores))
-    columns = (given.model_id, given.sample_id * 3 + 1, given.is_member, given.scores)
-    shuffled = trainings.Played(*(column[order] for column in columns), source="population")
+    shuffled = trainings.Played(
+        given.model_id[order],
+        3 * given.sample_id[order] + 1,
+        given.is_member[order],
+        given.scores[order],
+        "population",
+    )
     assert trainings.spreads(shuffled, 100, 100, FPRS) == found
     assert set(found) == {"auc_spread", "tpr_at_fpr_0_1_spread", "tpr_at_fpr_0_01_spread", "plays", "plays_of"}
     json.dumps(found, allow_nan=False)
@@ -141,7 +149,7 @@ def test_the_verdict_has_the_spreads_of_the_attacks_it_is_about() -> None:
     }  # fmt: skip
 
 
-ATTACKS = {
+ATTACKS: dict[str, Callable[[evidence.Evidence], Any]] = {
     "loss": lambda given: given.target[:, 0],
     "calibrated": reference.calibrated,
     "rmia": lambda given: rmia.online(given, gamma=2.0),

@@ -38,9 +38,9 @@ def said(made: Audit) -> str:
 
 def test_one_line_says_records_trainings_and_shadows() -> None:
     assert headline.how_sure(audit(KNOWN)) == (
-        RECORDS + "model. Trainings: another training on the same members would move it by ± 2.1 points, one standard "
-        "deviation, estimated from 8 shadow models in the target’s place. Shadows: 4, taken as they are; with more of "
-        "them, or others, an attack may recognise more."
+        RECORDS + "model. Trainings: another training on the same members would move it by ± 2.1 points or less, one "
+        "standard deviation, estimated from 8 shadow models in the target’s place, which have other members. "
+        "Shadows: 4, taken as they are; with more of them, or others, an attack may recognise more."
     )
     assert "How sure is this?" in said(audit(KNOWN))
 
@@ -48,7 +48,7 @@ def test_one_line_says_records_trainings_and_shadows() -> None:
 def test_other_records_than_those_under_audit_are_called_that() -> None:
     line = headline.how_sure(audit(KNOWN | {"plays_of": "attacker"}))
     assert line is not None
-    assert "place, asked about images of the attacker’s own, another kind than these. Shadows" in line
+    assert "members and are asked about images of the attacker’s own, another kind than these. Shadows" in line
 
 
 def test_where_it_is_not_known_the_page_says_why() -> None:
@@ -70,7 +70,7 @@ def test_without_shadows_that_is_said() -> None:
 def test_where_no_tpr_is_given_it_is_about_the_auc() -> None:
     line = headline.how_sure(audit(KNOWN, n_member=30, n_nonmember=8))
     assert line is not None
-    assert "would move it by ± 0.012, one" in line
+    assert "would move it by ± 0.012 or less, one" in line
 
 
 def test_an_audit_of_before_has_no_such_line() -> None:

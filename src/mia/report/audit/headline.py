@@ -98,10 +98,14 @@ def of_trainings(audit: Audit, name: str) -> str:
         return f"Trainings: how far another training would move it is not known ({numbers['spread_missing']})."
     text, unit = (verdict.percent, " points") if name == "tpr" else (wording.decimals(3), "")
     spread = f"± {text(numbers[f'{name}_spread'])}{unit}"
-    own = f", asked about {audit.noun}s of the attacker’s own, another kind than these" if of_others(numbers) else ""
+    own = (
+        f" and are asked about {audit.noun}s of the attacker’s own, another kind than these"
+        if of_others(numbers)
+        else ""
+    )
     return (
-        f"Trainings: another training on the same members would move it by {spread}, one standard deviation, estimated "
-        f"from {numbers['plays']} shadow models in the target’s place{own}."
+        f"Trainings: another training on the same members would move it by {spread} or less, one standard deviation, "
+        f"estimated from {numbers['plays']} shadow models in the target’s place, which have other members{own}."
     )
 
 
