@@ -15,10 +15,9 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import sparse
 
 from mia.arrays import Bools, Floats
-from mia.evaluation import differences, roc
+from mia.evaluation import roc
 from mia.evaluation.metrics import fpr_key
 
 LEAST_PLAYS = 4  # fewer say next to nothing of a standard deviation
@@ -45,15 +44,22 @@ class Played:
 
 
 @dataclass(frozen=True)
-class _Statistic:
-    """One number of every play, and what each record moves it by.
+class _Records:
+    """What plays asked, a row a play and record, (rows,) each: the record, its side, how many the play has there."""
 
-    values: (plays,). influence: (plays, records), the influence function of the number, divided by the number of
-    records on the record's side; 0 where a play did not ask about the record.
+    sample_id: NDArray[np.int64]
+    is_member: Bools
+    size: NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class _Statistic:
+    """One number of every play, (plays,), and its influence function: what each record moves it by, (rows,), times the
+    number of records on the record's side.
     """
 
     values: Floats
-    influence: sparse.csr_array
+    influence: Floats
 
 
 def spreads(played: Played | None, n_member: int, n_nonmember: int, fprs: Sequence[float]) -> dict[str, Any]:
@@ -74,13 +80,15 @@ def spreads(played: Played | None, n_member: int, n_nonmember: int, fprs: Sequen
     found["plays_of"] = played.source
     fewest = min(int((~played.is_member[rows]).sum()) for rows in plays)
     resolved = [fpr for fpr in fprs if roc.resolvable(fpr, fewest)]
-    statistics = _statistics(played, plays, resolved)
-    member = _by_record(played, plays, [played.is_member[rows].astype(np.float64) for rows in plays])
-    asked = _by_record(played, plays, [np.ones(len(rows)) for rows in plays])
-    deviations = {
-        f"{name}_spread": round(standard_deviation(statistic, member, asked, n_member, n_nonmember), 5)
-        for name, statistic in statistics.items()
-    }
+    of_plays = [_of_play(played.scores[rows], played.is_member[rows], resolved) for rows in plays]
+    asked = np.concatenate(plays)
+    sizes = [np.where(played.is_member[rows], *_sizes(played.is_member[rows])) for rows in plays]
+    records = _Records(played.sample_id[asked], played.is_member[asked], np.concatenate(sizes))
+    deviations = {}
+    for name in of_plays[0]:
+        values, influences = zip(*(of_play[name] for of_play in of_plays), strict=True)
+        statistic = _Statistic(np.array(values), np.concatenate(influences))
+        deviations[f"{name}_spread"] = round(standard_deviation(statistic, records, n_member, n_nonmember), 5)
     found |= dict.fromkeys(keys) | deviations
     if len(resolved) < len(fprs):
         unresolved = ", ".join(str(fpr) for fpr in fprs if fpr not in resolved)
@@ -104,9 +112,7 @@ def of_verdict(numbers: Mapping[str, Any], measured: Sequence[Mapping[str, Any]]
     return found | {name: about[name] for name in ("plays", "plays_of", *why) if name in about}
 
 
-def standard_deviation(
-    statistic: _Statistic, member: sparse.csr_array, asked: sparse.csr_array, n_member: int, n_nonmember: int
-) -> float:
+def standard_deviation(statistic: _Statistic, records: _Records, n_member: int, n_nonmember: int) -> float:
     """Return the standard deviation over trainings of a target on the same members, asked about the same records.
 
     A play's number is taken as the sum of a constant, a term of its training, and of every record asked about a term
@@ -119,70 +125,60 @@ def standard_deviation(
     side, and where both have too few, none is taken to repeat, which errs on the large side.
     """
     plays = len(statistic.values)
-    products = (statistic.influence @ statistic.influence.T).toarray()
-    own = float(np.trace(products)) / plays
-    shared = (float(products.sum()) - plays * own) / (plays * (plays - 1))
+    scaled = statistic.influence / records.size
+    own = float((scaled**2).sum()) / plays
+    shared = _over_pairs(scaled, records.sample_id) / (plays * (plays - 1))
     of_training = max(0.0, float(statistic.values.var(ddof=1)) - (own - shared))
-    sides = [_repeated(statistic.influence, side) for side in (member, asked - member)]
+    sides = [
+        _repeated(statistic.influence[side], records.sample_id[side])
+        for side in (records.is_member, ~records.is_member)
+    ]
     known = [share for _, share in sides if share is not None]
     of_records = 0.0
-    for (variance, share), records in zip(sides, (n_member, n_nonmember), strict=True):
+    for (variance, share), size in zip(sides, (n_member, n_nonmember), strict=True):
         repeats = share if share is not None else known[0] if known else 0.0
-        of_records += variance * (1 - repeats) / records
+        of_records += variance * (1 - repeats) / size
     return math.sqrt(of_training + of_records)
 
 
-def _repeated(influence: sparse.csr_array, side: sparse.csr_array) -> tuple[float, float | None]:
-    """The variance of one side's influence over records, for one record, and the share of it that two plays have in
-    common; None where they have too few records in common.
+def _repeated(influence: Floats, sample_id: NDArray[np.int64]) -> tuple[float, float | None]:
+    """The variance of one side's influence over records, and the share of it that two plays have in common; None where
+    they have too few records in common.
     """
-    sizes = side.sum(axis=1)
-    of_side = influence * side * sizes[:, None]  # for one record
-    variance = float((of_side.power(2).sum(axis=1) / sizes).mean())
-    of_side = sparse.csr_array(of_side)
-    products, pairs = ((matrix @ matrix.T).toarray() for matrix in (of_side, side))
-    for matrix in (products, pairs):
-        np.fill_diagonal(matrix, 0)
-    if pairs.sum() / 2 < LEAST_SHARED or variance == 0:
+    variance = float((influence**2).mean())
+    pairs = _over_pairs(np.ones(len(influence)), sample_id)
+    if pairs < 2 * LEAST_SHARED or variance == 0:
         return variance, None
-    return variance, float(np.clip(products.sum() / pairs.sum() / variance, 0, 1))
+    return variance, float(np.clip(_over_pairs(influence, sample_id) / pairs / variance, 0, 1))
 
 
-def _statistics(played: Played, plays: list[NDArray[np.int64]], fprs: Sequence[float]) -> Mapping[str, _Statistic]:
-    values: dict[str, list[float]] = {}
-    influences: dict[str, list[Floats]] = {}
-    for rows in plays:
-        of_play = _of_play(played.scores[rows], played.is_member[rows], fprs)
-        for name, (value, influence) in of_play.items():
-            values.setdefault(name, []).append(value)
-            influences.setdefault(name, []).append(influence)
-    return {name: _Statistic(np.array(values[name]), _by_record(played, plays, influences[name])) for name in values}
+def _over_pairs(values: Floats, sample_id: NDArray[np.int64]) -> float:
+    """The sum over ordered pairs of plays, and the records of both, of the product of their values."""
+    return float((np.bincount(sample_id, values) ** 2).sum() - (values**2).sum())
+
+
+def _sizes(is_member: Bools) -> tuple[int, int]:
+    """How many members there are, and how many non-members."""
+    n_member = int(is_member.sum())
+    return n_member, len(is_member) - n_member
 
 
 def _of_play(scores: Floats, is_member: Bools, fprs: Sequence[float]) -> dict[str, tuple[float, Floats]]:
-    """AUC and TPR of one play, and their influence functions over the number of records of the side, (samples,)."""
+    """AUC and TPR of one play, and their influence functions, (samples,)."""
     curve = roc.curve(scores, is_member)
     M, N = curve.n_member, curve.n_nonmember
-    placed = differences.placements(scores, is_member)
-    influence = np.empty(len(scores))
-    influence[is_member] = (placed.v10 - placed.auc) / M
-    influence[~is_member] = (placed.v01 - placed.auc) / N
-    found = {"auc": (placed.auc, influence)}
+    point = np.searchsorted(-curve.thresholds, -scores)  # of each record; 0 is no record's
+    auc = roc.auc(curve)
+    # DeLong's placements: half of those with the same score count as lower.
+    lower = 1 - (curve.fp[point] + curve.fp[point - 1]) / (2 * N)
+    higher = (curve.tp[point] + curve.tp[point - 1]) / (2 * M)
+    found = {"auc": (auc, np.where(is_member, lower, higher) - auc)}
     for fpr in fprs:
-        at = int(np.searchsorted(curve.fpr, fpr, side="right")) - 1
-        called = scores >= curve.thresholds[at]
+        below, at, above = (int(np.searchsorted(curve.fpr, share * fpr, side="right")) - 1 for share in (0.5, 1, 2))
+        called = point <= at
         # A false alarm more moves the threshold, and by the curve's slope the TPR.
-        below, above = (np.searchsorted(curve.fpr, share * fpr, side="right") - 1 for share in (0.5, 2.0))
         run = curve.fpr[above] - curve.fpr[below]
         slope = (curve.tpr[above] - curve.tpr[below]) / run if run > 0 else 0.0
-        of_tpr = np.where(is_member, (called - curve.tpr[at]) / M, -slope * (called - curve.fpr[at]) / N)
+        of_tpr = np.where(is_member, called - curve.tpr[at], -slope * (called - curve.fpr[at]))
         found[fpr_key(fpr)] = (float(curve.tpr[at]), of_tpr)
     return found
-
-
-def _by_record(played: Played, plays: list[NDArray[np.int64]], values: list[Floats]) -> sparse.csr_array:
-    """Values of each play's rows as (plays, records), a column a sample_id."""
-    ends = np.cumsum([0, *map(len, plays)])
-    columns = played.sample_id[np.concatenate(plays)]
-    shape = len(plays), int(played.sample_id.max()) + 1
-    return sparse.csr_array((np.concatenate(values), columns, ends), shape=shape)

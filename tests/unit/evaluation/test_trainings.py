@@ -55,10 +55,10 @@ def slow_auc_spread(given: trainings.Played, n_member: int, n_nonmember: int) ->
             covariances.append(sum(share * np.where(b, of_b / b.sum(), of_b / (~b).sum())))
             for side in (True, False):
                 sides[side] += [x * y for x, y, m, n in zip(of_a, of_b, a, b, strict=True) if m == n == side]
-    own = max(0.0, np.var(aucs, ddof=1) - np.mean(over_records) + np.mean(covariances))
+    own = max(0.0, float(np.var(aucs, ddof=1) - np.mean(over_records) + np.mean(covariances)))
     for side, size in ((True, n_member), (False, n_nonmember)):
         variance = np.mean([np.mean(of[member == side] ** 2) for of, member in zip(moved, members, strict=True)])
-        own += max(0.0, variance - max(0.0, float(np.mean(sides[side])))) / size
+        own += max(0.0, float(variance) - max(0.0, float(np.mean(sides[side])))) / size
     return math.sqrt(own)
 
 
