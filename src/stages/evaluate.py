@@ -1,9 +1,11 @@
 """Measure every attack on the target, at thresholds chosen on the shadows.
 
-Reads: data/scores.parquet (of shadows, for thresholds), data/target_scores.parquet, data/membership/target.parquet,
-names and classes of data/population/, metrics/not_applicable.json.
+Reads: data/scores.parquet (of shadows in the target's place, for thresholds and the spread over trainings),
+data/target_scores.parquet, data/membership/target.parquet, names and classes of data/population/,
+metrics/not_applicable.json.
 Writes: data/exposure.parquet (a row an audited record, its membership, every attack's score and rank),
-metrics/attacks.json (one entry an attack, every number with its interval and counts, and a verdict in words),
+metrics/attacks.json (one entry an attack, every number with its interval and counts, AUC and TPR
+with their spread over trainings, and a verdict in words),
 metrics/summary.json (the few that `dvc metrics diff` compares), plots/roc.csv, plots/scores.csv, plots/confusion.csv,
 plots/comparisons.csv (every pair of attacks, which is better, and the p-value), plots/classes.csv (every attack, class
 by class), metrics/verdict.json (what the strongest attack gets).
@@ -28,7 +30,7 @@ from mia.compute import forks
 from mia.data import stored_records
 from mia.data.membership import MEMBERSHIP
 from mia.errors import InputError
-from mia.evaluation import differences, distributions, measurement, permutation, roc, strongest
+from mia.evaluation import differences, distributions, measurement, permutation, roc, strongest, trainings
 from mia.params import Params
 from mia.store import metrics_files, parquet
 from stages import run
@@ -55,20 +57,22 @@ def main(params: Params) -> None:
     chance, pairs = forks.results(compare, ["permutations", "comparisons"])
     target = measurement.Target(on_target, is_member, class_names, exposed["label"].to_numpy(), fprs, chance)
 
-    def measure(task: tuple[str, measurement.Thresholds]) -> measurement.Result:
-        attack, thresholds = task
+    def measure(task: tuple[str, trainings.Played | None]) -> measurement.Result:
+        attack, played = task
         return measurement.measure(
             target,
             attack,
-            thresholds,
+            thresholds(params.seed, target, attack, played),
+            trainings.spreads(played, *sizes, fprs),
             replicates=params.evaluate.bootstrap_replicates,
             histogram_bins=params.evaluate.histogram_bins,
             rng=seeds.generator(params.seed, f"bootstrap {attack}"),
         )
 
-    tasks = by_attack(params.seed, target)
     results = list(
-        progress.bar(forks.results(measure, tasks, len(scored)), "evaluate", total=len(scored), unit="attack")
+        progress.bar(
+            forks.results(measure, by_attack(scored), len(scored)), "evaluate", total=len(scored), unit="attack"
+        )
     )
     measured = [result.numbers for result in results]
 
@@ -87,7 +91,7 @@ def main(params: Params) -> None:
     metrics_files.write_csv(paths.COMPARISONS, pairs)
     kind = {} if stored_records.has_images(paths.POPULATION) else {"kind": "record"}
     numbers = strongest.verdict_numbers(on_target, is_member, fprs, chance)
-    metrics_files.write_json(paths.VERDICT, numbers | kind)
+    metrics_files.write_json(paths.VERDICT, numbers | trainings.of_verdict(numbers, measured) | kind)
 
 
 def exposure(attacks: list[str]) -> pd.DataFrame:
@@ -107,24 +111,36 @@ def exposure(attacks: list[str]) -> pd.DataFrame:
     return exposed.astype({"is_member": bool})
 
 
-def by_attack(seed: int, target: measurement.Target) -> Iterator[tuple[str, measurement.Thresholds]]:
-    """Each attack's thresholds in turn, from its scores of shadows' records: the parts that `score` wrote for it."""
-    members = int(target.is_member.sum())
-    sizes = {"n_member": members, "n_nonmember": len(target.is_member) - members}
+def by_attack(attacks: list[str]) -> Iterator[tuple[str, trainings.Played | None]]:
+    """Each attack's scores of shadows' records in turn, the parts that `score` wrote for it; None without shadows."""
     parts = (
         (attack, part.filter(pc.equal(part.column("attack"), attack)))
         for part in parquet.read_parts(paths.SCORES, schemas.SCORES)
         for attack in part.column("attack").unique().to_pylist()
     )
-    without = list(target.scores)
+    without = list(attacks)
     for attack, rows in itertools.groupby(parts, key=lambda part: part[0]):
-        frame = pa.concat_tables([table for _, table in rows]).to_pandas()
-        scores, is_member = frame["score"].to_numpy(), frame["is_member"].to_numpy(bool)
+        table = pa.concat_tables([table for _, table in rows])
         without.remove(attack)
-        yield attack, measurement.on_shadows(scores, is_member, **sizes)
-    for attack in without:  # there are no shadows
+        model_id, sample_id, is_member, score = (
+            table.column(name).to_numpy() for name in ("model_id", "sample_id", "is_member", "score")
+        )
+        source = table.column("source")[0].as_py()
+        yield attack, trainings.Played(model_id, sample_id, is_member, score, source)
+    for attack in without:
+        yield attack, None
+
+
+def thresholds(
+    seed: int, target: measurement.Target, attack: str, played: trainings.Played | None
+) -> measurement.Thresholds:
+    """An attack's thresholds, chosen on shadows where there are any."""
+    if played is None:
         rng = seeds.generator(seed, f"thresholds {attack}")
-        yield attack, measurement.cross_fitted(target.scores[attack], target.is_member, rng)
+        return measurement.cross_fitted(target.scores[attack], target.is_member, rng)
+    members = int(target.is_member.sum())
+    sizes = {"n_member": members, "n_nonmember": len(target.is_member) - members}
+    return measurement.on_shadows(played.scores, played.is_member, **sizes)
 
 
 def report_unresolved(fprs: list[float], n_nonmember: int) -> None:

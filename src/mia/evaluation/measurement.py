@@ -88,6 +88,7 @@ def measure(
     target: Target,
     attack: str,
     thresholds: Thresholds,
+    spreads: Mapping[str, Any],
     *,
     replicates: int,
     histogram_bins: int,
@@ -95,7 +96,7 @@ def measure(
 ) -> Result:
     """Measure an attack of the target.
 
-    rng: of the bootstrap.
+    spreads: how far the attack's numbers move over trainings (`trainings.spreads`). rng: of the bootstrap.
     InputError: as `attack_metrics`.
     """
     score, is_member = target.scores[attack], target.is_member
@@ -129,7 +130,7 @@ def measure(
     if not np.isscalar(thresholds.decision):
         homogeneity["thresholds"] = "cross-fitted"
     return Result(
-        {"attack": attack, "verdict": sentence, **numbers, **always_member(*sizes), **homogeneity},
+        {"attack": attack, "verdict": sentence, **numbers, **always_member(*sizes), **homogeneity, **spreads},
         pd.DataFrame({"attack": attack, **columns, "tpr_low": band.low, "tpr_high": band.high}),
         histogram(attack, score, is_member, histogram_bins),
         tally(attack, numbers),
