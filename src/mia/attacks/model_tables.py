@@ -115,9 +115,7 @@ def features_and_quality(
     return frame, quality
 
 
-def margins(
-    answers: Answered, membership: pd.DataFrame, group: Mapping[str, Integers], *, design: str
-) -> pa.Table:
+def margins(answers: Answered, membership: pd.DataFrame, group: Mapping[str, Integers], *, design: str) -> pa.Table:
     """Return one shadow's rows of schemas.MARGINS, in the order of its answers.
 
     membership: as `features_and_quality`. group: source -> (samples,), equal for records that are byte-identical: a

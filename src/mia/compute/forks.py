@@ -59,6 +59,12 @@ def results(function: Callable[[T], R], tasks: Iterable[T], count: int | None = 
         pool.shutdown(cancel_futures=True)
 
 
+def inside() -> bool:
+    """Whether this process is a fork: the others have the other cores, and a fork of OpenMP's threads can hang."""
+    return _forked
+
+
+_forked = False
 _function: Callable[[Any], Any]  # what the tasks of the forks under way are given to
 
 
@@ -68,6 +74,8 @@ def _in_fork(task: Any) -> Any:
 
 def _begin(parent: int) -> None:
     """Ctrl-C reaches the parent too, which ends this process; it ends by itself where the parent is killed."""
+    global _forked
+    _forked = True
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     with suppress(AttributeError, OSError):
         import ctypes

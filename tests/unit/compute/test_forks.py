@@ -46,6 +46,12 @@ def test_tasks_run_in_forks_and_are_taken_a_few_ahead() -> None:
     assert multiprocessing.active_children() == []
 
 
+@ON_LINUX
+def test_a_fork_knows_that_it_is_one() -> None:
+    assert list(forks.results(lambda _: forks.inside(), range(2))) == [True, True]
+    assert not forks.inside()
+
+
 def test_what_a_task_raises_is_raised_with_its_type_and_no_fork_is_left() -> None:
     def refuse(task: int) -> int:
         raise NotApplicable(f"not {task}")
