@@ -81,9 +81,10 @@ def test_the_sentences_say_what_the_numbers_are_not() -> None:
     }
     assert without_shadows.sentences(measured, "record") == [
         (
-            "Worst case, an upper bound for whoever has these answers alone: a classifier that was fitted on half of "
-            "the records with their membership, which no attacker knows, recognises 20 % (10 to 30) of the others at "
-            "1 % false alarms and has an AUC of 0.812 (0.800 to 0.820). It is no attack and not in the verdict."
+            "Worst case, an upper bound of what these answers alone tell, as far as a classifier learns it: fitted on "
+            "half of the records with their membership, which no attacker knows, it recognises 20 % (10 to 30) of the "
+            "others at 1 % false alarms and has an AUC of 0.812 (0.800 to 0.820). It is no attack and not in the "
+            "verdict."
         ),
         (
             "Forecast of what shadow models would find: 25 % (20 to 31) of the non-members have a loss that 1 % of the "
