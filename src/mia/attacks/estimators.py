@@ -34,7 +34,6 @@ from sklearn.tree import DecisionTreeClassifier
 from threadpoolctl import ThreadpoolController
 
 from mia.arrays import Bools, Floats
-from mia.compute import forks
 from mia.errors import InputError
 
 Settings = Mapping[str, Any]
@@ -153,9 +152,9 @@ def _threads(records: int) -> AbstractContextManager[Any]:
     """One thread for linear algebra, whose last bits depend on their number; for few records one for trees as well.
 
     Boosted trees are the same on any number of threads, but those wait for each other at each node: for 4,000 records
-    two took five times as long as one (docs/LOG.md). Two forks with two threads each on two cores did so for 128,000.
+    two took five times as long as one (docs/LOG.md).
     """
-    limits = {"blas": 1, "openmp": 1} if records < MANY or forks.inside() else {"blas": 1}
+    limits = {"blas": 1, "openmp": 1} if records < MANY else {"blas": 1}
     context: AbstractContextManager[Any] = _libraries().limit(limits=limits)
     return context
 

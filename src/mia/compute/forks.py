@@ -1,8 +1,9 @@
 """Work of seconds on all cores: forks of this process, which has imported and read everything already.
 
 A fork costs about 0.02 s, a process that starts anew 1.5 to 3 s of imports (docs/LOG.md). Forks are for NumPy, SciPy
-and scikit-learn on one thread each: no torch, whose threads a fork would miss, and no pyarrow. What a task computes
-depends neither on the number of forks nor on the order in which they run.
+and scikit-learn, and have one thread each: two with two each wait for each other on two cores. They are for no torch,
+whose threads a fork would miss, and no pyarrow. What a task computes depends neither on the number of forks nor on the
+order in which they run.
 """
 
 from __future__ import annotations
@@ -17,6 +18,8 @@ from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import suppress
 from typing import Any, TypeVar
+
+import threadpoolctl
 
 from mia.errors import InputError
 
@@ -59,12 +62,6 @@ def results(function: Callable[[T], R], tasks: Iterable[T], count: int | None = 
         pool.shutdown(cancel_futures=True)
 
 
-def inside() -> bool:
-    """Whether this process is a fork: the others have the other cores, and a fork of OpenMP's threads can hang."""
-    return _forked
-
-
-_forked = False
 _function: Callable[[Any], Any]  # what the tasks of the forks under way are given to
 
 
@@ -74,8 +71,7 @@ def _in_fork(task: Any) -> Any:
 
 def _begin(parent: int) -> None:
     """Ctrl-C reaches the parent too, which ends this process; it ends by itself where the parent is killed."""
-    global _forked
-    _forked = True
+    threadpoolctl.threadpool_limits(1)  # the other cores are the other forks'
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     with suppress(AttributeError, OSError):
         import ctypes

@@ -70,7 +70,7 @@ def sentence(measured: Mapping[str, Any], noun: str) -> str:
         found = f"recognises {verdict.share(measured, 'tpr')} of the others at {verdict.rate(measured['fpr'])} % false "
         found += "alarms and "
     return (
-        "Worst case, an upper bound of what these answers alone tell, as far as a classifier learns it: fitted on half of "
-        f"the {noun}s with their membership, which no attacker knows, it {found}has an AUC of "
+        "Worst case, an upper bound of what these answers alone tell, as far as a classifier learns it: fitted on half "
+        f"of the {noun}s with their membership, which no attacker knows, it {found}has an AUC of "
         f"{wording.number(measured, 'auc', 3)}. It is no attack and not in the verdict."
     )

@@ -10,6 +10,7 @@ import sys
 from collections.abc import Iterator
 
 import pytest
+import threadpoolctl
 
 from mia.compute import forks
 from mia.errors import InputError, NotApplicable
@@ -47,9 +48,14 @@ def test_tasks_run_in_forks_and_are_taken_a_few_ahead() -> None:
 
 
 @ON_LINUX
-def test_a_fork_knows_that_it_is_one() -> None:
-    assert list(forks.results(lambda _: forks.inside(), range(2))) == [True, True]
-    assert not forks.inside()
+def test_a_fork_has_one_thread_for_linear_algebra_and_for_trees() -> None:
+    """Two forks with two threads each on two cores wait for each other: minutes for seconds of work."""
+
+    def threads(_: int) -> set[int]:
+        return {library["num_threads"] for library in threadpoolctl.threadpool_info()}
+
+    with threadpoolctl.threadpool_limits(2):
+        assert list(forks.results(threads, range(2))) == [{1}, {1}]
 
 
 def test_what_a_task_raises_is_raised_with_its_type_and_no_fork_is_left() -> None:
