@@ -81,6 +81,8 @@ def main(params: Params) -> None:
     measured = [result.numbers for result in results]
 
     report_unresolved(params.evaluate.fprs, sizes[1])
+    if given:
+        report_turned(measured)
     metrics_files.write_json(paths.ATTACK_METRICS, measured)
     metrics_files.write_json(paths.SUMMARY, measurement.summary(measured))
     metrics_files.write_csv(paths.ROC_CURVES, pd.concat([result.curve for result in results]))
@@ -171,6 +173,17 @@ def report_unresolved(fprs: list[float], n_nonmember: int) -> None:
         print(
             f"evaluate: no TPR at FPR {', '.join(map(str, unresolved))}: {n_nonmember} non-members resolve an FPR of "
             f"{1 / n_nonmember:.2g} at the least",
+            file=sys.stderr,
+        )
+
+
+def report_turned(measured: list[dict[str, Any]]) -> None:
+    """Say so where every attack that ranks records ranks non-members first."""
+    if all(numbers["auc_high"] < 0.5 for numbers in measured):
+        best = max(numbers["auc"] for numbers in measured)
+        print(
+            f"evaluate: warning: every attack ranks non-members above members, the best with an AUC of {best:.3f}: is "
+            "`member` true of the records that the target was trained on, and are the answers of that target?",
             file=sys.stderr,
         )
 

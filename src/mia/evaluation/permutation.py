@@ -72,8 +72,7 @@ def p_values(
 
     def measured(memberships: Bools) -> tuple[Floats, Counts]:
         """(attacks, draws): how far the members' rank sums are from guessing. (attacks, fprs, draws): members found."""
-        by_record = np.ascontiguousarray(memberships.T)
-        hits = [attack.members_found(by_record, allowed) for attack in sorted_attacks]
+        hits = [attack.members_found(memberships, allowed) for attack in sorted_attacks]
         sums = np.zeros((len(ranks), len(memberships)))
         for start in range(0, member.size, _COLUMNS):
             part = slice(start, start + _COLUMNS)
@@ -114,23 +113,24 @@ class _Sorted:
     def members_found(self, memberships: Bools, allowed: Sequence[int]) -> Counts:
         """(len(allowed), draws): the most members called members with at most so many non-members called members.
 
-        memberships: (samples, draws). These are the members with a score strictly above that of the (k + 1)-th
+        memberships: (draws, samples). These are the members with a score strictly above that of the (k + 1)-th
         non-member, all of them where there is none. Only as many records are looked at as that one needs.
         """
-        samples, draws = memberships.shape
-        n_nonmember = samples - int(np.count_nonzero(memberships[:, 0]))
+        draws, samples = memberships.shape
+        n_nonmember = int((~memberships[0]).sum())
         most = max(allowed, default=0) + 1
         length = min(samples, math.ceil(1.2 * most * samples / n_nonmember) + 100)
         while True:
-            nonmembers = np.cumsum(~memberships[self.order[:length]], axis=0, dtype=np.int32)
-            if length == samples or nonmembers[-1].min() >= most:
+            nonmembers = np.cumsum(~memberships[:, self.order[:length]], axis=1, dtype=np.int32)
+            if length == samples or nonmembers[:, -1].min() >= most:
                 break
             length = min(samples, 2 * length)
-        by_draw = np.ascontiguousarray(nonmembers.T)
         hits = np.empty((len(allowed), draws), dtype=np.int64)
-        for draw, counted in enumerate(by_draw):
-            one_too_many = np.searchsorted(counted, allowed, side="right")  # the place of the (k + 1)-th non-member
-            above = self.first[np.minimum(one_too_many, samples - 1)]
-            hits[:, draw] = above - np.where(above > 0, counted[above - 1], 0)
-        hits[np.asarray(allowed) >= n_nonmember] = samples - n_nonmember
+        for row, k in enumerate(allowed):
+            if k >= n_nonmember:
+                hits[row] = samples - n_nonmember
+                continue
+            one_too_many = (nonmembers <= k).sum(axis=1)  # the place of the (k + 1)-th non-member
+            above = self.first[one_too_many]
+            hits[row] = above - np.where(above > 0, nonmembers[np.arange(draws), above - 1], 0)
         return hits
