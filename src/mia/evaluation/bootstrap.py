@@ -112,11 +112,12 @@ class _Replicates:
     """
 
     def __init__(self, roc: Roc, gain: NDArray[np.int64]) -> None:
-        whole = np.int32 if 2 * roc.n_member * roc.n_nonmember < 2**31 else np.int64
+        whole: Any = np.int32 if 2 * roc.n_member * roc.n_nonmember < 2**31 else np.int64
         self.size_m, self.size_n = whole(roc.n_member), whole(roc.n_nonmember)
-        self.gain = gain.astype(whole)
+        self.gain: Any = gain.astype(whole)
         self.tp_at, self.fp_at = roc.tp[1:], roc.fp[1:]
-        self.drawn_m, self.drawn_n = np.zeros(roc.n_member + 1, whole), np.zeros(roc.n_nonmember + 1, whole)
+        self.drawn_m: Any = np.zeros(roc.n_member + 1, whole)  # [i]: draws of the i highest of a side
+        self.drawn_n: Any = np.zeros(roc.n_nonmember + 1, whole)
         # Of each non-member, highest score first: members with a score as high, and members with a higher one.
         nonmembers = np.diff(roc.fp)
         self.as_high, self.higher = np.repeat(roc.tp[1:], nonmembers), np.repeat(roc.tp[:-1], nonmembers)
@@ -124,7 +125,7 @@ class _Replicates:
     def draw(self, rng: np.random.Generator) -> tuple[NDArray[Any], NDArray[Any], float]:
         """Members and non-members at each point, (points,), and twice the pairs that are ranked rightly."""
         M, N = int(self.size_m), int(self.size_n)
-        np.cumsum(np.bincount(rng.integers(M, size=M), minlength=M), out=self.drawn_m[1:])  # of the i highest
+        np.cumsum(np.bincount(rng.integers(M, size=M), minlength=M), out=self.drawn_m[1:])
         times = np.bincount(rng.integers(N, size=N), minlength=N)
         np.cumsum(times, out=self.drawn_n[1:])
         ranked = self.drawn_m[self.as_high] + self.drawn_m[self.higher]
@@ -133,7 +134,7 @@ class _Replicates:
 
     def gap(self, tp: NDArray[Any], fp: NDArray[Any]) -> int:
         """The largest |(TPR* - FPR*) - (TPR - FPR)| times M N."""
-        difference = tp * self.size_n
+        difference: Any = tp * self.size_n
         difference -= fp * self.size_m
         difference -= self.gain
         return max(int(difference.max()), -int(difference.min()))
