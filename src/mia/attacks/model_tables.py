@@ -41,7 +41,8 @@ class Answered:
     @cached_property
     def labels(self) -> NDArray[np.int64]:
         """(rows,)."""
-        return self.table.column("label").to_numpy().astype(np.int64)
+        labels: NDArray[np.int64] = self.table.column("label").to_numpy().astype(np.int64)
+        return labels
 
     @cached_property
     def margin(self) -> Floats:
@@ -51,7 +52,8 @@ class Answered:
     @cached_property
     def sample_id(self) -> NDArray[np.int64]:
         """(rows,)."""
-        return self.table.column("sample_id").to_numpy().astype(np.int64)
+        sample_id: NDArray[np.int64] = self.table.column("sample_id").to_numpy().astype(np.int64)
+        return sample_id
 
     def rows_of(self, source: str) -> Integers:
         """Which rows are of this source's records, ascending."""
