@@ -22,7 +22,8 @@ from mia.data.membership import MEMBERSHIP, membership_table
 from mia.errors import InputError
 from mia.models.learning import LEARNING
 from mia.models.logits import SIGNALS
-from mia.params import Audit, Params
+from mia.params import Params
+from mia.params_audit import Audit
 from mia.store import atomic, metrics_files, parquet, sealed_json
 
 NO_CURVE = pd.DataFrame({name: [] for name in LEARNING.names})
@@ -37,7 +38,7 @@ def prepare(params: Params) -> None:
         )
     given, _, without = _read(*_files(params.audit))
     for folder in (paths.POPULATION, paths.ATTACKER):
-        stored_records.save_table(folder, given.labels, given.classes, given.answers.is_member, given.names.to_pylist())
+        stored_records.save_names(folder, given.labels, given.classes, given.answers.is_member, given.names.to_pylist())
     counts = {"population": len(given), "attacker": len(given), "classes": len(given.classes)}
     dropped = ("dropped_nonmember_twins", "dropped_attacker_twins", "population_duplicates", "attacker_duplicates")
     left_out = {"without_shadows_on_both_sides": without, "dropped_without_shadows": given.left_out}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shutil
@@ -15,7 +16,7 @@ from mia.errors import InputError
 from mia.store import atomic
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")  # it is part of paths and of commands
-PLACES = ("data/population", "data/generated", "answers/target", "answers/shadows")
+PLACES = ("data/population", "data/generated", "answers/target", "answers/shadows", "code")
 ANSWERS = "answers.yaml"
 BATCH = 256  # images a step; fewer where the set is small
 
@@ -70,6 +71,48 @@ def answers(name: str, target: Path, shadows: Path | None) -> None:
     rewrite(name, ANSWERS, {"answers/target": target, "answers/shadows": shadows}, summary=summary)
     print(f"{paths.audit(name)}: {summary}")
     print(f"  git add {paths.audit(name)} && dvc exp run -S audit={name} -S attacker.knowledge=population")
+
+
+def table(name: str, population: Path, label: str, generated: Path | None) -> None:
+    """Write audits/NAME for a table (`mia.data.tables`), and print what was seen and what to do next.
+
+    A column that says train or test is taken for the published split, one that names every row for the records' names.
+    Raises InputError where the name is taken or cannot be one, or the table cannot be read.
+    """
+    from mia.data import tables
+
+    _check(name)
+    settings = tables.settings(tables.read(population), label)
+    place = f"{paths.audit(name) / paths.PARAMS}: data."
+    real = attackers = tables.load(population, settings, place)
+    if generated is not None:
+        attackers = tables.align(real, tables.load(generated, settings, place), generated)
+    members = len(real) // 2 if real.published_train is None else int(real.published_train.sum())
+    texts = sum(real.table[column].dtype == object for column in real.table)
+    summary = (
+        f"{len(real):,} records of {len(real.classes)} classes, {real.table.shape[1] - texts} columns of numbers and "
+        f"{texts} of text"
+    )
+    text = (resources.files("mia.audits") / "templates/table.yaml").read_text(encoding="utf-8")
+    values = text.format(
+        summary=summary,
+        label=json.dumps(label),
+        id=json.dumps(settings.id),
+        published=json.dumps(settings.published),
+        ignored=json.dumps(settings.ignored),
+        split=settings.split,
+        train_size=max(1, min(members, len(attackers) // 2)),
+    )
+    _write(name, values, {"data/population": population, "data/generated": generated})
+    print(f"{paths.audit(name)}: {summary}")
+    print(
+        f"Members are the records where {settings.published} says so."
+        if settings.published
+        else "No column says who was trained on: half of the records are drawn as members."
+    )
+    knowledge = "" if generated else " -S attacker.knowledge=population"
+    print(f"Read {paths.audit(name) / paths.PARAMS}, then:")
+    print(f"  git add {paths.audit(name)} && dvc exp run -S audit={name}{knowledge}")
 
 
 def rewrite(name: str, template: str, given: dict[str, Path | None], *, summary: str = "a model's answers") -> None:

@@ -53,7 +53,7 @@ def load(path: Path, *, min_per_class: int) -> Records:
         )
     index = {name: label for label, name in enumerate(classes)}
     return Records(
-        images=_stack(path, read.names, read.images),
+        x=_stack(path, read.names, read.images),
         labels=np.array([index[name] for name in read.class_names], np.int64),
         classes=tuple(classes),
         published_train=read.published_train,
