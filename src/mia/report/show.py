@@ -11,7 +11,7 @@ from typing import Any
 from mia import paths
 from mia.errors import InputError, shown
 from mia.evaluation import verdict
-from mia.report import text_table
+from mia.report import text_table, without_shadows
 from mia.repository import git
 from mia.store import metrics_files, sealed_json
 
@@ -137,9 +137,9 @@ def report(path: Path) -> None:
     root = path.parent.parent
     places = f"\nfigures: {root / paths.LEAK_FIGURE.parent}/*.png; which records: {root / paths.EXPOSURE}; "
     places += f"every number: {path}"
-    refused, strongest = (
+    refused, strongest, alone = (
         metrics_files.read_json(beside) if (beside := path.with_name(other.name)).exists() else {}
-        for other in (paths.NOT_APPLICABLE, paths.VERDICT)
+        for other in (paths.NOT_APPLICABLE, paths.VERDICT, paths.WITHOUT_SHADOWS)
     )
     try:
         first = measured[0]
@@ -149,6 +149,7 @@ def report(path: Path) -> None:
             plain(measured, width=shutil.get_terminal_size().columns if sys.stdout.isatty() else None),
             "",
             *remarks(measured, refused),
+            *(f"\n{sentence}" for sentence in without_shadows.sentences(alone, verdict.noun(strongest))),
             *([places] if path == root / paths.ATTACK_METRICS else []),
             *([f"\n{verdict.sentence(strongest)}"] if strongest else []),
         ]

@@ -24,6 +24,7 @@ WORDS = (  # what is text, in metrics and in plots; all else are numbers
 THRESHOLDS = ("shadows", "cross-fitted")  # what an attack's threshold was chosen on, the first where it is not said
 ACCURACIES = ("train_accuracy", "test_accuracy")
 ENDS = ("", "_low", "_high")
+TNR_KEYS = ("fnr", *(f"tnr{end}" for end in ENDS))
 WANTED: dict[Path, tuple[str, ...]] = {  # what is taken from each file
     paths.VERDICT: verdict.KEYS,
     paths.ATTACK_METRICS: (
@@ -31,6 +32,7 @@ WANTED: dict[Path, tuple[str, ...]] = {  # what is taken from each file
         *("accuracy", "recall", "f1", "tp", "fp", "n_member", "n_nonmember"),
     ),
     paths.NOT_APPLICABLE: (),
+    paths.WITHOUT_SHADOWS: (),
     paths.DATA_METRICS: ("classes",),
     paths.TARGET_METRICS: (*ACCURACIES, "gap"),
     paths.SHADOW_METRICS: ("models",),
@@ -69,6 +71,17 @@ def read_shadows(path: Path) -> dict[str, Any]:
     """Read metrics/shadows.json, which has accuracies where there are shadows."""
     values = read_metrics(path)
     check(path, values, ACCURACIES if values["models"] else ())
+    return values
+
+
+def read_without_shadows(path: Path) -> dict[str, Any]:
+    """Read metrics/without_shadows.json, whose two parts are there or not, each with its numbers and limits."""
+    values = read_metrics(path)
+    for name, wanted in (("worst_case", ("auc", "auc_low", "auc_high")), ("loss_tnr", TNR_KEYS)):
+        if values.get(name):
+            check(path, values[name], wanted)
+    if "tpr" in values.get("worst_case", {}):
+        check(path, values["worst_case"], ("fpr", *(f"tpr{end}" for end in ENDS)))
     return values
 
 

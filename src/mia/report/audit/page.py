@@ -6,7 +6,7 @@ import json
 
 from mia import dotted
 from mia.evaluation import verdict
-from mia.report import html, text_table
+from mia.report import html, text_table, without_shadows
 from mia.report.audit import advice, attacker, drawings, exposed, headline, mitigations, tables, usual_counting
 from mia.report.audit.measured import Audit, Numbers
 
@@ -50,6 +50,7 @@ def render(audit: Audit, active: Numbers, *, gallery: int, estimator: str | None
         attacks=tables.attacks(audit),
         without_spread=text_table.without_spread(audit.attacks),
         refused=audit.refused,
+        without_shadows=without_shadows.sentences(audit.without_shadows, audit.noun),
         **drawings.for_page(audit),
         classes=tables.classes(audit),
         classes_attack=numbers["auc_attack"],
