@@ -516,7 +516,11 @@ def test_the_band_is_the_interval_of_the_tpr_at_each_point_and_moves_no_other_nu
     assert (band.low[-1] > 0.98, band.high[-1]) == (True, 1.0)
 
 
-OPTIONS: dict[str, Any] = {"threshold": 0.5, "epsilon_threshold": 1.5, "fprs": [0.1], "replicates": 100}
+OPTIONS: dict[str, Any] = {
+    "thresholds": measurement.Thresholds(np.array(0.5), np.array(1.5)),
+    "fprs": [0.1],
+    "replicates": 100,
+}
 
 
 # ---- the summaries
@@ -530,7 +534,9 @@ def summary(attack: Attack, **changed: Any) -> dict[str, float | int]:
         "replicates": 100,
         "rng": np.random.default_rng(0),
     }
-    return measurement.attack_metrics(*attack, **(options | changed)).numbers
+    options |= changed
+    thresholds = [np.array(options.pop(name)) for name in ("threshold", "epsilon_threshold")]
+    return measurement.attack_metrics(*attack, thresholds=measurement.Thresholds(*thresholds), **options).numbers
 
 
 def test_attack_metrics_is_flat_json_of_the_parts() -> None:
