@@ -99,7 +99,7 @@ def images(seed: int) -> Records:
     """Sixty grey images of two classes, half of them of the published training split."""
     rng = np.random.default_rng(seed)
     return Records(
-        images=rng.integers(0, 256, (60, 32, 32, 3), dtype=np.uint8),
+        x=rng.integers(0, 256, (60, 32, 32, 3), dtype=np.uint8),
         labels=np.arange(60) % 2,
         classes=("cat", "dog"),
         published_train=np.arange(60) < 30,

@@ -123,7 +123,7 @@ def image_set(labels: NDArray[np.int64], first: int) -> Records:
     """Images of 4x4, no two alike, which show nothing."""
     numbers = (first + np.arange(len(labels), dtype=np.uint32)).astype(">u4")
     return Records(
-        images=numbers.view(np.uint8).reshape(-1, 2, 2, 1).repeat(2, axis=1).repeat(2, axis=2),
+        x=numbers.view(np.uint8).reshape(-1, 2, 2, 1).repeat(2, axis=1).repeat(2, axis=2),
         labels=labels,
         classes=tuple("abcd"),
         published_train=None,

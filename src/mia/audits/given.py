@@ -37,7 +37,7 @@ def prepare(params: Params) -> None:
         )
     given = target(params.audit)
     for folder in (paths.POPULATION, paths.ATTACKER):
-        stored_records.save_table(folder, given.labels, given.classes, given.answers.is_member, given.names.to_pylist())
+        stored_records.save_names(folder, given.labels, given.classes, given.answers.is_member, given.names.to_pylist())
     counts = {"population": len(given), "attacker": len(given), "classes": len(given.classes)}
     dropped = ("dropped_nonmember_twins", "dropped_attacker_twins", "population_duplicates", "attacker_duplicates")
     metrics_files.write_json(paths.DATA_METRICS, {**counts, **dict.fromkeys(dropped, 0)})

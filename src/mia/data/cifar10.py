@@ -68,7 +68,7 @@ def load(path: Path | None, cache: Path, *, instead: str = "data.path", expected
     rows = np.concatenate(batches)
     planes = rows[:, 1:].reshape(-1, 3, SIDE, SIDE)
     return Records(
-        images=np.ascontiguousarray(planes.transpose(0, 2, 3, 1)),
+        x=np.ascontiguousarray(planes.transpose(0, 2, 3, 1)),
         labels=rows[:, 0].astype(np.int64),
         classes=CLASSES,
         published_train=np.repeat([name != "test_batch.bin" for name in expected.digests], expected.per_batch),

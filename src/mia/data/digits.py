@@ -23,7 +23,7 @@ def load() -> Records:
     table = np.loadtxt(_file(), delimiter=",")
     pixels, labels = table[:, :-1], table[:, -1]
     return Records(
-        images=_to_bytes(pixels),
+        x=_to_bytes(pixels),
         labels=labels.astype(np.int64),
         classes=tuple(str(digit) for digit in range(10)),
         published_train=None,
@@ -56,7 +56,7 @@ def generate(
         drawn[rows] = _sample(pixels[seen.labels == label], bandwidth, int(rows.sum()), int(rng.integers(2**31)))
     order = rng.permutation(count)
     return Records(
-        images=_to_bytes(drawn[order]),
+        x=_to_bytes(drawn[order]),
         labels=labels[order].astype(np.int64),
         classes=seen.classes,
         published_train=None,

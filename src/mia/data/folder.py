@@ -60,7 +60,7 @@ def read(path: Path, *, min_per_class: int, reading: Reading = AS_THEY_ARE) -> t
         )
     index = {name: label for label, name in enumerate(classes)}
     records = Records(
-        _stack(path, named),
+        x=_stack(path, named),
         labels=np.array([index[name] for name in named.class_names], np.int64),
         classes=tuple(classes),
         published_train=named.published_train,

@@ -8,58 +8,92 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
+
+from mia.arrays import Integers
 
 
 @dataclass(frozen=True)
 class Records:
-    """Labelled images of one size; row i of every array is the record with sample_id i.
+    """Labelled records, images of one size or rows of a table; row i of every field is the record with sample_id i.
 
-    images: uint8, (samples, height, width, channels), channels 1 or 3.
+    x: images as uint8, (samples, height, width, channels), channels 1 or 3; or a table whose columns are numbers
+    (float64, NaN where missing) or text (object, None where missing).
     labels: int64, (samples,), index into `classes`.
     classes: the class names; a label means the same class in every set of one experiment.
     published_train: bool, (samples,): stands in the published training split; None where none was published.
-    names: where each image came from, (samples,): a path inside the source, or the row of a table.
+    names: where each record came from, (samples,): a path inside the source, or the row of a table.
     """
 
-    images: NDArray[np.uint8]
+    x: NDArray[np.uint8] | pd.DataFrame
     labels: NDArray[np.int64]
     classes: tuple[str, ...]
     published_train: NDArray[np.bool_] | None
     names: NDArray[np.str_]
 
     def __post_init__(self) -> None:
-        assert self.images.dtype == np.uint8
-        assert self.images.ndim == 4, self.images.shape
-        assert len(self.images) == len(self.labels) == len(self.names)
-        assert self.published_train is None or len(self.published_train) == len(self.images)
+        if not self.is_table:
+            assert self.images.dtype == np.uint8
+            assert self.images.ndim == 4, self.images.shape
+        assert len(self.x) == len(self.labels) == len(self.names)
+        assert self.published_train is None or len(self.published_train) == len(self.x)
 
     def __len__(self) -> int:
-        return len(self.images)
+        return len(self.x)
+
+    @property
+    def is_table(self) -> bool:
+        """Whether the records are rows of a table; else they are images."""
+        return isinstance(self.x, pd.DataFrame)
+
+    @property
+    def images(self) -> NDArray[np.uint8]:
+        """The images, of records that are images."""
+        assert isinstance(self.x, np.ndarray)
+        return self.x
+
+    @property
+    def table(self) -> pd.DataFrame:
+        """The table, of records that are its rows."""
+        assert isinstance(self.x, pd.DataFrame)
+        return self.x
 
     @cached_property
     def digests(self) -> NDArray[np.str_]:
-        """The sha256 of each image's bytes, hexadecimal, (samples,)."""
-        return np.array([hashlib.sha256(image.tobytes()).hexdigest() for image in self.images], dtype="U64")
+        """The sha256 of each record's bytes, hexadecimal, (samples,); neither label nor name is among them."""
+        content = row_bytes(self.table) if self.is_table else (image.tobytes() for image in self.images)
+        return np.array([hashlib.sha256(record).hexdigest() for record in content], dtype="U64")
 
     @cached_property
-    def group(self) -> NDArray[np.int64]:
-        """The least row with the same bytes, (samples,): equal for byte-identical images."""
+    def group(self) -> Integers:
+        """The least row with the same bytes, (samples,): equal for byte-identical records."""
         _, first, inverse = np.unique(self.digests, return_index=True, return_inverse=True)
         return first[inverse].astype(np.int64)
 
     @property
     def duplicates(self) -> int:
-        """Images that are byte-identical to an earlier one."""
+        """Records that are byte-identical to an earlier one."""
         return int((self.group != np.arange(len(self))).sum())
 
-    def take(self, rows: NDArray[np.int64]) -> Records:
+    def take(self, rows: Integers) -> Records:
         """The records at these rows, in this order."""
         published = self.published_train
         return dataclasses.replace(
             self,
-            images=self.images[rows],
+            x=self.table.iloc[rows].reset_index(drop=True) if self.is_table else self.images[rows],
             labels=self.labels[rows],
             published_train=None if published is None else published[rows],
             names=self.names[rows],
         )
+
+
+def row_bytes(table: pd.DataFrame) -> list[bytes]:
+    """Each row of a table as bytes that no other row has: its numbers, then its texts with their lengths."""
+    numbers = table.select_dtypes("number").to_numpy(np.float64) + 0.0  # no -0
+    numbers[np.isnan(numbers)] = np.nan  # one of the many
+    rows = [row.tobytes() for row in numbers]
+    for name in table.select_dtypes(exclude="number"):
+        texts = ("-" if text is None else f"{len(text)}:{text}" for text in table[name])
+        rows = [row + text.encode() for row, text in zip(rows, texts, strict=True)]
+    return rows

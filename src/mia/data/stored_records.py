@@ -1,4 +1,4 @@
-"""Records on disk: images.npy (uint8), records.parquet and classes.json in one folder."""
+"""Records on disk: images.npy (uint8) or table.parquet, with records.parquet and classes.json, in one folder."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pyarrow as pa
+import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from mia.arrays import Bools, Integers
@@ -21,14 +22,16 @@ from mia.store import atomic, parquet, sealed_json
 
 RECORDS = pa.schema(
     [
-        pa.field("sample_id", pa.int64()),  # row of images.npy
+        pa.field("sample_id", pa.int64()),  # row of images.npy or table.parquet
         pa.field("label", pa.int32()),
         pa.field("published_train", pa.bool_()),  # stands in the published training split; false where there is none
-        pa.field("group", pa.int64()),  # equal for byte-identical images: the least sample_id among them
-        pa.field("sha256", pa.string()),  # of the image's bytes, hexadecimal
-        pa.field("name", pa.string()),  # where the image came from
+        pa.field("group", pa.int64()),  # equal for byte-identical records: the least sample_id among them
+        pa.field("sha256", pa.string()),  # of the record's bytes, hexadecimal
+        pa.field("name", pa.string()),  # where the record came from
     ]
 )
+
+IMAGES, TABLE = "images.npy", "table.parquet"
 
 # What NumPy and json raise over damaged files; a header of .npy is read as a literal of Python.
 DAMAGE = (
@@ -58,15 +61,17 @@ def save(folder: Path, data: Records) -> None:
         }
     )
     with atomic.folder(folder) as temporary:
-        content = io.BytesIO()  # np.save to a file says "requested and written" of a full disk, without its errno
-        np.save(content, data.images, allow_pickle=False)
-        (temporary / "images.npy").write_bytes(content.getbuffer())
-        parquet.write(temporary / "records.parquet", table, RECORDS)
-        (temporary / "classes.json").write_text(sealed_json.seal({"classes": list(data.classes)}), encoding="utf-8")
+        if data.is_table:
+            pq.write_table(pa.Table.from_pandas(data.table, preserve_index=False), temporary / TABLE, compression="zstd")
+        else:
+            content = io.BytesIO()  # np.save to a file says "requested and written" of a full disk, without its errno
+            np.save(content, data.images, allow_pickle=False)
+            (temporary / IMAGES).write_bytes(content.getbuffer())
+        _save_names(temporary, table, data.classes)
 
 
-def save_table(folder: Path, labels: Integers, classes: Sequence[str], member: Bools, names: Sequence[str]) -> None:
-    """Write records of which there is no image, whole or not at all. Their digests are those of their names.
+def save_names(folder: Path, labels: Integers, classes: Sequence[str], member: Bools, names: Sequence[str]) -> None:
+    """Write records of which nothing but the name is known, whole or not at all. Their digests are those of their names.
 
     labels, member, names: (samples,); member stands as the published training split.
     """
@@ -81,13 +86,17 @@ def save_table(folder: Path, labels: Integers, classes: Sequence[str], member: B
         }
     )
     with atomic.folder(folder) as temporary:
-        parquet.write(temporary / "records.parquet", table, RECORDS)
-        (temporary / "classes.json").write_text(sealed_json.seal({"classes": list(classes)}), encoding="utf-8")
+        _save_names(temporary, table, classes)
+
+
+def _save_names(folder: Path, table: pd.DataFrame, classes: Sequence[str]) -> None:
+    parquet.write(folder / "records.parquet", table, RECORDS)
+    (folder / "classes.json").write_text(sealed_json.seal({"classes": list(classes)}), encoding="utf-8")
 
 
 def has_images(folder: Path) -> bool:
-    """Whether the records of a set are images: images.npy stands only then."""
-    return (folder / "images.npy").is_file()
+    """Whether the records of a set are images."""
+    return (folder / IMAGES).is_file()
 
 
 def load_records(folder: Path) -> pd.DataFrame:
@@ -110,30 +119,31 @@ def load_classes(folder: Path) -> list[str]:
 
 
 def load(folder: Path) -> Records:
-    """Read a set and check every image against its digest.
+    """Read a set and check every record against its digest.
 
     Raises InputError where a file is missing or damaged.
     """
     again = f"`dvc checkout {folder}` restores it, `dvc repro` makes it anew"
     table = load_records(folder)
+    path = folder / (TABLE if (folder / TABLE).is_file() else IMAGES)
     try:
-        # A header may declare any size: a map must lie within the file, an array is first made room for.
-        images: NDArray[Any] = np.lib.format.open_memmap(folder / "images.npy", mode="r")
+        x = _table(path) if path.name == TABLE else _images(path)
     except FileNotFoundError as error:
         raise InputError(f"{error.filename}: no such file; {again}") from None
-    except DAMAGE as error:
+    except (*DAMAGE, pa.ArrowException) as error:
         raise InputError(f"{folder}: damaged ({' '.join(str(error).split())}); {MEND}") from None
     classes = load_classes(folder)
     if len(table) and table["label"].max() >= len(classes):
         raise InputError(f"{folder / 'classes.json'}: expected a name for each of the classes; {again}")
-    if images.dtype != np.uint8 or images.ndim != 4 or len(images) != len(table):
+    if isinstance(x, np.ndarray) and (x.dtype != np.uint8 or x.ndim != 4 or len(x) != len(table)):
         raise InputError(
-            f"{folder / 'images.npy'}: expected {len(table)} uint8 images of four axes, "
-            f"got {images.dtype} of shape {images.shape}; {again}"
+            f"{path}: expected {len(table)} uint8 images of four axes, got {x.dtype} of shape {x.shape}; {again}"
         )
+    if len(x) != len(table):
+        raise InputError(f"{path}: expected {len(table)} rows, got {len(x)}; {again}")
     published = table["published_train"].to_numpy(bool)
     records = Records(
-        images=np.array(images),
+        x=np.array(x) if isinstance(x, np.ndarray) else x,
         labels=table["label"].to_numpy(np.int64),
         classes=tuple(classes),
         published_train=published if published.any() else None,
@@ -141,8 +151,22 @@ def load(folder: Path) -> Records:
     )
     wrong = np.flatnonzero(records.digests != table["sha256"].to_numpy(str))
     if len(wrong):
+        what = "records" if records.is_table else "images"
         raise InputError(
-            f"{folder / 'images.npy'}: {len(wrong)} images differ from their sha256 in records.parquet "
-            f"(first: sample {wrong[0]}); {MEND}"
+            f"{path}: {len(wrong)} {what} differ from their sha256 in records.parquet (first: sample {wrong[0]}); {MEND}"
         )
     return records
+
+
+def _images(path: Path) -> NDArray[Any]:
+    # A header may declare any size: a map must lie within the file, an array is first made room for.
+    return np.lib.format.open_memmap(path, mode="r")
+
+
+def _table(path: Path) -> pd.DataFrame:
+    table = pq.read_table(path)
+    if others := [str(kind) for kind in table.schema.types if kind not in (pa.float64(), pa.string())]:
+        raise ValueError(f"a column of {others[0]}")
+    frame = table.to_pandas()
+    texts = [field.name for field in table.schema if field.type == pa.string()]
+    return frame.astype(dict.fromkeys(texts, object)).replace({name: {np.nan: None} for name in texts})

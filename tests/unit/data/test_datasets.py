@@ -18,7 +18,7 @@ from mia.store import sealed_json
 def some_images(count: int = 6, published: bool = True) -> Records:
     rng = np.random.default_rng(0)
     return Records(
-        images=rng.integers(0, 256, (count, 5, 4, 3), dtype=np.uint8),
+        x=rng.integers(0, 256, (count, 5, 4, 3), dtype=np.uint8),
         labels=np.arange(count) % 2,
         classes=("cat", "dog"),
         published_train=np.arange(count) < 4 if published else None,
@@ -49,7 +49,7 @@ def test_the_same_set_gives_the_same_bytes(tmp_path: Path) -> None:
 def test_byte_identical_images_are_one_group() -> None:
     images = some_images().images
     images[5] = images[1]
-    data = dataclasses.replace(some_images(), images=images)
+    data = dataclasses.replace(some_images(), x=images)
     assert data.group.tolist() == [0, 1, 2, 3, 4, 1]
     assert data.duplicates == 1
     assert data.take(np.array([5, 4, 1])).group.tolist() == [0, 1, 0]
