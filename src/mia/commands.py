@@ -28,6 +28,10 @@ def new(
     name: Annotated[str, typer.Argument(help="what to call the audit: a folder of audits/")],
     images: Annotated[Path | None, typer.Option(help="a folder, an archive or a Parquet file of images")] = None,
     generated: Annotated[Path | None, typer.Option(help="images in their likeness, for the attacker")] = None,
+    data: Annotated[
+        list[str] | None,
+        typer.Option(help="how images are read, KEY=VALUE: size=[32,32], file_list=NAME.csv, ... (docs/images.md)"),
+    ] = None,
     answers: Annotated[Path | None, typer.Option(help="a model's answers: .csv or .parquet")] = None,
     shadows: Annotated[Path | None, typer.Option(help="shadows' answers: .csv, .parquet, or a folder of them")] = None,
 ) -> None:
@@ -38,7 +42,7 @@ def new(
         if (images is None) == (answers is None):
             raise InputError("expected --images or --answers, one of the two")
         if images:
-            new.images(name, images, generated)
+            new.images(name, images, generated, data or ())
         elif answers:
             new.answers(name, answers, shadows)
 

@@ -70,7 +70,7 @@ def read(path: Path, *, min_per_class: int, reading: Reading = AS_THEY_ARE) -> t
 
 
 def _named(path: Path, reading: Reading) -> NamedImages:
-    if reading.list is not None:
+    if reading.file_list is not None:
         return image_lists.read(path, reading)
     in_tables = path.suffix == ".parquet" or (path.is_dir() and image_tables.tables(path))
     return image_tables.read(path, reading) if in_tables else image_folders.read(path, reading)

@@ -29,6 +29,7 @@ SUFFIXES = (".png", ".jpg", ".jpeg", ".jfif", ".webp", ".bmp", ".gif", ".tif", "
 UNREAD = (".heic", ".heif", ".jp2", ".jxl", ".svg", ".psd", ".ico", ".ppm", ".pgm", ".dng", ".nef", ".cr2", ".dcm")
 MAX_PIXELS = 1 << 20  # 1024x1024: more is a mistake, or an image bomb
 MAX_RESIZED = 89_478_485  # of an image that is made smaller: Pillow's own guard (Image.MAX_IMAGE_PIXELS)
+MAX_SIDE = 1 << 15  # libwebp takes a minute over 75 megapixels of 9 rows
 MAX_BYTES = 64 << 20  # of a file that holds an image
 MAX_RULES = 10  # in one message
 
@@ -58,7 +59,7 @@ class Reading:
 
     size: (width, height) that every image is given; None: all have one size. splits: what a folder or table of that
     name holds, beside train and test. skip_broken: whether broken images are skipped. image_column, label_column: of
-    Parquet; None: the usual names. list: the name of a file list inside the source; None: the folders say the classes.
+    Parquet; None: the usual names. file_list: the name of a CSV in the source; None: folders are the classes.
     """
 
     size: tuple[int, int] | None = None
@@ -66,7 +67,7 @@ class Reading:
     skip_broken: bool = False
     image_column: str | None = None
     label_column: str | None = None
-    list: str | None = None
+    file_list: str | None = None
 
 
 @dataclass
@@ -189,6 +190,8 @@ def decode(data: bytes | None, size: tuple[int, int] | None = None) -> tuple[NDA
         if not 0 < pixels <= (MAX_RESIZED if size else MAX_PIXELS):
             less = "" if size else "; data.size: [32, 32] reads more and makes it smaller"
             raise ValueError(f"an image may have {MAX_PIXELS:,} pixels, this has {image.width}x{image.height}{less}")
+        if max(image.size) > MAX_SIDE:
+            raise ValueError(f"an image may have {MAX_SIDE:,} pixels a side, this has {image.width}x{image.height}")
         try:
             several = bool(getattr(image, "is_animated", False))
             image.load()

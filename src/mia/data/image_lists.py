@@ -31,25 +31,25 @@ def read(path: Path, reading: Reading) -> NamedImages:
     Raises InputError where the list is none, lacks a column, names a file that is not there or one twice, or where a
     cell is empty or has another value.
     """
-    assert reading.list is not None
-    place = f"{path}: {reading.list}"
-    content = find(path, reading.list)
+    assert reading.file_list is not None
+    place = f"{path}: {reading.file_list}"
+    content = find(path, reading.file_list)
     if content is None:
-        raise InputError(f"{place}: no such file in it; correct the audit's data.list, or set it to null")
+        raise InputError(f"{place}: no such file in it; correct the audit's data.file_list, or set it to null")
     table, unknown = _table(place, content)
-    above = PurePosixPath(reading.list).parent
+    above = PurePosixPath(reading.file_list).parent
     paths = [(above / name.replace("\\", "/")).as_posix() for name in table["path"]]
     twice = [name for name, count in Counter(paths).items() if count > 1]
-    refuse(path, {f"named twice by {reading.list}": twice})
+    refuse(path, {f"named twice by {reading.file_list}": twice})
     collected = image_folders.collect(path, reading, frozenset(paths))
     account = collected.account
     # The list itself is no image that was passed over.
-    account.passed_over = [name for name in account.passed_over if name != reading.list]
+    account.passed_over = [name for name in account.passed_over if name != reading.file_list]
     if unknown:
-        account.notes.append(f"{reading.list}: columns that are not used: {listed(unknown)}")
+        account.notes.append(f"{reading.file_list}: columns that are not used: {listed(unknown)}")
     broken = {name.partition(": ")[0] for name in account.broken}
     missing = [name for name in paths if name not in collected.pixels and name not in broken]
-    refuse(path, {f"named by {reading.list}, and not there as an image": missing})
+    refuse(path, {f"named by {reading.file_list}, and not there as an image": missing})
     rows, train = _membership(path, place, table, reading)
     account.unused += len(paths) - len(rows)
     rows = [row for row in rows if paths[row] in collected.pixels]
