@@ -64,6 +64,11 @@ def sixteen_bit(seed: int) -> Image.Image:
     return Image.fromarray(pixels(seed)[..., 0].astype(np.uint16) * 256 + 7)
 
 
+def dark(seed: int) -> bytes:
+    """A picture of 12 bits in a file of 16."""
+    return encoded(Image.fromarray(pixels(seed)[..., 0].astype(np.uint16) * 16))
+
+
 def turned(seed: int) -> bytes:
     """A JPEG whose EXIF tag says that it lies on its side."""
     exif = Image.Exif()
@@ -188,7 +193,6 @@ TEXTS = {"notes.txt": b"x", "cat/1.json": b"{}", "dog/about.md": b"x", "annotati
 MIXED = {"cat/0.png": encoded(colour(0, width=9, height=7)), "dog/9.png": encoded(colour(1, width=4, height=3))}
 LARGE = {"cat/9.png": encoded(Image.new("RGB", (1200, 1000)))}
 BROKEN = {"cat/8.png": encoded(colour(8))[:-30], "dog/9.png": b""}
-SPLITS = {"size": [32, 32]}
 MEMBERS = "path,label,member\na.png,cat,true\nb.png,cat,false\nc.png,dog,true\nd.png,dog,false\n"
 PERSONS = "path,label,split,person\na.png,cat,train,eve\nb.png,cat,test,bob\nc.png,dog,train,eve\nd.png,dog,test,ann\n"
 
@@ -200,10 +204,7 @@ def files() -> Iterator[Kind]:
         yield Kind(
             kind, lambda root, kind=kind, end=end: written(root, pair(lambda at: encoded(colour(at), kind), end))
         )
-    jpeg = {"JFIF": ".JFIF", "CMYK": ".jpg"}
-    yield Kind(
-        "JPEG called .jfif", lambda root: written(root, pair(lambda at: encoded(colour(at), "JPEG"), jpeg["JFIF"]))
-    )
+    yield Kind("JPEG called .jfif", lambda root: written(root, pair(lambda at: encoded(colour(at), "JPEG"), ".JFIF")))
     yield Kind("GIF with several frames", lambda root: written(root, pair(lambda at: with_frames(at, "GIF"), ".gif")))
     yield Kind("animated WebP", lambda root: written(root, pair(lambda at: with_frames(at, "WEBP"), ".webp")))
     yield Kind("animated PNG", lambda root: written(root, pair(lambda at: with_frames(at, "PNG"), ".png")))
@@ -222,6 +223,7 @@ def files() -> Iterator[Kind]:
         "CMYK JPEG", lambda root: written(root, pair(lambda at: encoded(colour(at).convert("CMYK"), "JPEG"), ".jpg"))
     )
     yield Kind("16-bit grey", lambda root: written(root, pair(lambda at: encoded(sixteen_bit(at)), ".png")))
+    yield Kind("16-bit grey with 12 bits in it", lambda root: written(root, pair(dark, ".png")))
     yield Kind("16-bit colour", lambda root: written(root, pair(deep_colour, ".png")))
     yield Kind(
         "32-bit TIFF", lambda root: written(root, pair(lambda at: encoded(grey(at).convert("F"), "TIFF"), ".tif"))
@@ -322,10 +324,10 @@ def text() -> str:
 
 
 def main() -> None:
-    """Write the table anew."""
-    before, _, rest = DOC.read_text(encoding="utf-8").partition(HEAD)
-    after = rest[rest.index("\n\n") :] if "\n\n" in rest else ""
-    DOC.write_text(before + text().rstrip("\n") + (after or "\n"), encoding="utf-8")
+    """Write the table anew; it stands at the end of the file."""
+    before, head, _ = DOC.read_text(encoding="utf-8").partition(HEAD)
+    assert head, f"no table in {DOC}"
+    DOC.write_text(before + text(), encoding="utf-8")
 
 
 if __name__ == "__main__":

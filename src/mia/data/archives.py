@@ -170,24 +170,26 @@ def _folder(source: Path, max_bytes: int, passed: _Passed) -> Iterator[tuple[str
             raise InputError(f"{below[0]}: a link to a folder, reached by the link {link}; put the folder itself there")
 
 
-def _walk(top: Path, source: Path, passed: _Passed, links: list[Path]) -> Iterator[tuple[str, Path]]:
+def _walk(top: Path, source: Path, passed: _Passed, links: list[Path]) -> Iterator[tuple[str, str]]:
     """(path below top, file) of every file, sorted, none of hidden folders; links to folders are put into `links`."""
 
     def fail(error: OSError) -> None:
         raise error
 
     for folder, folders, names in os.walk(top, onerror=fail):
-        passed.over += [Path(folder, name).relative_to(top).as_posix() for name in folders if hidden(name)]
+        above = Path(folder).relative_to(top).as_posix()
+        above = "" if above == "." else f"{above}/"
+        passed.over += [above + name for name in folders if hidden(name)]
         # In place: os.walk goes down in this order and not into what was taken out.
         folders[:] = sorted(name for name in folders if not hidden(name))
         for name in folders:
             _check_name(name, source)
         # os.walk would pass a linked folder over without a word, images and all.
-        links += [Path(folder, name) for name in folders if Path(folder, name).is_symlink()]
+        links += [Path(folder, name) for name in folders if os.path.islink(os.path.join(folder, name))]
         for name in sorted(names):
             if not hidden(name):
                 _check_name(name, source)
-            yield Path(folder, name).relative_to(top).as_posix(), Path(folder, name)
+            yield above + name, os.path.join(folder, name)
 
 
 def _linked_folder(link: Path, source: Path, root: Path, led_to: dict[Path, Path]) -> Path:
@@ -203,16 +205,17 @@ def _linked_folder(link: Path, source: Path, root: Path, led_to: dict[Path, Path
     return target
 
 
-def _content(file: Path, source: Path, root: Path, max_bytes: int) -> bytes:
-    status = file.lstat()
+def _content(file: str, source: Path, root: Path, max_bytes: int) -> bytes:
+    status = os.lstat(file)
     if stat.S_ISLNK(status.st_mode):
-        status = file.stat()  # before resolve(), to which a link to itself is no OSError
-        if not file.resolve().is_relative_to(root):
+        status = os.stat(file)  # before resolve(), to which a link to itself is no OSError
+        if not Path(file).resolve().is_relative_to(root):
             raise InputError(f"{file}: a link that leads out of {source}; put the file itself there")
     if not stat.S_ISREG(status.st_mode):
         raise InputError(f"{file}: neither a file nor a folder; take it out")
-    _within(max_bytes, status.st_size, str(file))
-    return file.read_bytes()
+    _within(max_bytes, status.st_size, file)
+    with open(file, "rb") as opened:
+        return opened.read()
 
 
 def _member(source: Path, name: str) -> str:

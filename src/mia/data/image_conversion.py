@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image
 
 CHANGES = {
@@ -17,6 +18,7 @@ CHANGES = {
     "on_white": "translucent pixels are laid on white",
     "cmyk": "CMYK or YCbCr becomes RGB by Pillow's formula, without the file's colour profile",
     "sixteen_bit": "of 16 bits a channel the upper 8 are kept, of 12 too: 0 to 65,535 becomes 0 to 255",
+    "dark_sixteen_bit": "of 16 bits a channel no value is above 4,095, so that 16 shades are left: scale it yourself",
     "first_frame": "of several frames or pages the first is taken",
     "cropped": "the largest rectangle of the wanted shape is taken, from the middle",
     "reduced": "made smaller, each pixel the mean of the area that it covers",
@@ -48,7 +50,9 @@ def as_grey_or_rgb(image: Image.Image, bits: int) -> tuple[Image.Image, list[str
     """
     changes = ["sixteen_bit"] if bits > 8 else []
     if image.mode.startswith("I;16") or (image.mode == "I" and bits == SIXTEEN):
-        return _upper_bits(image, bits), changes
+        values = np.asarray(image).astype(np.uint16)
+        dark = bits == SIXTEEN and values.max() < 1 << 12
+        return _upper_bits(image, values, bits), [*changes, *(["dark_sixteen_bit"] if dark else [])]
     if image.mode in ("CMYK", "YCbCr"):
         return image.convert("RGB"), [*changes, "cmyk"]
     if image.mode == "1":
@@ -66,20 +70,20 @@ def as_grey_or_rgb(image: Image.Image, bits: int) -> tuple[Image.Image, list[str
     return image, changes
 
 
-def _upper_bits(image: Image.Image, bits: int) -> Image.Image:
-    values = np.asarray(image).astype(np.uint16) >> (bits - 8)
+def _upper_bits(image: Image.Image, values: NDArray[np.uint16], bits: int) -> Image.Image:
+    upper = values >> (bits - 8)
     # Pillow turns negatives of 8 bits, not of 16.
     negative = image.format == "TIFF" and image.tag_v2.get(TIFF_PHOTOMETRIC) == WHITE_IS_ZERO  # type: ignore[attr-defined]
-    return Image.fromarray((255 - values if negative else values).astype(np.uint8))
+    return Image.fromarray((255 - upper if negative else upper).astype(np.uint8))
 
 
 def _without_alpha(image: Image.Image) -> tuple[Image.Image, str]:
     plain = image.mode[:-1]
     if image.getchannel("A").getextrema() == (255, 255):
         return image.convert(plain), "opaque_alpha"
-    white = Image.new("RGBA", image.size, "white")
-    white.alpha_composite(image.convert("RGBA"))
-    return white.convert(plain), "on_white"
+    white = Image.new(plain, image.size, "white")
+    white.paste(image.convert(plain), mask=image.getchannel("A"))
+    return white, "on_white"
 
 
 def resized(image: Image.Image, size: tuple[int, int]) -> tuple[Image.Image, list[str]]:

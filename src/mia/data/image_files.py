@@ -130,6 +130,7 @@ class Collected:
     faults: dict[str, list[str]] = field(default_factory=dict)
     account: Account = field(default_factory=Account)
     size: int = 0  # bytes of pixels
+    memory: int = field(default_factory=lambda: memory())
 
     def add(self, name: str, data: bytes | None) -> bool:
         """Take an image, or skip it where it is broken and that was asked for, or note its fault; whether it was taken.
@@ -147,7 +148,7 @@ class Collected:
         self.pixels[name] = image
         self.account.changes.update(changes)
         self.size += image.nbytes
-        check_memory(self.path, len(self.pixels), self.size)
+        check_memory(self.path, len(self.pixels), self.size, self.memory)
         return True
 
     def fault(self, rule: str, name: str) -> None:
@@ -214,9 +215,9 @@ def refuse(path: Path, faults: dict[str, list[str]], or_else: str = "") -> None:
         raise InputError(f"{path}: {'; '.join(messages[:MAX_RULES])}{others}; mend them or take them out{or_else}")
 
 
-def check_memory(path: Path, count: int, size: int) -> None:
+def check_memory(path: Path, count: int, size: int, memory: int) -> None:
     """Refuse more pixels than this machine can hold, twice for a moment, before the kernel ends what tries."""
-    if 2 * size > memory():
+    if 2 * size > memory:
         raise InputError(
             f"{path}: the first {count:,} images are {size / (1 << 30):.3g} GiB of pixels, and twice that is more than "
             "this machine's memory; take smaller images, or fewer"

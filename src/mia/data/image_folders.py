@@ -36,6 +36,10 @@ def read(path: Path, reading: Reading) -> NamedImages:
     """
     collected = collect(path, reading)
     names, account = sorted(collected.pixels), collected.account
+    if not collected.pixels:
+        raise InputError(
+            f"{path}: expected images ({', '.join(SUFFIXES)}) in a folder for each class, found none{_other(account)}"
+        )
     if path.is_dir():
         refuse(path, {"a folder without files": _empty(path)})
     places = layout(path, names, image_splits.known(reading.splits))
@@ -55,7 +59,7 @@ def collect(path: Path, reading: Reading, wanted: frozenset[str] | None = None) 
     """The images of a folder or archive by their paths.
 
     wanted: the paths to read, others are counted as unused; None: all.
-    Raises InputError where one is no whole image, where none is there, or where a file is of a kind not read here.
+    Raises InputError where one is no whole image, or of a kind that is not read.
     """
     collected = Collected(path, reading)
     account = collected.account
@@ -72,17 +76,15 @@ def collect(path: Path, reading: Reading, wanted: frozenset[str] | None = None) 
         else:
             collected.fault(UNREAD_KIND, place)
     collected.refuse()
-    if not collected.pixels:
-        raise InputError(
-            f"{path}: expected images ({', '.join(SUFFIXES)}) in a folder for each class, found none{_other(account)}"
-        )
     return collected
 
 
 def _other(account: Account) -> str:
     kinds = ", ".join(f"{kind}: {count:,}" for kind, count in account.kinds_passed_over.items())
     skipped = f"; {len(account.broken):,} broken images were skipped" if account.broken else ""
-    return (f"; of other files {kinds}" if kinds else "") + skipped
+    saved = any(name.endswith(".arrow") for name in account.passed_over)
+    arrow = "; what `save_to_disk` of datasets wrote is not read: write it with `to_parquet`" if saved else ""
+    return (f"; of other files {kinds}" if kinds else "") + skipped + arrow
 
 
 def layout(path: Path, names: Sequence[str], known: set[str]) -> Layout:
