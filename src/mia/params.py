@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
-from mia import catalogue, params_faults, params_files, paths
+from mia import catalogue, params_faults, paths
 from mia.errors import InputError
 
 NETWORKS = Path(__file__).parent / "models/networks"
@@ -19,8 +19,6 @@ NETWORKS = Path(__file__).parent / "models/networks"
 Count = Annotated[int, Field(ge=1)]
 Fraction = Annotated[float, Field(gt=0, lt=1)]
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
-Side = Annotated[int, Field(ge=1, le=1024)]
-Split = Literal["member", "nonmember", "unused"]
 NotNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 Settings = dict[str, Any]  # names and values are scikit-learn's, which checks them
 
@@ -67,28 +65,11 @@ class Cifar10Data(Population):
     cifake_path: str | None
 
 
-def _distinct_names(splits: dict[str, str]) -> dict[str, str]:
-    if len({name.casefold() for name in splits}) < len(splits):
-        raise ValueError("expected each name once, whatever its case")
-    return splits
-
-
 class ImagesData(Population):
-    """The user's own images in audits/NAME/data: population/, and generated/ in their likeness.
-
-    The keys with a default say how they are read (`mia.data.image_files.Reading`); older audits have none of them.
-    """
+    """The user's own images in audits/NAME/data: population/, and generated/ in their likeness."""
 
     source: Literal["images"]
     min_per_class: Count
-    size: Annotated[list[Side], Field(min_length=2, max_length=2)] | None = None
-    splits: Annotated[dict[str, Literal["member", "nonmember", "unused"]], AfterValidator(_distinct_names)] | None = (
-        None
-    )
-    skip_broken: bool = False
-    image_column: str | None = None
-    label_column: str | None = None
-    file_list: str | None = None
 
 
 class AnswersData(Section):
@@ -366,7 +347,7 @@ def load(path: Path) -> Params:
 
     Raises InputError with one line a fault: `params.yaml: shadow.conut: unknown key; did you mean 'count'?`.
     """
-    values = params_files.read(path)
+    values = _read(path)
     lines: list[str] = []
     if isinstance(values, dict) and "audit" in values:
         try:
@@ -396,5 +377,19 @@ def _audit(path: Path, name: Any) -> Any:
             f"{params_faults.short(name)}; "
             f"{params_faults.hint(name, known) + ', or ' if known else ''}make one: `mia new NAME`{copy}"
         )
-    values = params_files.read(path.parent / paths.audit(name) / paths.PARAMS)
+    values = _read(path.parent / paths.audit(name) / paths.PARAMS)
     return {"name": name, **values} if isinstance(values, dict) else values
+
+
+def _read(path: Path) -> Any:
+    from ruamel.yaml import YAML  # here: processes that train take a recipe and read no file
+    from ruamel.yaml.error import YAMLError
+
+    try:
+        return YAML(typ="safe", pure=True).load(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise InputError(f"{path}: no such file; run from the repository root, or `git checkout {path}`") from None
+    except RecursionError:
+        raise InputError(f"{path}: not YAML: brackets in brackets in brackets, more than Python follows") from None
+    except (YAMLError, ValueError) as error:  # UnicodeDecodeError with it, and a date that does not exist
+        raise InputError(f"{path}: not YAML: {' '.join(str(error).partition('To suppress')[0].split())}") from None

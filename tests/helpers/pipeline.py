@@ -42,7 +42,6 @@ NO_ARITHMETIC = {
     "src/mia/errors.py",
     "src/mia/params.py",
     "src/mia/params_faults.py",
-    "src/mia/params_files.py",
     "src/mia/paths.py",
     "src/mia/progress.py",
     "src/mia/compute/machine.py",

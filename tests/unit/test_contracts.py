@@ -14,7 +14,7 @@ MIA = pipeline.SRC / "mia"
 # From low to high; what stands on one floor may import each other's rooms, as long as no circle comes of it.
 FLOORS: list[set[str]] = [
     {"__init__", "errors", "arrays", "catalogue"},
-    {"dotted", "paths", "params", "params_faults", "params_files", "progress", "seeds", "repository", "stage_seconds"},
+    {"dotted", "paths", "params", "params_faults", "progress", "seeds", "repository", "stage_seconds"},
     {"store", "compute", "evaluation"},
     {"data"},
     {"models"},
