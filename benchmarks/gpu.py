@@ -31,7 +31,7 @@ from mia.data import stored_records
 from mia.models import building, training
 from mia.models.lessons import Lesson, together
 from mia.models.training import Trained
-from mia.params import Recipe
+from mia.params_audit import Recipe
 
 CNN = Recipe(
     architecture="shokri_cnn",

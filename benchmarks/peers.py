@@ -42,7 +42,7 @@ import mia.models.lessons
 import mia.models.training
 from mia.compute import workers
 from mia.models import query
-from mia.params import Recipe
+from mia.params_audit import Recipe
 
 ART = "1.20.1"
 BESIDE = ["packaging"]  # ART imports it and does not say so

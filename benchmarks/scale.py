@@ -30,7 +30,7 @@ from mia.models import building, query, training
 from mia.models.checkpoints import Stored
 from mia.models.lessons import Lesson
 from mia.models.logits import SIGNALS
-from mia.params import Recipe
+from mia.params_audit import Recipe
 from mia.store import parquet
 
 CASES = [  # architecture, side of the image, classes, images to time

@@ -23,7 +23,7 @@ import safetensors.torch
 from mia.compute import tasks
 from mia.models import resume, snapshots, training
 from mia.models.lessons import Lesson
-from mia.params import Recipe
+from mia.params_audit import Recipe
 
 IMAGES = {"shokri_cnn": 20_000, "wrn28_2": 1_000, "resnet18": 500}
 

@@ -18,7 +18,7 @@ from torchvision import transforms
 from mia.compute import workers
 from mia.models import building, checkpoints, query, training
 from mia.models.lessons import Lesson, together
-from mia.params import Recipe
+from mia.params_audit import Recipe
 
 SHAPE = (32, 32, 3)
 N_CLASSES = 10

@@ -27,24 +27,34 @@ app = typer.Typer(
 def new(
     name: Annotated[str, typer.Argument(help="what to call the audit: a folder of audits/")],
     images: Annotated[Path | None, typer.Option(help="a folder, an archive or a Parquet file of images")] = None,
-    generated: Annotated[Path | None, typer.Option(help="images in their likeness, for the attacker")] = None,
+    generated: Annotated[
+        Path | None, typer.Option(help="images or records in their likeness, for the attacker")
+    ] = None,
     data: Annotated[
         list[str] | None,
         typer.Option(help="how images are read, KEY=VALUE: size=[32,32], file_list=NAME.csv, ... (docs/images.md)"),
     ] = None,
     answers: Annotated[Path | None, typer.Option(help="a model's answers: .csv or .parquet")] = None,
     shadows: Annotated[Path | None, typer.Option(help="shadows' answers: .csv, .parquet, or a folder of them")] = None,
+    table: Annotated[
+        Path | None, typer.Option(help="a table of records: .csv or .parquet, or a folder of them")
+    ] = None,
+    label: Annotated[str | None, typer.Option(help="the table's column of classes")] = None,
 ) -> None:
     """Write the folder of a new audit, every value commented, and print the next command."""
     from mia.audits import new
 
     def make() -> None:
-        if (images is None) == (answers is None):
-            raise InputError("expected --images or --answers, one of the two")
+        if sum(given is not None for given in (images, answers, table)) != 1:
+            raise InputError("expected one of --images, --answers and --table")
+        if (table is None) != (label is None):
+            raise InputError("--label: expected with --table, the name of its column of classes")
         if images:
             new.images(name, images, generated, data or ())
         elif answers:
             new.answers(name, answers, shadows)
+        elif table and label:
+            new.table(name, table, label, generated)
 
     _run(make)
 

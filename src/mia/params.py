@@ -9,111 +9,13 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, ValidationError
 
 from mia import catalogue, params_faults, paths
 from mia.errors import InputError
+from mia.params_audit import Audit, Count, Positive, Section, Settings
 
-NETWORKS = Path(__file__).parent / "models/networks"
-
-Count = Annotated[int, Field(ge=1)]
 Fraction = Annotated[float, Field(gt=0, lt=1)]
-Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
-NotNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
-Settings = dict[str, Any]  # names and values are scikit-learn's, which checks them
-
-
-class Section(BaseModel):
-    """A section of params.yaml: typed, frozen, no unknown key."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
-
-
-class Population(Section):
-    """How membership is decided: `published` split, or `half` of `population_size` records (None: of all).
-
-    attacker_size: images that the attacker holds (None: all there are).
-    """
-
-    split: Literal["published", "half"]
-    population_size: Annotated[int, Field(ge=4)] | None
-    attacker_size: Count | None
-
-
-class DigitsData(Section):
-    """scikit-learn's digits and images drawn from a kernel density per class."""
-
-    source: Literal["digits"]
-    split: Literal["half"]
-    population_size: Annotated[int, Field(ge=4)]
-    generated: Count
-    bandwidth: Positive
-
-
-class CifakeData(Population):
-    """CIFAKE, from a folder or archive, or downloaded."""
-
-    source: Literal["cifake"]
-    path: str | None
-
-
-class Cifar10Data(Population):
-    """Lossless CIFAR-10 and CIFAKE's generated half."""
-
-    source: Literal["cifar10"]
-    path: str | None
-    cifake_path: str | None
-
-
-class ImagesData(Population):
-    """The user's own images in audits/NAME/data: population/, and generated/ in their likeness."""
-
-    source: Literal["images"]
-    min_per_class: Count
-
-
-class AnswersData(Section):
-    """Answers of a trained model, in audits/NAME/answers: target, and shadows where there are any."""
-
-    source: Literal["answers"]
-    split: Literal["published"]  # the column `member` says who is one
-
-
-Data = Annotated[DigitsData | CifakeData | Cifar10Data | ImagesData | AnswersData, Field(discriminator="source")]
-
-
-class Attacker(Section):
-    """What the attacker holds."""
-
-    knowledge: Literal["generated", "disjoint", "population"]
-
-
-def architectures() -> list[str]:
-    """Every architecture, sorted: the files of mia/models/networks, one an architecture."""
-    return sorted(path.stem for path in NETWORKS.glob("*.py") if path.stem != "__init__")
-
-
-def _architecture(name: str) -> str:
-    if name not in (known := architectures()):
-        hint = params_faults.did_you_mean(name, known)
-        raise ValueError(f"expected one of {', '.join(known)}{hint and '; ' + hint}")
-    return name
-
-
-class Recipe(Section):
-    """How a model is trained. momentum: Adam's beta1, or Nesterov momentum."""
-
-    architecture: Annotated[str, AfterValidator(_architecture)]
-    epochs: Count
-    batch_size: Count
-    optimizer: Literal["adam", "sgd"]
-    learning_rate: Positive
-    schedule: Literal["constant", "cosine"]
-    momentum: Annotated[float, Field(ge=0, lt=1)]
-    weight_decay: NotNegative
-    label_smoothing: Annotated[float, Field(ge=0, lt=1)]
-    augmentation: list[Literal["flip", "shift", "cutout"]]
-    precision: Literal["float32", "bfloat16"]
 
 
 def _distinct(blocks: list[int]) -> list[int]:
@@ -122,57 +24,10 @@ def _distinct(blocks: list[int]) -> list[int]:
     return blocks
 
 
-class Sizes(Section):
-    """How many shadows a block holds, how many of them train in the same steps, and on how much data."""
+class Attacker(Section):
+    """What the attacker holds."""
 
-    per_block: Count
-    together: Count
-    train_size: Count
-    heldout_size: Count
-
-
-def _no_recipe(value: Any) -> Any:
-    """Stages name target.architecture: an audit without training has that key alone, null."""
-    return None if value == {"architecture": None} else value
-
-
-class Audit(Section):
-    """audits/NAME/params.yaml: what is audited and how it was trained. Shadows imitate the target's recipe."""
-
-    name: str
-    data: Data
-    target: Annotated[Recipe | None, BeforeValidator(_no_recipe)]  # None: nothing is trained here
-    shadow: Sizes | None
-
-    @model_validator(mode="after")
-    def _trained_or_given(self) -> Audit:
-        given = self.data.source == "answers"
-        for section, value in (("target", self.target), ("shadow", self.shadow)):
-            if (value is None) != given:
-                expected = "no values, as answers are given" if given else f"values, as for {self.data.source}"
-                raise ValueError(f"{section}: expected {expected}")
-        return self
-
-    @property
-    def recipe(self) -> Recipe:
-        """How the target and its shadows are trained; only where they are."""
-        assert self.target is not None
-        return self.target
-
-    @property
-    def sizes(self) -> Sizes:
-        """Of the shadows that are trained here."""
-        assert self.shadow is not None
-        return self.shadow
-
-    @property
-    def path(self) -> Path:
-        """The file of its values."""
-        return paths.audit(self.name) / paths.PARAMS
-
-    def place(self, value: str) -> str:
-        """How a message names one of its values."""
-        return f"{self.path}: {value}"
+    knowledge: Literal["generated", "disjoint", "population"]
 
 
 class Shadow(Section):

@@ -22,7 +22,8 @@ def in_words(fault: Any, schema: type[BaseModel], path: Path, audit: Path) -> st
     """
     place = tuple(fault["loc"])
     if place[:1] == ("audit",) and len(place) > 1:
-        shown = ("data", *place[3:]) if place[1] == "data" else place[1:]  # pydantic puts the source in between
+        # pydantic puts the source of data and the kind of target in between
+        shown = (place[1], *place[3:]) if place[1] in ("data", "target") else place[1:]
         return f"{audit}: {_in_words(fault, schema, shown, place)}"
     return f"{path}: {_in_words(fault, schema, place, place)}"
 
@@ -68,10 +69,23 @@ def _keys(schema: type[BaseModel], place: tuple[int | str, ...]) -> list[str]:
     """The keys that the section at `place` may hold."""
     model: Any = schema
     for part in place:
-        kinds = [kind for kind in get_args(model) if hasattr(kind, "model_fields")]
-        if len(kinds) > 1:  # the kinds of data, by their source, which pydantic puts into the place
-            model = next(kind for kind in kinds if part in get_args(kind.model_fields["source"].annotation))
+        kinds = _sections(model)
+        if len(kinds) > 1:  # kinds of data or target, whose source or tag pydantic puts into the place
+            model = next(kind for kind in kinds if part in _tags(kind))
         else:
-            model = (kinds[0] if kinds else model).model_fields[part].annotation
-    model = next((kind for kind in get_args(model) if hasattr(kind, "model_fields")), model)
-    return list(model.model_fields)
+            model = kinds[0].model_fields[str(part)].annotation
+    return list(_sections(model)[0].model_fields)
+
+
+def _sections(annotation: Any) -> list[type[BaseModel]]:
+    """The sections that an annotation allows."""
+    if hasattr(annotation, "model_fields"):
+        return [annotation]
+    return [section for part in get_args(annotation) for section in _sections(part)]
+
+
+def _tags(section: type[BaseModel]) -> tuple[str, ...]:
+    """What pydantic calls a kind of data, by its source, or a kind of target."""
+    if source := section.model_fields.get("source"):
+        return get_args(source.annotation)
+    return ("estimator",) if "estimator" in section.model_fields else ("network",)

@@ -85,7 +85,7 @@ def main(params: Params) -> None:
         ),
     )
     metrics_files.write_csv(paths.COMPARISONS, pairs)
-    kind = {"kind": "record"} if params.audit.data.source == "answers" else {}
+    kind = {} if stored_records.has_images(paths.POPULATION) else {"kind": "record"}
     numbers = strongest.verdict_numbers(on_target, is_member, fprs, chance)
     metrics_files.write_json(paths.VERDICT, numbers | kind)
 

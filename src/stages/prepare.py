@@ -1,9 +1,8 @@
-"""Read the data set, check it, and write the population under audit and the attacker's images in one compact form.
+"""Read the data set, check it, and write the population under audit and the attacker's records in one compact form.
 
 Reads: the active data set (embedded, downloaded, or a path of params.yaml).
-Writes: data/population/ and data/attacker/ (images uint8 (samples, height, width, channels), records, class names),
-metrics/data.json (how many records there are, how many were dropped and why, and of a user's images what was done to
-them).
+Writes: data/population/ and data/attacker/ (images uint8 (samples, height, width, channels) or a table; class names),
+metrics/data.json (how many records there are, how many were dropped and why, and what was done to a user's images).
 """
 
 from __future__ import annotations

@@ -19,8 +19,14 @@ from stages import run_block
 
 def main(params: Params, block: int) -> None:
     """Run the stage for one block."""
-    if params.audit.data.source == "answers":
+    door = params.audit.door
+    if door == "answers":
         given.query_shadows(params.audit, block)
+        return
+    if door == "estimator":
+        from mia.audits import fitted
+
+        fitted.query(paths.shadow_models(block), paths.shadow_signals(block))
         return
     records = {"population": stored_records.load(paths.POPULATION)}
     if params.attacker.knowledge != "population":  # there, both are the same records

@@ -19,8 +19,14 @@ from stages import run
 
 def main(params: Params) -> None:
     """Run the stage."""
-    if params.audit.data.source == "answers":
+    door = params.audit.door
+    if door == "answers":
         given.query_target(params.audit)
+        return
+    if door == "estimator":
+        from mia.audits import fitted
+
+        fitted.query(paths.TARGET_MODEL, paths.TARGET_SIGNALS)
         return
     records = {"population": stored_records.load(paths.POPULATION)}
     if params.attacker.knowledge != "population":  # there, both are the same records

@@ -1,8 +1,9 @@
 """Decide which records of the population the target is trained on.
 
-Reads: the records of data/population/.
+Reads: the records of data/population/ and of data/attacker/.
 Writes: data/membership/target.parquet (model_id, source, sample_id, is_member); data/network.json, the digest of the
-architecture's file, on which all that builds the network depends.
+architecture's file, on which all that builds the network depends (for models that are no networks: of what they depend
+on, mia.audits.fitted and given).
 
 What a shadow is trained on is drawn by `train_shadows` for its own block: it depends on the shadow's number alone, and
 one table for all shadows would change, and retrain them all, whenever a block is added.
@@ -36,8 +37,13 @@ def main(params: Params) -> None:
             f"{int((~is_member).sum())}; give the population more records"
         )
     membership = membership_table(0, "population", np.flatnonzero(is_member), np.flatnonzero(~is_member))
-    if params.audit.data.source == "answers":
+    door = params.audit.door
+    if door == "answers":
         given.declare()
+    elif door == "estimator":
+        from mia.audits import fitted
+
+        fitted.declare(params, [paths.POPULATION, paths.ATTACKER])
     else:
         networks.declare(paths.NETWORK, params.audit.recipe.architecture)
     parquet.write(paths.TARGET_MEMBERSHIP, membership, MEMBERSHIP)

@@ -18,6 +18,7 @@ from mia.audits import given
 from mia.compute import workers
 from mia.data import splits, stored_records
 from mia.data.membership import MEMBERSHIP, membership_table
+from mia.data.records import Records
 from mia.models import building, checkpoints, lessons, networks, outlook, snapshots, training
 from mia.models.learning import LEARNING
 from mia.params import Params
@@ -27,30 +28,47 @@ from stages import run_block
 
 def main(params: Params, block: int) -> None:
     """Run the stage for one block."""
-    if params.audit.data.source == "answers":
+    door = params.audit.door
+    if door == "answers":
         given.train_shadows(params.audit, block)
         return
-    recipe = params.audit.recipe
     size = params.audit.sizes
     attacker = stored_records.load(paths.ATTACKER)
-    networks.declared(paths.NETWORK, recipe.architecture)
-    network = recipe.architecture, attacker.images.shape[1:], len(attacker.classes)
-    building.check(*network)
+    memberships = [
+        drawn(params, attacker, index) for index in range(block * size.per_block, (block + 1) * size.per_block)
+    ]
+    if door == "estimator":
+        from mia.audits import fitted
 
+        fitted.train_shadows(params, block, memberships)
+    else:
+        networks_of(params, block, attacker, memberships)
+    parquet.write(paths.shadow_membership(block), pd.concat(memberships, ignore_index=True), MEMBERSHIP)
+
+
+def drawn(params: Params, attacker: Records, index: int) -> pd.DataFrame:
+    """What shadow `index` (from 0) is trained on (MEMBERSHIP)."""
+    size = params.audit.sizes
     paired = params.attacker.knowledge == "population"
-    draw = functools.partial(
-        splits.shadow_records,
+    members, nonmembers = splits.shadow_records(
         attacker.group,
         attacker.published_train,
         paired=paired,
+        index=index,
         train_size=size.train_size,
         heldout_size=size.heldout_size,
         rng_of=functools.partial(seeds.generator, params.seed, "shadow records"),
     )
-    memberships = [
-        membership_table(index + 1, "population" if paired else "attacker", *draw(index=index))
-        for index in range(block * size.per_block, (block + 1) * size.per_block)
-    ]
+    return membership_table(index + 1, "population" if paired else "attacker", members, nonmembers)
+
+
+def networks_of(params: Params, block: int, attacker: Records, memberships: list[pd.DataFrame]) -> None:
+    """Train one block of networks."""
+    recipe, size = params.audit.recipe, params.audit.sizes
+    networks.declared(paths.NETWORK, recipe.architecture)
+    network = recipe.architecture, attacker.images.shape[1:], len(attacker.classes)
+    building.check(*network)
+
     each = [lessons.lesson_of(params.seed, membership) for membership in memberships]
     name = f"block {block}, {len(each)} shadows"
     outlook.say(outlook.shadows(name, str(params.audit.path), recipe, *network[1:], each, size.together))
@@ -64,7 +82,6 @@ def main(params: Params, block: int) -> None:
     unit = "group" if size.together > 1 else "model"
     trained_groups = workers.spread(training.train, shared, groups, name=f"block {block}", unit=unit)
     trained = [model for group in trained_groups for model in group]
-    parquet.write(paths.shadow_membership(block), pd.concat(memberships, ignore_index=True), MEMBERSHIP)
     checkpoints.save(paths.shadow_models(block), [(model.description, model.weights) for model in trained])
     learning = pd.concat([model.learning for model in trained], ignore_index=True)
     parquet.write(paths.shadow_learning(block), learning, LEARNING)

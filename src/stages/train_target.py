@@ -1,6 +1,7 @@
 """Train the model under audit on its members.
 
-Reads: data/population/, data/membership/target.parquet, data/network.json.
+Reads: data/population/, data/membership/target.parquet, data/network.json; for an estimator, which is queried here too,
+also data/attacker/.
 Writes: models/target/, data/learning/target.parquet (one row an epoch).
 """
 
@@ -20,9 +21,19 @@ from stages import run
 
 def main(params: Params) -> None:
     """Run the stage."""
-    if params.audit.data.source == "answers":
+    door = params.audit.door
+    if door == "answers":
         given.train_target()
-        return
+    elif door == "estimator":
+        from mia.audits import fitted
+
+        fitted.train_target(params)
+    else:
+        network(params)
+
+
+def network(params: Params) -> None:
+    """Train a network."""
     recipe = params.audit.recipe
     population = stored_records.load(paths.POPULATION)
     lesson = lessons.lesson_of(params.seed, parquet.read(paths.TARGET_MEMBERSHIP, MEMBERSHIP))

@@ -277,7 +277,7 @@ def test_a_clock_that_was_set_wrong_changes_nothing_and_hides_nothing(
 @pytest.mark.fault("dvc.lock cut short")
 @pytest.mark.parametrize("mark", ["", "    - pa", "      md5: "], ids=["empty", "within a key", "within a digest"])
 def test_a_lock_file_cut_short_costs_nothing(finished: Repository, undisturbed: dict[str, str], mark: str) -> None:
-    """DVC writes dvc.lock in place. Without it, it finds what ran in its cache; a digest cut short is another digest."""
+    """DVC writes dvc.lock in place. Without it, it finds what ran in its cache; half a digest is another digest."""
     lock = finished.root / "dvc.lock"
     before = lock.read_bytes()
     lock.write_bytes(before[: before.index(mark.encode()) + len(mark)])

@@ -26,10 +26,11 @@ NETWORKS, ATTACKS = "src/mia/models/networks", "src/mia/attacks"
 # Stages of seconds depend on whole packages; those that train, ask or fit depend on what they compute with alone.
 QUICK = {"prepare", "score", "evaluate", "report"}
 
-# What reads given answers stands in data/network.json with its digest, where answers are given: it trains no network.
+# The digests of what reads given answers and of what fits estimators stand in data/network.json, where an audit does
+# either: they train no network.
 MODELS = "src/mia/models/"  # never as a whole: a new way to train would prepare all data again
 BY_DIGEST = {"train_target", "train_shadows", "query_target", "query_shadows"}
-GIVEN = frozenset({SRC / "mia/audits/given.py"})
+GIVEN = frozenset({SRC / "mia/audits/given.py", SRC / "mia/audits/fitted.py"})
 
 # What `mia answers` lays out where there is no repository: copies in the package.
 SHARED = {"params.yaml": "params.yaml", "mitigations.json": "audits/mitigations.json"}
@@ -41,6 +42,7 @@ NO_ARITHMETIC = {
     "src/mia/arrays.py",
     "src/mia/errors.py",
     "src/mia/params.py",
+    "src/mia/params_audit.py",
     "src/mia/params_faults.py",
     "src/mia/paths.py",
     "src/mia/progress.py",
@@ -102,7 +104,7 @@ def own_imports(module: Path) -> set[Path]:
 @cache
 def imports(module: Path, skipped: frozenset[Path] = frozenset()) -> frozenset[Path]:
     """The project's files that a module imports, followed. skipped: files that are not followed, nor among them."""
-    if module == SRC / "mia/params.py":  # it checks, and computes with nothing
+    if module in (SRC / "mia/params.py", SRC / "mia/params_audit.py"):  # they check, and compute with nothing
         return frozenset()
     files = own_imports(module) - skipped
     return frozenset(files).union(*(imports(path, skipped) for path in files if path != module))

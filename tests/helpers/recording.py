@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from mia import params
+from mia import params_audit
 
 
 class Recording:
@@ -14,7 +14,7 @@ class Recording:
     It has what stages use of a section: its fields, `place`, `model_dump`, and (name, value) pairs for `dict`.
     """
 
-    def __init__(self, section: params.Section, read: set[str], above: str = "") -> None:
+    def __init__(self, section: params_audit.Section, read: set[str], above: str = "") -> None:
         self._section, self._read, self._above = section, read, above
 
     @property  # type: ignore[misc]
@@ -22,26 +22,29 @@ class Recording:
         return type(self._section)
 
     def __getattr__(self, name: str) -> Any:
-        if name == "path" and isinstance(self._section, params.Audit):  # in messages alone
+        if name == "path" and isinstance(self._section, params_audit.Audit):  # in messages alone
             return self._section.path
-        if name in ("recipe", "sizes"):
-            name = {"recipe": "target", "sizes": "shadow"}[name]
+        if name == "door":
+            self._read.add("target")
+            return self._section.door  # type: ignore[attr-defined]
+        if name in ("recipe", "estimator", "sizes") and isinstance(self._section, params_audit.Audit):
+            name = {"recipe": "target", "estimator": "target", "sizes": "shadow"}[name]
         if name not in type(self._section).model_fields:  # a method
             raise AttributeError(name)  # which getattr with a default needs
         value = getattr(self._section, name)
-        if isinstance(value, params.Section):
+        if isinstance(value, params_audit.Section):
             return Recording(value, self._read, "" if name == "audit" else f"{self._above}{name}.")
-        self._read.add("audit" if isinstance(self._section, params.Audit) else f"{self._above}{name}")
+        self._read.add("audit" if isinstance(self._section, params_audit.Audit) else f"{self._above}{name}")
         return value
 
     def __iter__(self) -> Iterator[tuple[str, Any]]:
         return iter([(name, getattr(self, name)) for name in type(self._section).model_fields])
 
     def place(self, value: str) -> str:
-        assert isinstance(self._section, params.Audit)
+        assert isinstance(self._section, params_audit.Audit)
         return self._section.place(value)
 
-    def model_copy(self, *, update: dict[str, Any]) -> params.Section:
+    def model_copy(self, *, update: dict[str, Any]) -> params_audit.Section:
         self.model_dump()
         return self._section.model_copy(update=update)
 

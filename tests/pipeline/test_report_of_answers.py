@@ -13,7 +13,8 @@ from PIL import Image
 import planted
 from mia import params, paths
 from mia.data import stored_records
-from mia.params import Params, Section
+from mia.params import Params
+from mia.params_audit import Section
 from stages import report
 
 pytestmark = pytest.mark.long

@@ -8,18 +8,14 @@ trees) is looked at here. The checks come in the order in which a file could do 
 from __future__ import annotations
 
 import copy
-import importlib
 import io
 import json
-import re
-import sys
 import zipfile
 import zlib
 from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
-import sklearn.utils
 from numpy.typing import NDArray
 from sklearn.ensemble._hist_gradient_boosting.predictor import TreePredictor
 from sklearn.neighbors import KNeighborsClassifier
@@ -27,6 +23,7 @@ from sklearn.pipeline import Pipeline
 from sklearn.tree._tree import Tree
 
 from mia.attacks import estimators
+from mia.store import skops_writing
 
 # What the families of mia.attacks.estimators are made of. Threat: other classes of scikit-learn read files, or call
 # functions, that their attributes name.
@@ -63,7 +60,6 @@ LOADERS = {
 TRUSTED = [*sorted(OBJECTS), "sklearn.tree._tree.Tree"]
 # Bytes that a file may unpack to: ours shrink to a fourth, rarely to a twentieth; zeros to a thousandth.
 UNPACKED, RATIO = 64 << 20, 100
-NUMBERS = re.compile(r'(?<="__id__": )\d+|(?<=")\d+(?=\.np[yz]")')  # of objects, and of their arrays' files
 # What json, zipfile, NumPy, skops and scikit-learn raise over content that is not what they wrote.
 DAMAGE = (
     ValueError,
@@ -86,15 +82,7 @@ class Untrusted(Exception):  # noqa: N818
 
 def dumps(estimator: Pipeline) -> bytes:
     """Return the estimator as a skops file; the same estimator gives the same bytes."""
-    io_of_skops = _skops()
-    content = io.BytesIO()
-    with zipfile.ZipFile(content, "w") as archive:
-        # As skops.io.dumps does, but with the schema on one line: of a forest, Python takes a second to indent it.
-        context = io_of_skops._utils.SaveContext(zip_file=archive)
-        schema = io_of_skops._utils.get_state(_without_index(estimator), context)
-        schema |= {"protocol": context.protocol, "_skops_version": sys.modules["skops"].__version__}
-        archive.writestr("schema.json", json.dumps(schema))
-    return _canonical(content.getvalue())
+    return skops_writing.dumps(_without_index(estimator))
 
 
 def loads(content: bytes, n_features: int) -> Pipeline:
@@ -105,28 +93,13 @@ def loads(content: bytes, n_features: int) -> Pipeline:
     archive = _unpacked(content)
     _check_schema(json.loads(archive["schema.json"]))
     content = _zipped(archive)
-    io_of_skops = _skops()
+    io_of_skops = skops_writing.skops_io()
     try:
         estimator = io_of_skops.loads(content, trusted=TRUSTED)
     except io_of_skops.exceptions.UntrustedTypesFoundException:
         untrusted = set(io_of_skops.get_untrusted_types(data=content)) - set(TRUSTED)
         raise Untrusted(sorted(untrusted)) from None
     return _sound(estimator, n_features)
-
-
-def _skops() -> Any:
-    """The module skops.io, trusting no class of scikit-learn by itself: TRUSTED has ours.
-
-    By itself it asks scikit-learn for all its estimators, and trusts them. On the way there scikit-learn would load
-    torch and pytest too: 2 s and 500 MB for names that nobody reads.
-    """
-    if "skops.io" not in sys.modules:
-        every, sklearn.utils.all_estimators = sklearn.utils.all_estimators, list
-        try:
-            importlib.import_module("skops.io.exceptions")
-        finally:
-            sklearn.utils.all_estimators = every
-    return sys.modules["skops.io"]
 
 
 def _unpacked(content: bytes) -> dict[str, bytes]:
@@ -183,7 +156,7 @@ def _check_schema(schema: Any) -> None:
 
 def _bare(state: Any) -> str:
     """What is stored of an object, its numbers left out: skops numbers the parts anew where an object comes again."""
-    return NUMBERS.sub("", json.dumps(state))
+    return skops_writing.NUMBERS.sub("", json.dumps(state))
 
 
 def _without_index(estimator: Pipeline) -> Pipeline:
@@ -263,28 +236,3 @@ def _parts(estimator: Any) -> Iterator[Any]:
         elif type(part).__module__.startswith("sklearn."):
             yield part
             waiting += vars(part).values() if hasattr(part, "__dict__") else []
-
-
-def _canonical(content: bytes) -> bytes:
-    """A skops archive with the same meaning and reproducible bytes.
-
-    skops names objects by their address in memory and stamps its members with the time of writing; here they are
-    numbered in the order of the schema, and the stamp is the earliest that zip knows.
-    """
-    with zipfile.ZipFile(io.BytesIO(content)) as archive:
-        members = {name: archive.read(name) for name in archive.namelist()}
-    numbers: dict[str, str] = {}
-
-    def number(match: re.Match[str]) -> str:
-        return numbers.setdefault(match[0], str(len(numbers) + 1))
-
-    schema = NUMBERS.sub(number, members.pop("schema.json").decode())
-    renamed = {"schema.json": schema.encode()}
-    for name, data in members.items():
-        stem, dot, suffix = name.partition(".")
-        renamed[numbers.get(stem, stem) + dot + suffix] = data
-    out = io.BytesIO()
-    with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as archive:
-        for name in sorted(renamed):
-            archive.writestr(zipfile.ZipInfo(name), renamed[name], zipfile.ZIP_DEFLATED)
-    return out.getvalue()

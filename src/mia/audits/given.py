@@ -22,7 +22,8 @@ from mia.data.membership import MEMBERSHIP, membership_table
 from mia.errors import InputError
 from mia.models.learning import LEARNING
 from mia.models.logits import SIGNALS
-from mia.params import Audit, Params
+from mia.params import Params
+from mia.params_audit import Audit
 from mia.store import atomic, metrics_files, parquet, sealed_json
 
 NO_CURVE = pd.DataFrame({name: [] for name in LEARNING.names})

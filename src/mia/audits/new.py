@@ -13,15 +13,18 @@ from pathlib import Path
 from typing import Any
 
 from pydantic import ValidationError
+from ruamel.yaml import YAML
+from ruamel.yaml.error import YAMLError
 
-from mia import params, params_faults, params_files, paths
+from mia import params_faults, paths
 from mia.data import folder, image_lists, own_images
 from mia.data.records import Records
 from mia.errors import InputError
+from mia.params_audit import ImagesData
 from mia.store import atomic
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")  # it is part of paths and of commands
-PLACES = ("data/population", "data/generated", "answers/target", "answers/shadows")
+PLACES = ("data/population", "data/generated", "answers/target", "answers/shadows", "code")
 # Keys of `data` that say how images are read.
 HOW = {"size", "splits", "skip_broken", "image_column", "label_column", "file_list"}
 ANSWERS = "answers.yaml"
@@ -75,20 +78,23 @@ def images(name: str, population: Path, generated: Path | None, values: Sequence
     print(f"  git add {paths.audit(name)} && dvc exp run -S audit={name}{knowledge}")
 
 
-def _settings(values: Sequence[str]) -> params.ImagesData:
+def _settings(values: Sequence[str]) -> ImagesData:
     """The section `data` with these values, KEY=VALUE, and without others."""
     given: dict[str, Any] = {}
     for value in values:
         key, _, text = value.partition("=")
         if key not in HOW:
             raise InputError(f"--data {value}: {params_faults.hint(key, sorted(HOW))}")
-        given[key] = params_files.value(f"--data {value}", text)
+        try:
+            given[key] = YAML(typ="safe", pure=True).load(text)
+        except YAMLError as error:
+            raise InputError(f"--data {value}: not YAML: {' '.join(str(error).split())}") from None
     try:
-        return params.ImagesData(
+        return ImagesData(
             source="images", split="half", population_size=None, attacker_size=None, min_per_class=1, **given
         )
     except ValidationError as error:
-        faults = [params_faults.in_words(fault, params.ImagesData, Path("--data"), Path()) for fault in error.errors()]
+        faults = [params_faults.in_words(fault, ImagesData, Path("--data"), Path()) for fault in error.errors()]
         raise InputError("\n".join(faults)) from None
 
 
@@ -107,6 +113,48 @@ def answers(name: str, target: Path, shadows: Path | None) -> None:
     rewrite(name, ANSWERS, {"answers/target": target, "answers/shadows": shadows}, summary=summary)
     print(f"{paths.audit(name)}: {summary}")
     print(f"  git add {paths.audit(name)} && dvc exp run -S audit={name} -S attacker.knowledge=population")
+
+
+def table(name: str, population: Path, label: str, generated: Path | None) -> None:
+    """Write audits/NAME for a table (`mia.data.tables`), and print what was seen and what to do next.
+
+    A column that says train or test is taken for the published split, one that names every row for the records' names.
+    Raises InputError where the name is taken or cannot be one, or the table cannot be read.
+    """
+    from mia.data import tables
+
+    _check(name)
+    settings = tables.settings(tables.read(population), label)
+    place = f"{paths.audit(name) / paths.PARAMS}: data."
+    real = attackers = tables.load(population, settings, place)
+    if generated is not None:
+        attackers = tables.align(real, tables.load(generated, settings, place), generated)
+    members = len(real) // 2 if real.published_train is None else int(real.published_train.sum())
+    texts = sum(real.table[column].dtype == object for column in real.table)
+    summary = (
+        f"{len(real):,} records of {len(real.classes)} classes, {real.table.shape[1] - texts} columns of numbers and "
+        f"{texts} of text"
+    )
+    text = (resources.files("mia.audits") / "templates/table.yaml").read_text(encoding="utf-8")
+    values = text.format(
+        summary=summary,
+        label=json.dumps(label),
+        id=json.dumps(settings.id),
+        published=json.dumps(settings.published),
+        ignored=json.dumps(settings.ignored),
+        split=settings.split,
+        train_size=max(1, min(members, len(attackers) // 2)),
+    )
+    _write(name, values, {"data/population": population, "data/generated": generated})
+    print(f"{paths.audit(name)}: {summary}")
+    print(
+        f"Members are the records where {settings.published} says so."
+        if settings.published
+        else "No column says who was trained on: half of the records are drawn as members."
+    )
+    knowledge = "" if generated else " -S attacker.knowledge=population"
+    print(f"Read {paths.audit(name) / paths.PARAMS}, then:")
+    print(f"  git add {paths.audit(name)} && dvc exp run -S audit={name}{knowledge}")
 
 
 def rewrite(name: str, template: str, given: dict[str, Path | None], *, summary: str = "a model's answers") -> None:

@@ -1,4 +1,4 @@
-"""The images of each source that an audit can name, real and generated."""
+"""The records of each source that an audit can name, real and generated."""
 
 from __future__ import annotations
 
@@ -10,15 +10,16 @@ from pathlib import Path
 from mia import paths
 from mia.data.records import Records
 from mia.errors import InputError
-from mia.params import CifakeData, Cifar10Data, DigitsData, ImagesData
+from mia.params_audit import CifakeData, Cifar10Data, DigitsData, ImagesData, TableData
 
-ImageData = DigitsData | CifakeData | Cifar10Data | ImagesData
+IMAGES, TABLE = "a folder, an archive or a Parquet file", "a .csv or .parquet, a folder of them"
+Readable = DigitsData | CifakeData | Cifar10Data | ImagesData | TableData
 
 
-def read(settings: ImageData, own: Path, *, generated: bool) -> tuple[Records, Records | None]:
-    """The real images of a data set, and the generated ones.
+def read(settings: Readable, own: Path, *, generated: bool) -> tuple[Records, Records | None]:
+    """The real records of a data set, and the generated ones.
 
-    own: the folder audits/NAME/data. generated: whether the attacker holds generated images. None: it has none, or
+    own: the folder audits/NAME/data. generated: whether the attacker holds generated records. None: it has none, or
     they are drawn once the population is known (digits). What is fetched lies in the user's cache.
     Raises InputError where they cannot be read; in a copy of the repository it says what that may have to do with it.
     """
@@ -30,6 +31,8 @@ def read(settings: ImageData, own: Path, *, generated: bool) -> tuple[Records, R
                 return digits.load(), None
             case ImagesData():
                 return _images(settings, own, generated)
+            case TableData():
+                return _table(settings, own, generated)
             case CifakeData():
                 from mia.data import cifake
 
@@ -41,17 +44,28 @@ def read(settings: ImageData, own: Path, *, generated: bool) -> tuple[Records, R
 def _images(settings: ImagesData, own: Path, generated: bool) -> tuple[Records, Records | None]:
     from mia.data import folder
 
-    real = folder.load(_given(own, "population"), min_per_class=settings.min_per_class)
+    real = folder.load(_given(own, "population", IMAGES), min_per_class=settings.min_per_class)
     if not generated:
         return real, None
-    path = _given(own, "generated")
+    path = _given(own, "generated", IMAGES)
     return real, folder.align(real, folder.load(path, min_per_class=settings.min_per_class), place=str(path))
 
 
-def _given(own: Path, name: str) -> Path:
+def _table(settings: TableData, own: Path, generated: bool) -> tuple[Records, Records | None]:
+    from mia.data import tables
+
+    place = f"{own.parent / paths.PARAMS}: data."
+    real = tables.load(_given(own, "population", TABLE), settings, place)
+    if not generated:
+        return real, None
+    path = _given(own, "generated", TABLE)
+    return real, tables.align(real, tables.load(path, settings, place), path)
+
+
+def _given(own: Path, name: str, kinds: str) -> Path:
     """The user's folder, archive or table of that name; of a link, what it leads to."""
-    needs = "expected a folder, an archive or a Parquet file, or a link to one, got nothing"
-    less = "; without generated images set attacker.knowledge to population or disjoint" if name == "generated" else ""
+    needs = f"expected {kinds}, or a link to one, got nothing"
+    less = "; without generated data set attacker.knowledge to population or disjoint" if name == "generated" else ""
     return paths.brought(own / name, needs + less)
 
 
@@ -70,7 +84,7 @@ def _cifar10(settings: Cifar10Data, generated: bool) -> tuple[Records, Records |
 
 
 @contextmanager
-def _explained(settings: ImageData) -> Iterator[None]:
+def _explained(settings: Readable) -> Iterator[None]:
     """Where data is named by a relative path and cannot be read in a copy of the repository, say why that may be."""
     try:
         yield

@@ -62,7 +62,9 @@ def save(folder: Path, data: Records) -> None:
     )
     with atomic.folder(folder) as temporary:
         if data.is_table:
-            pq.write_table(pa.Table.from_pandas(data.table, preserve_index=False), temporary / TABLE, compression="zstd")
+            pq.write_table(
+                pa.Table.from_pandas(data.table, preserve_index=False), temporary / TABLE, compression="zstd"
+            )
         else:
             content = io.BytesIO()  # np.save to a file says "requested and written" of a full disk, without its errno
             np.save(content, data.images, allow_pickle=False)
@@ -71,7 +73,7 @@ def save(folder: Path, data: Records) -> None:
 
 
 def save_names(folder: Path, labels: Integers, classes: Sequence[str], member: Bools, names: Sequence[str]) -> None:
-    """Write records of which nothing but the name is known, whole or not at all. Their digests are those of their names.
+    """Write records of which the name alone is known, whole or not at all. Their digests are those of their names.
 
     labels, member, names: (samples,); member stands as the published training split.
     """
@@ -153,7 +155,8 @@ def load(folder: Path) -> Records:
     if len(wrong):
         what = "records" if records.is_table else "images"
         raise InputError(
-            f"{path}: {len(wrong)} {what} differ from their sha256 in records.parquet (first: sample {wrong[0]}); {MEND}"
+            f"{path}: {len(wrong)} {what} differ from their sha256 in records.parquet "
+            f"(first: sample {wrong[0]}); {MEND}"
         )
     return records
 

@@ -13,7 +13,7 @@ from typing import Any, Literal, get_args, get_origin
 import psutil
 from pydantic import BaseModel
 
-from mia import dotted, params
+from mia import dotted, params, params_audit
 from mia.errors import InputError
 
 Axes = Mapping[str, Sequence[Any]]  # the values of each parameter that differs, in order, by its dotted name
@@ -118,7 +118,7 @@ def in_order(texts: Iterable[str], choices: Sequence[Any]) -> list[str]:
 
 def declared_choices(name: str) -> tuple[Any, ...]:
     """The values that a parameter may have, where src/mia/params.py lists them; else none."""
-    for schema in (params.Params, params.Audit):
+    for schema in (params.Params, params_audit.Audit):
         section: Any = schema
         for part in name.split("."):
             if not (isinstance(section, type) and issubclass(section, BaseModel) and part in section.model_fields):

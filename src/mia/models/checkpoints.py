@@ -11,7 +11,7 @@ import safetensors.torch
 from safetensors import SafetensorError
 from torch import nn
 
-from mia import params
+from mia import params_audit
 from mia.errors import MEND, InputError
 from mia.models import building
 from mia.store import atomic, sealed_json
@@ -103,7 +103,7 @@ def read(folder: Path, model_id: int) -> Stored:
     digest = hashlib.sha256(content).hexdigest()
     if digest != description.sha256:
         raise InputError(f"{path}: expected sha256 {description.sha256}, got {digest}: damaged; {MEND}")
-    if description.architecture not in (known := params.architectures()):
+    if description.architecture not in (known := params_audit.architectures()):
         raise InputError(
             f"{path}: expected an architecture of {', '.join(known)}, got {description.architecture!r}; {again}"
         )

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from mia.models.optimizers import SGD, Adam, Optimizer
-from mia.params import Recipe
+from mia.params_audit import Recipe
 
 Which = slice | Tensor  # which of the models: all of them, or their numbers
 

@@ -10,7 +10,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from mia import seeds
-from mia.params import Recipe
+from mia.params_audit import Recipe
 
 
 @dataclass(frozen=True)

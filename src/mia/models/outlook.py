@@ -15,7 +15,7 @@ import torch
 from mia.compute import devices, machine, tasks
 from mia.models import building, timed_steps, training
 from mia.models.lessons import Lesson
-from mia.params import Recipe
+from mia.params_audit import Recipe
 
 SLOWER = 0.8  # of the other way's speed: less is no noise
 LONG = 60.0  # seconds; what takes less is not foretold

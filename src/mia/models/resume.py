@@ -20,7 +20,7 @@ from mia.models import augmentation, building, checkpoints, learners, lessons, n
 from mia.models.learners import Learners
 from mia.models.lessons import Lesson
 from mia.models.optimizers import Optimizer
-from mia.params import Recipe
+from mia.params_audit import Recipe
 from mia.store import atomic, sealed_json
 
 

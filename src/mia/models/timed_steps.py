@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from mia.compute import devices, tasks
 from mia.models import building
 from mia.models.learners import Learners, learners_of, optimizer_of
-from mia.params import Recipe
+from mia.params_audit import Recipe
 
 SECONDS = 0.35  # of steps that are timed, but for a step of two images where it takes longer
 _FEWEST = 2  # images: batch normalisation compares them

@@ -24,7 +24,7 @@ from mia.models.learners import Learners, Which, learners_of, learning_rate, opt
 from mia.models.lessons import Lesson
 from mia.models.optimizers import Optimizer
 from mia.models.resume import Position
-from mia.params import Recipe
+from mia.params_audit import Recipe
 
 _MEASURED_AT_ONCE = 250  # images: more is no faster, and takes more memory
 MEASURED = 2000  # of a model's non-members at most, at each epoch's end: all of them would take a fifth of the time

@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch import nn
 
-from mia import params
+from mia import params_audit
 from mia.errors import InputError
 from mia.models import building, networks
 
@@ -83,7 +83,7 @@ def test_a_network_whose_first_weights_hang_on_something_else_is_refused(name: s
     assert str(caught.value) == said
 
 
-@pytest.mark.parametrize("name", params.architectures())
+@pytest.mark.parametrize("name", params_audit.architectures())
 def test_our_own_pass(name: str) -> None:
     building.check(name, SHAPE, 3)
 
@@ -96,9 +96,9 @@ def test_batch_normalisation_is_found_inside_and_not_by_name() -> None:
 def test_an_architecture_is_a_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.undo()
     (tmp_path / "own.py").write_text((networks.FOLDER / "shokri_mlp.py").read_text())
-    monkeypatch.setattr(params, "NETWORKS", tmp_path)
+    monkeypatch.setattr(params_audit, "NETWORKS", tmp_path)
     monkeypatch.setattr(networks, "__path__", [*networks.__path__, str(tmp_path)])
-    assert params.architectures() == ["own"]
+    assert params_audit.architectures() == ["own"]
     assert networks.of("own").SMALLEST == 1
     monkeypatch.delitem(sys.modules, "mia.models.networks.own")
     importlib.invalidate_caches()

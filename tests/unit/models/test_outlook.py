@@ -17,7 +17,7 @@ from mia.models import outlook, timed_steps, training
 from mia.models.lessons import Lesson
 from mia.models.outlook import Forecast, Work
 from mia.models.timed_steps import StepCost
-from mia.params import Recipe
+from mia.params_audit import Recipe
 
 RECIPE = Recipe(
     architecture="shokri_cnn",

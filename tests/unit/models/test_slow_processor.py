@@ -12,7 +12,7 @@ import pipeline
 PROGRAM = """
 from datetime import datetime
 from mia.models import outlook
-from mia.params import Recipe
+from mia.params_audit import Recipe
 
 recipe = Recipe(
     architecture="shokri_cnn", epochs=1, batch_size=32, optimizer="adam", learning_rate=0.001, schedule="constant",

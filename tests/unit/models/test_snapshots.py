@@ -21,7 +21,7 @@ from mia.models import optimizers, resume, snapshots, training
 from mia.models.lessons import Lesson
 from mia.models.snapshots import Snapshots
 from mia.models.training import Trained
-from mia.params import Recipe
+from mia.params_audit import Recipe
 
 ADAM = test_training.recipe(epochs=3, batch_size=8)
 SGD = ADAM.model_copy(

@@ -15,7 +15,7 @@ import torchvision
 from numpy.typing import NDArray
 from torch import nn
 
-from mia import params
+from mia import params_audit
 from mia.compute import devices
 from mia.errors import InputError
 from mia.models import building, checkpoints, learners, lessons, query, training
@@ -24,7 +24,7 @@ from mia.models.learning import LEARNING
 from mia.models.lessons import Lesson
 from mia.models.networks import shokri_cnn, wrn28_2
 from mia.models.training import Trained
-from mia.params import Recipe
+from mia.params_audit import Recipe
 from mia.store import sealed_json
 
 SHAPE = (8, 8, 1)
@@ -146,7 +146,7 @@ def test_wrn28_2_has_the_depth_and_size_of_its_paper() -> None:
     assert hidden.shape == (2, 128, 8, 8)
 
 
-@pytest.mark.parametrize("architecture", params.architectures())
+@pytest.mark.parametrize("architecture", params_audit.architectures())
 def test_every_architecture_answers_trains_and_comes_back(architecture: str) -> None:
     one = trained(architecture=architecture)
     images, _ = some_images()
@@ -159,7 +159,7 @@ def test_every_architecture_answers_trains_and_comes_back(architecture: str) -> 
     )
 
 
-@pytest.mark.parametrize("architecture", params.architectures())
+@pytest.mark.parametrize("architecture", params_audit.architectures())
 def test_a_batch_of_one_is_joined_to_the_one_before_where_images_are_compared(architecture: str) -> None:
     """Batch normalisation of a single pixel is no number: 33 members in batches of 16."""
     assert building.compares_records(building.outline(architecture, SHAPE, 3)) == (

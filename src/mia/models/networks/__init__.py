@@ -32,7 +32,7 @@ class Architecture(Protocol):
 
 
 def of(name: str) -> Architecture:
-    """The class of an architecture among `params.architectures`."""
+    """The class of an architecture among `params_audit.architectures`."""
     architecture: Architecture = importlib.import_module(f"{__name__}.{name}").Network
     return architecture
 

@@ -1,0 +1,239 @@
+"""audits/NAME/params.yaml: what is audited, and how its target and shadows are made. Declarations, as in mia.params."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Discriminator, Field, Tag, model_validator
+
+from mia import params_faults, paths
+
+NETWORKS = Path(__file__).parent / "models/networks"
+
+Count = Annotated[int, Field(ge=1)]
+Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+NotNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+Settings = dict[str, Any]  # names and values are those of the class that takes them, which checks them
+
+
+class Section(BaseModel):
+    """A section of params.yaml: typed, frozen, no unknown key."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
+
+
+class Population(Section):
+    """How membership is decided: `published` split, or `half` of `population_size` records (None: of all).
+
+    attacker_size: images that the attacker holds (None: all there are).
+    """
+
+    split: Literal["published", "half"]
+    population_size: Annotated[int, Field(ge=4)] | None
+    attacker_size: Count | None
+
+
+class DigitsData(Section):
+    """scikit-learn's digits and images drawn from a kernel density per class."""
+
+    source: Literal["digits"]
+    split: Literal["half"]
+    population_size: Annotated[int, Field(ge=4)]
+    generated: Count
+    bandwidth: Positive
+
+
+class CifakeData(Population):
+    """CIFAKE, from a folder or archive, or downloaded."""
+
+    source: Literal["cifake"]
+    path: str | None
+
+
+class Cifar10Data(Population):
+    """Lossless CIFAR-10 and CIFAKE's generated half."""
+
+    source: Literal["cifar10"]
+    path: str | None
+    cifake_path: str | None
+
+
+def _distinct_names(splits: dict[str, str]) -> dict[str, str]:
+    if len({name.casefold() for name in splits}) < len(splits):
+        raise ValueError("expected each name once, whatever its case")
+    return splits
+
+
+class ImagesData(Population):
+    """The user's own images in audits/NAME/data: population/, and generated/ in their likeness.
+
+    The keys with a default say how they are read (`mia.data.image_files.Reading`); older audits have none of them.
+    """
+
+    source: Literal["images"]
+    min_per_class: Count
+    size: Annotated[list[Annotated[int, Field(ge=1, le=1024)]], Field(min_length=2, max_length=2)] | None = None
+    splits: Annotated[dict[str, Literal["member", "nonmember", "unused"]], AfterValidator(_distinct_names)] | None = (
+        None
+    )
+    skip_broken: bool = False
+    image_column: str | None = None
+    label_column: str | None = None
+    file_list: str | None = None
+
+
+class TableData(Population):
+    """The user's own table in audits/NAME/data: population, and generated of the same columns.
+
+    label: the column of the class. id: the column that names a record (None: its row does). published: the column that
+    says who is in the training split (None: none was published). ignored: columns that no model sees.
+    texts: columns of numbers that stand for categories.
+    """
+
+    source: Literal["table"]
+    label: str
+    id: str | None
+    published: str | None
+    ignored: list[str]
+    texts: list[str]
+
+
+class AnswersData(Section):
+    """Answers of a trained model, in audits/NAME/answers: target, and shadows where there are any."""
+
+    source: Literal["answers"]
+    split: Literal["published"]  # the column `member` says who is one
+
+
+Data = Annotated[
+    DigitsData | CifakeData | Cifar10Data | ImagesData | TableData | AnswersData, Field(discriminator="source")
+]
+
+
+def architectures() -> list[str]:
+    """Every architecture, sorted: the files of mia/models/networks, one an architecture."""
+    return sorted(path.stem for path in NETWORKS.glob("*.py") if path.stem != "__init__")
+
+
+def _architecture(name: str) -> str:
+    if name not in (known := architectures()):
+        hint = params_faults.did_you_mean(name, known)
+        raise ValueError(f"expected one of {', '.join(known)}{hint and '; ' + hint}")
+    return name
+
+
+FAMILIES = (
+    "decision_tree",
+    "extra_trees",
+    "gaussian_nb",
+    "hist_gradient_boosting",
+    "k_neighbors",
+    "lightgbm",
+    "logistic_regression",
+    "mlp",
+    "random_forest",
+    "svm",
+    "xgboost",
+)
+OWN = "own"  # the audit's code/recipe.py
+
+
+def _estimator(name: str) -> str:
+    if name not in (known := [*FAMILIES, OWN]):
+        raise ValueError(f"unknown estimator; {params_faults.hint(name, known)}")
+    return name
+
+
+class Recipe(Section):
+    """How a model is trained. momentum: Adam's beta1, or Nesterov momentum."""
+
+    architecture: Annotated[str, AfterValidator(_architecture)]
+    epochs: Count
+    batch_size: Count
+    optimizer: Literal["adam", "sgd"]
+    learning_rate: Positive
+    schedule: Literal["constant", "cosine"]
+    momentum: Annotated[float, Field(ge=0, lt=1)]
+    weight_decay: NotNegative
+    label_smoothing: Annotated[float, Field(ge=0, lt=1)]
+    augmentation: list[Literal["flip", "shift", "cutout"]]
+    precision: Literal["float32", "bfloat16"]
+
+
+class Sizes(Section):
+    """How many shadows a block holds, how many of them train in the same steps, and on how much data."""
+
+    per_block: Count
+    together: Count
+    train_size: Count
+    heldout_size: Count
+
+
+class Estimator(Section):
+    """How a model with `fit` and `predict_proba` is made. settings: of its class, or what `build` is given."""
+
+    estimator: Annotated[str, AfterValidator(_estimator)]
+    settings: Settings
+
+
+def _kind(target: Any) -> str:
+    names_one = isinstance(target, dict) and "estimator" in target
+    return "estimator" if isinstance(target, Estimator) or names_one else "network"
+
+
+Trained = Annotated[Annotated[Recipe, Tag("network")] | Annotated[Estimator, Tag("estimator")], Discriminator(_kind)]
+
+
+class Audit(Section):
+    """audits/NAME/params.yaml: what is audited and how it was trained. Shadows imitate the target's recipe."""
+
+    name: str
+    data: Data
+    target: Trained | None  # None: nothing is trained here
+    shadow: Sizes | None
+
+    @model_validator(mode="after")
+    def _trained_or_given(self) -> Audit:
+        given = self.data.source == "answers"
+        for section, value in (("target", self.target), ("shadow", self.shadow)):
+            if (value is None) != given:
+                expected = "no values, as answers are given" if given else f"values, as for {self.data.source}"
+                raise ValueError(f"{section}: expected {expected}")
+        if self.data.source == "table" and isinstance(self.target, Recipe):
+            raise ValueError("target: networks take images; for a table name an estimator")
+        return self
+
+    @property
+    def door(self) -> Literal["answers", "estimator", "network"]:
+        """How models come: their answers are given, or they are fitted or trained here."""
+        if self.target is None:
+            return "answers"
+        return "estimator" if isinstance(self.target, Estimator) else "network"
+
+    @property
+    def recipe(self) -> Recipe:
+        """How the target and its shadows are trained; only where they are networks."""
+        assert isinstance(self.target, Recipe)
+        return self.target
+
+    @property
+    def estimator(self) -> Estimator:
+        """How the target and its shadows are made; only where they are estimators."""
+        assert isinstance(self.target, Estimator)
+        return self.target
+
+    @property
+    def sizes(self) -> Sizes:
+        """Of the shadows that are trained here."""
+        assert self.shadow is not None
+        return self.shadow
+
+    @property
+    def path(self) -> Path:
+        """The file of its values."""
+        return paths.audit(self.name) / paths.PARAMS
+
+    def place(self, value: str) -> str:
+        """How a message names one of its values."""
+        return f"{self.path}: {value}"
