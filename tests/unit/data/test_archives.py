@@ -9,6 +9,7 @@ import tarfile
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -50,7 +51,7 @@ def write_tar(target: Path, files: dict[str, bytes], mode: str = "w", prefix: st
     return target
 
 
-def refused(source: Path, message: str, **arguments: int) -> None:
+def refused(source: Path, message: str, **arguments: Any) -> None:
     with pytest.raises(InputError, match=rf"\A{re.escape(message)}\Z"):
         list(archives.files(source, **arguments))
 
