@@ -159,6 +159,11 @@ def linked(root: Path, target: str) -> Path:
     return root
 
 
+def of_format(kind: str, end: str) -> Callable[[Path], Path]:
+    """What writes an image of a format in each of two classes."""
+    return lambda root: written(root, pair(lambda at: encoded(colour(at), kind), end))
+
+
 @dataclass(frozen=True)
 class Kind:
     """A kind of data. make: writes it to a folder and gives the path to read. keys: of `data`, as in params.yaml."""
@@ -201,9 +206,7 @@ def files() -> Iterator[Kind]:
     """Kinds of image files."""
     formats = {"PNG": ".png", "JPEG": ".jpg", "WEBP": ".webp", "BMP": ".bmp", "TIFF": ".tif", "AVIF": ".avif"}
     for kind, end in formats.items():
-        yield Kind(
-            kind, lambda root, kind=kind, end=end: written(root, pair(lambda at: encoded(colour(at), kind), end))
-        )
+        yield Kind(kind, of_format(kind, end))
     yield Kind("JPEG called .jfif", lambda root: written(root, pair(lambda at: encoded(colour(at), "JPEG"), ".JFIF")))
     yield Kind("GIF with several frames", lambda root: written(root, pair(lambda at: with_frames(at, "GIF"), ".gif")))
     yield Kind("animated WebP", lambda root: written(root, pair(lambda at: with_frames(at, "WEBP"), ".webp")))
