@@ -10,7 +10,7 @@ export PYTHONDONTWRITEBYTECODE :=
 
 .DEFAULT_GOAL := help
 .PHONY: repository unshallow help audit test test-long test-all faults fault-results grid experiments cluster share servers share-check share-results check deps \
-  format verify bench speed results readme requirements clean publish reducing browser pages screenshots compare
+  format verify bench speed results readme requirements clean publish reducing browser pages screenshots compare docs
 
 help: ## list these commands
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "make %-13s %s\n", $$1, $$2}'
@@ -50,7 +50,7 @@ faults: $(READY) ## kill, fill, flip and disconnect the real thing; with `make c
 pages: $(READY) ## look at the report in a real browser; needs `make browser`
 	$(RUN) pytest -n $(JOBS) --dist load tests/pages
 
-fault-results: $(READY) ## try every fault and count, for docs/RELIABILITY.md
+fault-results: $(READY) ## try every fault and count, for docs/reliability.md
 	mkdir -p docs/results/faults
 	$(RUN) MIA_TESTS_MUST_NOT_SKIP=1 pytest -n $(JOBS) --dist loadfile -m fault --faults-out docs/results/faults/faults.md
 	$(RUN) GOMP_SPINCOUNT=2000 python benchmarks/snapshots.py --out docs/results/faults/snapshots.json \
@@ -101,7 +101,7 @@ share-results: $(READY) ## the same over a folder, SSH and S3, on servers of its
 deps: $(READY) ## write the code of each stage into dvc.yaml, and the attacks into the template of overlaid curves
 	$(RUN) python tests/helpers/pipeline.py
 
-check: $(READY) ## lint, types, and that README says what the files say
+check: $(READY) ## lint, types, and that the documents agree with the files
 	$(RUN) ruff check . && ruff format --check . && mypy && python docs/readme.py --check
 
 format: $(READY) ## let ruff mend what it can
@@ -114,7 +114,7 @@ bench: $(READY) ## time the parts of the audit on this machine
 	$(RUN) python benchmarks/stages.py
 
 SPEED := docs/results/speed
-speed: $(READY) ## measure what docs/SCALE.md shows, on an idle machine, in about an hour
+speed: $(READY) ## measure what docs/scale.md shows, on an idle machine, in about an hour
 	mkdir -p $(SPEED)
 	for name in training peers scale memory blocks gpu; do $(RUN) python benchmarks/$$name.py \
 	  --out $(SPEED)/$$name.json > $(SPEED)/$$name.md || exit 1; done
@@ -133,6 +133,10 @@ results: $(READY) ## copy metrics and figures of the workspace to docs/results/N
 screenshots: $(READY) ## pictures of REPORT (reports/audit.html) into docs/results/NAME; BLUR=1 blurs its images
 	$(RUN) PYTHONPATH=tests/helpers python docs/screenshots.py $(or $(REPORT),reports/audit.html) docs/results/$(NAME) $(if $(BLUR),--blur)
 
+docs: $(READY) ## build the documents and the workspace's report as a site, site/index.html, to be read without a network
+	$(VENV)/bin/uv pip install --quiet --python $(VENV)/bin/python --requirement requirements-docs.txt
+	$(RUN) dvc repro --quiet && python docs/site/build.py
+
 readme: $(READY) ## write the tables and the threat models' figure from the metrics files they name
 	$(RUN) python docs/readme.py && python docs/threat_models.py
 
@@ -144,6 +148,8 @@ requirements: $(READY) ## compile requirements*.txt from the ranges in pyproject
 	  --output-file requirements-cluster.txt pyproject.toml
 	$(COMPILE) --extra dev --extra train --extra browser --upgrade --constraint requirements.txt \
 	  --output-file requirements-browser.txt pyproject.toml
+	$(COMPILE) --extra dev --extra train --extra docs --upgrade --constraint requirements.txt \
+	  --output-file requirements-docs.txt pyproject.toml
 	$(COMPILE) --extra dev --extra train --extra ssh --extra s3 --upgrade --constraint requirements.txt \
 	  --output-file requirements-share.txt pyproject.toml
 	$(COMPILE) --extra dev --extra train --extra ssh --extra s3 --extra servers --upgrade --constraint requirements-share.txt \

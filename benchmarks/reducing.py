@@ -20,7 +20,7 @@ from typing import Any
 
 import pandas as pd
 
-from mia.evaluation import intervals, verdict, wording
+from mia.evaluation import intervals, verdict
 from mia.report import text_table
 from mia.report.figures import style, tradeoff
 from mia.store import atomic, metrics_files
@@ -52,7 +52,7 @@ RECIPES: dict[str, tuple[str, dict[str, str]]] = {  # experiment -> what it is c
         {"target.augmentation": "[flip,shift]", "target.epochs": "20"},
     ),
     "views": (
-        "the same, asked in 18 views",
+        "the same, queried in 18 views",
         {"target.augmentation": "[flip,shift]", "target.epochs": "20", "query.views": "18"},
     ),
     "cutout": (
@@ -105,7 +105,7 @@ def markdown(rows: list[dict[str, Any]]) -> str:
     lines = [head]
     for one in rows:
         shares = [f"{100 * one[key]:.1f} %" for key in ("test_accuracy", "train_accuracy")]
-        tpr, auc = verdict.share(one, "tpr"), wording.number(one, "auc", 3)
+        tpr, auc = verdict.share(one, "tpr"), text_table.interval(one, "auc", 3)
         by = one["tpr_attack"].replace("_", " "), one["auc_attack"].replace("_", " ")
         lines.append([one["change"], *shares, tpr, by[0], auc, by[1]])
     return text_table.markdown(lines, words=(0, 4, 6))
@@ -123,7 +123,7 @@ def main() -> int:
     rows = collect()
     metrics_files.write_json(DOCS / "reducing.json", {"setting": SETTING, "rows": rows})
     frame = pd.DataFrame(rows).rename(columns={"change": "label", "test_accuracy": "accuracy"})
-    frame = frame[frame["experiment"] != "views"]  # the same target, asked otherwise
+    frame = frame[frame["experiment"] != "views"]  # the same target, queried otherwise
     style.save(tradeoff.figure(frame), DOCS / "tradeoff.png")
     table = markdown(rows)
     with atomic.file(DOCS / "reducing.md") as temporary:

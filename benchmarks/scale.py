@@ -58,7 +58,7 @@ def main() -> None:
     tasks.settle()
     torch.set_num_threads(1)
     print(
-        "| architecture | image | classes | MFLOP an image | training images/s | GFLOP/s | questions/s | model "
+        "| architecture | image | classes | MFLOP an image | training images/s | GFLOP/s | queries/s | model "
         "| signals a record |"
     )
     print("| --- " * 9 + "|")
@@ -74,9 +74,7 @@ def main() -> None:
     large = imagenet(given.gpu_images, given.epochs)
     print(f"\n1,000 ResNet-50 on ImageNet: {large['operations'] / 1e9:.1f} GFLOP an image and step;")
     print(f"with {given.gpu_images:,.0f} images/s a GPU (assumed) and {given.epochs} epochs of half the images:")
-    print(
-        f"  {large['gpu_hours_training']:,.0f} GPU hours of training, {large['gpu_hours_questions']:,.0f} of questions"
-    )
+    print(f"  {large['gpu_hours_training']:,.0f} GPU hours of training, {large['gpu_hours_questions']:,.0f} of queries")
     print(f"  {large['models_bytes'] / 1e9:,.0f} GB of models, {large['signals_bytes'] / 1e12:,.1f} TB of logits,")
     print(f"  {large['margins_bytes'] / 1e9:,.0f} GB of margins")
     if given.out:

@@ -290,10 +290,10 @@ def report(
     """Print the sides as a Markdown table, and why others are not among them."""
     print(
         f"{settings.models} models, each {settings.epochs} epochs of {settings.train} images in batches of "
-        f"{settings.batch_size}, asked about {settings.asked}; matrix products {limit:.0f} GFLOP/s\n"
+        f"{settings.batch_size}, queried about {settings.asked}; matrix products {limit:.0f} GFLOP/s\n"
     )
     print(
-        "| side | training, img/s | running | share of limit | questions, img/s | seconds | times faster | "
+        "| side | training, img/s | running | share of limit | queries, img/s | seconds | times faster | "
         "accuracy | computed at original's proportions, s | times faster |"
     )
     print("| --- " + "| ---: " * 9 + "|")

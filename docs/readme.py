@@ -1,5 +1,5 @@
-"""Keep README and docs/results true: fill their tables and sentences from the metrics files they name, draw README's
-first figure from its own, check what they point at.
+"""Keep README and docs true: fill their tables and sentences from the metrics files they name, draw README's first
+figure from its own, check every link, section, make target, parameter and path that they name.
 
 python docs/readme.py            # write the tables
 python docs/readme.py --check    # say what is stale, change nothing
@@ -17,6 +17,7 @@ import numpy as np
 from PIL import Image
 from ruamel.yaml import YAML
 
+from mia import paths
 from mia.errors import InputError
 from mia.evaluation import metrics, verdict
 from mia.report import show, text_table
@@ -25,29 +26,25 @@ from mia.report.figures import style
 from mia.store import metrics_files
 
 ROOT = Path(__file__).parent.parent
-PAGES = (
-    "README.md",
-    "docs/CLAIMS.md",
-    "docs/answers.md",
-    "docs/RELIABILITY.md",
-    "docs/REPORT.md",
-    "docs/SCALE.md",
-    "docs/results/cifake-half/README.md",
-    "docs/results/grid/README.md",
-    "docs/results/reducing/README.md",
-    "docs/results/share/README.md",
+PAGES = tuple(
+    path.relative_to(ROOT).as_posix()
+    for path in sorted((*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), *ROOT.glob("docs/results/*/README.md")))
 )
+HISTORY = ("CHANGELOG.md", "docs/log.md")  # they name parameters and files of their day
 UNFAIR = "no number is fair"  # what benchmarks say that ran on a busy machine
 FIRST_SCREEN = "docs/results/cifake"  # the audit that README shows first
+CODE = re.compile(r"^```.*?^```", re.DOTALL | re.MULTILINE)
 TABLE = re.compile(
-    r"(<!-- (?P<kind>table|audits|include|verdict): (?P<path>\S+)(?P<rest> [\w,]+)? -->\n).*?(<!-- end -->)", re.DOTALL
+    r"(<!-- (?P<kind>table|terminal|audits|include|verdict): (?P<path>\S+)(?P<rest> [\w,]+)? -->\n).*?(<!-- end -->)",
+    re.DOTALL,
 )
 
 
 def filled(text: str) -> str:
     """A page with every table made anew from its file.
 
-    `<!-- table: FILE attack,attack -->`: an audit's attacks, all or those named. `<!-- audits: FOLDER measure -->`: one
+    `<!-- table: FILE attack,attack -->`: an audit's attacks, all or those named. `<!-- terminal: FILE attack -->`: what
+    `make audit` prints of those named, with the verdict of the file beside it. `<!-- audits: FOLDER measure -->`: one
     measure of every attack over all audits in a folder. `<!-- include: FILE -->`: what a benchmark printed.
     `<!-- verdict: FILE -->`: what an audit found, in words. Each ends at `<!-- end -->`.
     """
@@ -61,12 +58,25 @@ def filled(text: str) -> str:
         elif match["kind"] == "verdict":
             found = metrics_files.read_json(ROOT / match["path"])
             made = f"> **{verdict.sentence(found)}** {verdict.ranking(found)}"
+        elif match["kind"] == "terminal":
+            made = terminal(ROOT / match["path"], rest.split(","))
         else:
             measured = metrics_files.read_json(ROOT / match["path"])
             made = show.markdown([one for one in measured if not rest or one["attack"] in rest.split(",")])
         return f"{match[1]}{made}\n{match[5]}"
 
     return TABLE.sub(table, text)
+
+
+def terminal(file: Path, attacks: list[str]) -> str:
+    """The end of what `make audit` prints, with the rows of some attacks and the first five columns."""
+    measured = [entry for entry in metrics_files.read_json(file) if entry["attack"] in attacks]
+    first = f"{measured[0]['n_member']} members, {measured[0]['n_nonmember']} non-members; 95 % intervals"
+    rows = [row[:5] for row in (show.COLUMNS, *show.rows(measured))]
+    table = text_table.plain([[cell.replace("*", "") for cell in row] for row in rows])
+    found = verdict.sentence(metrics_files.read_json(file.with_name("verdict.json")))
+    lines = ["$ make audit", "...", first, "", table, "...", found, f"The report: {paths.AUDIT_PAGE}"]
+    return "\n".join(["```console", *lines, "```"])
 
 
 def overview(folder: Path, to: Path) -> None:
@@ -118,17 +128,17 @@ def order(name: str) -> tuple[int, int]:
     return ("generated", "disjoint", "population").index(knowledge), int(models)
 
 
-def faults(text: str, folder: Path = ROOT) -> list[str]:
-    """What a page must not have: links without a file, make targets and parameters that are none, unfair numbers.
+def faults(text: str, folder: Path = ROOT, *, history: bool = False) -> list[str]:
+    """What a page must not have: dead links, make targets and parameters that do not exist, unfair numbers.
 
-    folder: where it lies.
+    folder: where it lies. history: a log, whose parameters and paths were those of their day.
     """
     found = []
     if UNFAIR in text:
         found.append(f"{UNFAIR!r}: measure again on an idle machine, or leave it out")
-    for target in re.findall(r"\]\(([^)#\s]+)", text):
-        if not re.match(r"[a-z]+:", target) and not (folder / target).exists():
-            found.append(f"link to {target}: no such file")
+    found += dead_links(text, folder)
+    if history:
+        return found
     targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE))
     for target in re.findall(r"`make ([a-z-]+)|^(?:\$ )?make ([a-z-]+)", text, re.MULTILINE):
         name = target[0] or target[1]
@@ -141,6 +151,28 @@ def faults(text: str, folder: Path = ROOT) -> list[str]:
         if not (ROOT / path).exists() and not path.endswith(".png"):
             found.append(f"{path}: no such file")
     return found
+
+
+def dead_links(text: str, folder: Path) -> list[str]:
+    """Links of a page in a folder that lead to no file, or to no section of a page."""
+    found = []
+    for target in re.findall(r"\]\(([^)\s]+)\)", CODE.sub("", text)):
+        path, _, section = target.partition("#")
+        if re.match(r"[a-z]+:", target):
+            continue
+        if path and not (folder / path).exists():
+            found.append(f"link to {path}: no such file")
+        elif section:
+            page = (folder / path).read_text(encoding="utf-8") if path else text
+            if section not in sections(page):
+                found.append(f"link to {target}: no such section")
+    return found
+
+
+def sections(text: str) -> set[str]:
+    """The names by which the headings of a page are linked."""
+    headings = re.findall(r"^#{1,6} +(.+?)\s*$", CODE.sub("", text), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
 
 
 def is_parameter(name: str) -> bool:
@@ -169,7 +201,7 @@ def main() -> int:
         except InputError as error:
             print(f"error: {page}: {error}", file=sys.stderr)
             return 1
-        found += [f"{page}: {fault}" for fault in faults(wanted, path.parent)]
+        found += [f"{page}: {fault}" for fault in faults(wanted, path.parent, history=page in HISTORY)]
         if "--check" not in sys.argv[1:]:
             path.write_text(wanted, encoding="utf-8")
         elif wanted != text:

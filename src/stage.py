@@ -45,7 +45,7 @@ def main() -> None:
 def settle() -> None:
     """Set what libraries read from the environment when they are imported, where the user has not set it."""
     # Threads that wait for each other spin for a moment, then give the core up: the same numbers, as fast on an idle
-    # machine, twice as fast on a busy one (docs/LOG.md). It must be set before torch is imported.
+    # machine, twice as fast on a busy one (docs/log.md). It must be set before torch is imported.
     os.environ.setdefault("GOMP_SPINCOUNT", "2000")
     # Matplotlib keeps its list of fonts below the home. Where it cannot, it makes the list anew each time and says so.
     home = os.path.expanduser("~")

@@ -30,7 +30,7 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tiny.shared(tmp_path_factory.getbasetemp(), "tiny")
 
 
-# -- the table of docs/RELIABILITY.md --------------------------------------------------------------------------------
+# -- the table of docs/reliability.md --------------------------------------------------------------------------------
 
 _tried: Counter[str] = Counter()
 _survived: Counter[str] = Counter()

@@ -139,6 +139,14 @@ def verify() -> None:
     _run(verify.report)
 
 
+@app.command()
+def version() -> None:
+    """Print the versions, the processor and the commit that a report of a fault should name."""
+    from mia import version
+
+    _run(lambda: print("\n".join(version.lines())))
+
+
 def _run(command: Callable[[], int | None]) -> None:
     """Run a command: one line on stderr for what a user can mend, never a traceback for it."""
     try:

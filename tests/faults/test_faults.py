@@ -1,6 +1,6 @@
 """What kills, fills, flips, locks and lies: the next `dvc repro` ends with the bytes of an undisturbed run.
 
-docs/RELIABILITY.md lists what a user sees of each.
+docs/reliability.md lists what a user sees of each.
 """
 
 from __future__ import annotations
@@ -142,7 +142,7 @@ def test_whatever_is_killed_whenever_the_next_run_ends_with_the_same_bytes(
             if run.end():  # it was killed in the instant in which DVC wrote one of its own files
                 spoiled = {name for name, message in IN_PLACE.items() if message in "".join(run.said)}
                 assert spoiled, "".join(run.said)
-                for name in spoiled:  # as docs/RELIABILITY.md says
+                for name in spoiled:  # as docs/reliability.md says
                     remove(started.root / name)
                 continue
             if victims.total() >= KILLS:

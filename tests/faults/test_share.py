@@ -165,7 +165,7 @@ def team(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Team]:
 
 @pytest.fixture(scope="module", params=KINDS)
 def kind(request: pytest.FixtureRequest, team: Team) -> str:
-    """A kind of remote to which both experiments were pushed, as README says it is done."""
+    """A kind of remote to which both experiments were pushed, as docs/sharing.md says it is done."""
     kind = str(request.param)
     team.needs(kind)
     team.choose(team.repository, kind)
@@ -318,14 +318,16 @@ def test_a_model_file_names_no_device(team: Team) -> None:
 
 
 @pytest.mark.fault("host key of an SSH remote changed")
-def test_a_changed_host_key_is_refused_by_the_way_that_readme_gives_and_by_no_other(team: Team, tmp_path: Path) -> None:
+def test_a_changed_host_key_is_refused_by_the_way_that_sharing_md_gives_and_by_no_other(
+    team: Team, tmp_path: Path
+) -> None:
     team.needs("ssh")
     assert team.ssh is not None
     ssh = team.ssh
     team.choose(team.repository, "ssh")
     team.repository.dvc("push")
-    readme = (pipeline.ROOT / "README.md").read_text()
-    given = re.search(r"^Host (\S+)\n    HostName localhost\n    ProxyJump (\S+)\n", readme, re.MULTILINE)
+    page = (pipeline.ROOT / "docs/sharing.md").read_text()
+    given = re.search(r"^Host (\S+)\n    HostName localhost\n    ProxyJump (\S+)\n", page, re.MULTILINE)
     assert given is not None
     known = {"Port": ssh.port, "User": ssh.user, "IdentityFile": ssh.key}
     both = "".join(f"    {name} {value}\n" for name, value in known.items())

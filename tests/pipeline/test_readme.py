@@ -1,4 +1,4 @@
-"""README says what the files say, and the check that guards it sees a stale table and a dead reference."""
+"""README and docs agree with the files, and the check that guards them sees a stale table and a dead reference."""
 
 from __future__ import annotations
 
@@ -10,10 +10,13 @@ import sys
 from pathlib import Path
 from types import ModuleType
 
+import numpy as np
+import pandas as pd
 import pytest
 
 import pipeline
-from mia import params
+from mia import catalogue, params
+from mia.data import answers
 from mia.report import show
 
 TEXT = (pipeline.ROOT / "README.md").read_text(encoding="utf-8")
@@ -25,18 +28,52 @@ def readme() -> ModuleType:
 
 
 def test_every_table_is_what_its_file_says(readme: ModuleType) -> None:
-    assert readme.TABLE.search(TEXT)
-    assert readme.filled(TEXT) == TEXT
+    for page in readme.PAGES:
+        text = (pipeline.ROOT / page).read_text(encoding="utf-8")
+        assert readme.filled(text) == text, page
+
+
+def test_every_document_is_checked(readme: ModuleType) -> None:
+    listed = subprocess.run(["git", "ls-files", "*.md"], cwd=pipeline.ROOT, capture_output=True, text=True, check=True)
+    fragments = {path for path in listed.stdout.split() if path.startswith("docs/results/")}
+    fragments = {path for path in fragments if not path.endswith("/README.md")}
+    templates = {path for path in listed.stdout.split() if path.startswith(".github/")}
+    assert set(listed.stdout.split()) - fragments - templates == set(readme.PAGES)
 
 
 def test_nothing_is_pointed_at_that_does_not_exist(readme: ModuleType) -> None:
-    assert readme.faults(TEXT) == []
+    for page in readme.PAGES:
+        text = (pipeline.ROOT / page).read_text(encoding="utf-8")
+        faults = readme.faults(text, (pipeline.ROOT / page).parent, history=page in readme.HISTORY)
+        assert faults == [], page
+
+
+def test_the_first_command_stands_on_the_first_screen_of_a_short_readme() -> None:
+    lines = TEXT.splitlines()
+    assert len(lines) <= 150
+    assert next(number for number, line in enumerate(lines, 1) if line.startswith("$ ")) <= 25
+
+
+def test_every_page_of_docs_opens_with_what_it_is_for() -> None:
+    for path in (pipeline.ROOT / "docs").glob("*.md"):
+        heading, empty, first = path.read_text(encoding="utf-8").splitlines()[:3]
+        assert (heading[:2], empty, first[:9]) == ("# ", "", "This page"), path.name
+
+
+def test_every_attack_of_the_catalogue_is_explained() -> None:
+    page = (pipeline.ROOT / "docs/attacks.md").read_text(encoding="utf-8")
+    table = page.split("## What each attack does")[1].split("##")[0]
+    cells = [line.split(" | ")[0].removeprefix("| ") for line in table.splitlines() if line.startswith("| ")][1:]
+    named = [name.replace(" ", "_") for cell in cells for name in cell.split(", ")]
+    assert sorted(named) == sorted(catalogue.NAMES)
 
 
 @pytest.mark.parametrize(
     ("text", "fault"),
     [
         ("see [there](docs/nowhere.md)", "link to docs/nowhere.md: no such file"),
+        ("see [there](README.md#nowhere)", "link to README.md#nowhere: no such section"),
+        ("# Here\nsee [there](#there)", "link to #there: no such section"),
         ("`make coffee`", "make coffee: no such target"),
         ("$ make coffee", "make coffee: no such target"),
         ("dvc exp run -S target.epoch=3", "-S target.epoch: no such parameter"),
@@ -51,8 +88,14 @@ def test_a_dead_reference_or_an_unfair_number_is_seen(readme: ModuleType, text: 
     assert readme.faults(text) == [fault]
 
 
+def test_a_section_is_linked_by_its_words(readme: ModuleType) -> None:
+    text = "# What's *new*, and old?\n[a](#whats-new-and-old)\n```\n# no heading\n[b](nowhere.md)\n```\n"
+    assert readme.faults(text) == []
+    assert readme.sections(text) == {"whats-new-and-old"}
+
+
 def test_a_stale_table_is_seen(readme: ModuleType) -> None:
-    for was, now in (("| loss |", "| lost |"), ("guessing would give 1 %.**", "guessing would give 2 %.**")):
+    for was, now in (("\nloss   ", "\nlost   "), ("guessing would give 1 %.**", "guessing would give 2 %.**")):
         stale = TEXT.replace(was, now, 1)
         assert stale != TEXT
         assert readme.filled(stale) == TEXT
@@ -101,3 +144,22 @@ def test_the_table_of_experiments_keeps_every_section_of_parameters() -> None:
     names = ["audit", *(f"audits/digits/params.yaml:{section}.any" for section in own if section != "name")]
     names += [f"{section}.any" if isinstance(value, dict) else section for section, value in loaded.items()]
     assert all(re.fullmatch(kept[1], name) for name in names)
+
+
+def test_the_code_for_a_users_own_model_writes_tables_that_are_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Every piece of docs/your-own.md that is marked, the table first, which fits a model."""
+    monkeypatch.chdir(tmp_path)
+    page = (pipeline.ROOT / "docs/your-own.md").read_text(encoding="utf-8")
+    pieces = re.findall(r"<!-- runs -->\n```python\n(.*?)```", page, re.DOTALL)
+    predictions, shadows, table = pieces
+    rng = np.random.default_rng(0)
+    people = pd.DataFrame({"age": rng.integers(18, 90, 200), "hours": rng.integers(0, 60, 200)})
+    people.assign(income=np.where(people.age + people.hours > 80, "high", "low")).to_csv("people.csv", index=False)
+    names: dict[str, object] = {}
+    for piece in (table, predictions, shadows):
+        exec(piece, names)
+    target = answers.read_target(Path("target.csv"))
+    assert (len(target), int(target.answers.is_member.sum())) == (200, 100)
+    assert len(answers.read_shadows(Path("shadows.csv"), target)) == 16

@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 import sys
+from importlib import metadata
 from pathlib import Path
 
 import pytest
 
 import pipeline
-from mia import commands
+from mia import commands, version
 
 
-@pytest.mark.parametrize("command", ["new", "answers", "show", "compare", "grid", "forecast", "publish", "verify"])
+@pytest.mark.parametrize(
+    "command", ["new", "answers", "show", "compare", "grid", "forecast", "publish", "verify", "version"]
+)
 def test_every_command_explains_itself(command: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert commands.main(["--help"]) == 0
     assert f"  {command}" in capsys.readouterr().out
@@ -85,3 +89,49 @@ def test_a_stage_runs_the_code_of_its_own_folder_and_not_the_installed_one(tmp_p
     where = [Path(part).resolve().is_relative_to(tmp_path.resolve()) for part in done.stdout.split()[:2]]
     assert where == [True, True], done.stdout
     assert done.stdout.rstrip().endswith("'--block', '3']")
+
+
+# -- mia version ------------------------------------------------------------------------------------------------------
+
+
+def test_version_names_what_a_report_of_a_fault_needs(capsys: pytest.CaptureFixture[str]) -> None:
+    assert commands.main(["version"]) == 0
+    facts = dict(line.split(None, 1) for line in capsys.readouterr().out.splitlines())
+    assert list(facts) == ["mia", "commit", "Python", "system", "processor", *version.LIBRARIES]
+    assert facts["numpy"] == metadata.version("numpy")
+    assert re.fullmatch(r".+, [1-9]\d* cores", facts["processor"])
+
+
+def test_version_imports_no_library_that_it_names() -> None:
+    program = (
+        "import sys; from mia import commands; commands.main(['version']); "
+        "sys.exit(bool({'numpy', 'sklearn', 'pyarrow', 'torch', 'dvc', 'pandas'} & sys.modules.keys()))"
+    )
+    done = subprocess.run([sys.executable, "-c", program], cwd=pipeline.SRC, capture_output=True, text=True)
+    assert done.returncode == 0, done
+
+
+def test_version_without_torch_and_git(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setenv("PATH", "")
+    monkeypatch.setattr(version, "LIBRARIES", ("a-library-that-nobody-has",))
+    assert commands.main(["version"]) == 0
+    said = capsys.readouterr().out
+    assert "git is not installed" in said
+    assert said.endswith("a-library-that-nobody-has  not installed\n")
+
+
+def test_the_commit_is_that_of_the_repository_that_tracks_the_file(tmp_path: Path) -> None:
+    def git(*arguments: str) -> str:
+        names = ["-c", "user.name=a", "-c", "user.email=a@example.org"]
+        command = ["git", *names, "-C", str(tmp_path), *arguments]
+        return subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
+
+    file = tmp_path / "version.py"
+    file.write_text("")
+    git("init", "--quiet")
+    assert version.commit(file).startswith("unknown: not run from a clone"), "an environment within a repository"
+    git("add", "--all")
+    git("commit", "--quiet", "--message", "start")
+    assert version.commit(file) == git("rev-parse", "HEAD")[:12]
+    file.write_text("changed")
+    assert version.commit(file) == git("rev-parse", "HEAD")[:12] + "-dirty"

@@ -14,7 +14,18 @@ MIA = pipeline.SRC / "mia"
 # From low to high; what stands on one floor may import each other's rooms, as long as no circle comes of it.
 FLOORS: list[set[str]] = [
     {"__init__", "errors", "arrays", "catalogue"},
-    {"dotted", "paths", "params", "params_faults", "progress", "seeds", "repository", "stage_seconds"},
+    {
+        "dotted",
+        "paths",
+        "params",
+        "params_audit",
+        "params_faults",
+        "progress",
+        "seeds",
+        "repository",
+        "stage_seconds",
+        "version",
+    },
     {"store", "compute", "evaluation"},
     {"data"},
     {"models"},

@@ -152,7 +152,7 @@ def _threads(records: int) -> AbstractContextManager[Any]:
     """One thread for linear algebra, whose last bits depend on their number; for few records one for trees as well.
 
     Boosted trees are the same on any number of threads, but those wait for each other at each node: for 4,000 records
-    two took five times as long as one (docs/LOG.md).
+    two took five times as long as one (docs/log.md).
     """
     limits = {"blas": 1, "openmp": 1} if records < MANY else {"blas": 1}
     context: AbstractContextManager[Any] = _libraries().limit(limits=limits)

@@ -1,6 +1,6 @@
 """Work of seconds on all cores: forks of this process, which has imported and read everything already.
 
-A fork costs about 0.02 s, a process that starts anew 1.5 to 3 s of imports (docs/LOG.md). Forks are for NumPy, SciPy
+A fork costs about 0.02 s, a process that starts anew 1.5 to 3 s of imports (docs/log.md). Forks are for NumPy, SciPy
 and scikit-learn on one thread each: no torch, whose threads a fork would miss, and no pyarrow. What a task computes
 depends neither on the number of forks nor on the order in which they run.
 """

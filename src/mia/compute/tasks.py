@@ -19,7 +19,7 @@ def settle() -> None:
     """Settings of this process that change speed and no number. Before torch's first tensor."""
     if sys.platform == "linux" and hasattr(libc := ctypes.CDLL(None), "mallopt"):
         # glibc hands each large tensor's memory back, and the kernel clears it page by page when the next one comes: a
-        # third of a training step (docs/LOG.md). M_MMAP_MAX: none outside the heap; M_TRIM_THRESHOLD: keep the heap.
+        # third of a training step (docs/log.md). M_MMAP_MAX: none outside the heap; M_TRIM_THRESHOLD: keep the heap.
         libc.mallopt(-4, 0)
         libc.mallopt(-1, 2**31 - 1)
 

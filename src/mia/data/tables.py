@@ -81,7 +81,7 @@ def align(real: Records, other: Records, place: Path) -> Records:
             column = _as_text(column)
         elif not is_text and column.dtype == object:
             raise InputError(
-                f"{place}: {name}: expected numbers, as in the population, got text such as {column.iloc[0]!r}"
+                f"{place}: {name}: expected numbers, as in the population, got text such as {column.dropna().iloc[0]!r}"
             )
         columns[name] = column
     known = {name: label for label, name in enumerate(real.classes)}
@@ -171,9 +171,9 @@ def _labels(column: pd.Series, place: str) -> tuple[Integers, tuple[str, ...]]:
     _refuse_missing(column, place)
     values: Sequence[Any] = sorted(column.unique(), key=lambda value: (isinstance(value, str), value))
     if len(values) < 2:
-        raise InputError(f"{place}: expected two classes or more, got {len(values)}: {values[0]!r}")
+        raise InputError(f"{place}: expected two classes or more, got {len(values)}: {_text(values[0])}")
     if pd.api.types.is_float_dtype(column) and (column != column.round()).any():
-        raise InputError(f"{place}: expected classes, got numbers such as {values[0]!r}; this audits classifiers")
+        raise InputError(f"{place}: expected classes, got numbers such as {_text(values[0])}; this audits classifiers")
     codes = pd.Categorical(column, categories=values).codes.astype(np.int64)
     return codes, tuple(_text(value) for value in values)
 

@@ -25,7 +25,7 @@ from mia.models.lessons import Lesson
 
 METHODS = ("predict_proba", "decision_function", "logits")
 TARGET = 0  # its model_id; of a shadow the answers alone are kept
-FLOOR = float(np.finfo(np.float32).tiny)  # stands for a probability of 0, whose logarithm is no number
+LEAST = float(np.finfo(np.float32).tiny)
 SUMS = 1e-3  # how far from 1 posteriors may add up
 Make = Callable[[int], Any]  # of a seed: a model that is not fitted
 
@@ -53,15 +53,17 @@ def fit(make: Make, sources: Mapping[str, Records], trained_on: str, lesson: Les
         own = records.take(lesson.members)
         fitted = model.fit(own.x, own.labels)
         model = model if fitted is None else fitted
-        answers = {name: logits(model, source.x, n_classes) for name, source in sources.items()}
+        answers = {name: logits(model, source.x, n_classes, len(own)) for name, source in sources.items()}
         files = kept_models.files(model) if lesson.model_id == TARGET else {}
     return Fitted(lesson.model_id, answers, _learning(lesson, answers[trained_on], records.labels), files)
 
 
-def logits(model: Any, x: Any, n_classes: int) -> NDArray[np.float32]:
-    """A model's answers as logits, (samples, classes).
+def logits(model: Any, x: Any, n_classes: int, members: int) -> NDArray[np.float32]:
+    """A model's answers as logits, (samples, classes). members: how many records it was fitted on.
 
-    Of posteriors these are their logarithms. Columns follow `classes_` where the model has it, else 0, 1, 2 ...
+    Of posteriors these are their logarithms. In place of a probability of 0 stands half of what one record among the
+    members weighs, or half of the smallest probability that the model gives, whichever is less: trees count records,
+    and models of one size then have one floor. Columns follow `classes_` where the model has it, else 0, 1, 2 ...
     Raises InputError where answers have another shape, are not finite, or do not add up to 1.
     """
     method = next((name for name in METHODS if callable(getattr(model, name, None))), None)
@@ -87,8 +89,9 @@ def logits(model: Any, x: Any, n_classes: int) -> NDArray[np.float32]:
             raise InputError(
                 f"{place}: expected probabilities that add up to 1, got {values[row].tolist()[:10]} for record {row}"
             )
-        values = np.log(np.maximum(values, FLOOR))
-    every = np.full((len(values), n_classes), np.log(FLOOR))
+        floor = max(LEAST, min(1 / members, float(values[values > 0].min())) / 2)
+        values = np.log(np.maximum(values, floor))
+    every = np.full((len(values), n_classes), -np.log(2 * members))
     every[:, classes] = values - (logsumexp(values, axis=1, keepdims=True) if len(classes) < n_classes else 0)
     return every.astype(np.float32)
 

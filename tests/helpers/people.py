@@ -1,0 +1,20 @@
+"""A made-up table of people: numbers, missing values, text; the label depends on them and on luck."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+
+
+def table(count: int, seed: int = 0, columns: int = 6) -> pd.DataFrame:
+    """`count` rows: numbers n0 (some missing), n1, ...; a text `work` and a flag `retired`; the label `income`."""
+    rng = np.random.default_rng(seed)
+    numbers = rng.normal(size=(count, columns))
+    work = rng.choice(["farm", "office", "shop", "sea"], count)
+    signal = numbers[:, 1] + numbers[:, 2] * (work == "sea") + rng.normal(size=count)
+    frame = pd.DataFrame({f"n{column}": numbers[:, column] for column in range(columns)})
+    frame.loc[rng.random(count) < 0.1, "n0"] = np.nan
+    frame["work"] = np.where(rng.random(count) < 0.05, None, work)
+    frame["retired"] = rng.random(count) < 0.3
+    frame["income"] = np.where(signal > 0, "high", "low")
+    return frame
