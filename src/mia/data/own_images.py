@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import sys
 from pathlib import Path
 from typing import Any
@@ -32,7 +33,7 @@ def read(settings: ImagesData, own: Path, *, generated: bool) -> tuple[Records, 
         return real, None, counted
     place = _given(own, "generated")
     if reading.file_list is not None and image_lists.find(place, reading.file_list) is None:
-        reading = as_asked(settings.model_copy(update={"file_list": None}))
+        reading = dataclasses.replace(reading, file_list=None)
     attackers, account = folder.read(place, min_per_class=settings.min_per_class, reading=reading)
     say(place, account)
     return real, folder.align(real, attackers, place=str(place)), {**counted, "generated": counts(account)}
