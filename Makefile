@@ -143,16 +143,16 @@ readme: $(READY) ## write the tables and the threat models' figure from the metr
 COMPILE = $(VENV)/bin/uv pip compile --quiet --universal --python-version 3.11 --no-emit-index-url \
   --custom-compile-command "make requirements"
 requirements: $(READY) ## compile requirements*.txt from the ranges in pyproject.toml
-	$(COMPILE) --extra dev --extra train --upgrade --output-file requirements.txt pyproject.toml
-	$(COMPILE) --extra dev --extra train --extra cluster --upgrade --constraint requirements.txt \
+	$(COMPILE) --extra dev --extra train --extra tables --upgrade --output-file requirements.txt pyproject.toml
+	$(COMPILE) --extra dev --extra train --extra tables --extra cluster --upgrade --constraint requirements.txt \
 	  --output-file requirements-cluster.txt pyproject.toml
-	$(COMPILE) --extra dev --extra train --extra browser --upgrade --constraint requirements.txt \
+	$(COMPILE) --extra dev --extra train --extra tables --extra browser --upgrade --constraint requirements.txt \
 	  --output-file requirements-browser.txt pyproject.toml
-	$(COMPILE) --extra dev --extra train --extra docs --upgrade --constraint requirements.txt \
+	$(COMPILE) --extra dev --extra train --extra tables --extra docs --upgrade --constraint requirements.txt \
 	  --output-file requirements-docs.txt pyproject.toml
-	$(COMPILE) --extra dev --extra train --extra ssh --extra s3 --upgrade --constraint requirements.txt \
+	$(COMPILE) --extra dev --extra train --extra tables --extra ssh --extra s3 --upgrade --constraint requirements.txt \
 	  --output-file requirements-share.txt pyproject.toml
-	$(COMPILE) --extra dev --extra train --extra ssh --extra s3 --extra servers --upgrade --constraint requirements-share.txt \
+	$(COMPILE) --extra dev --extra train --extra tables --extra ssh --extra s3 --extra servers --upgrade --constraint requirements-share.txt \
 	  --output-file requirements-servers.txt pyproject.toml
 
 clean: ## remove the virtual environment; data, models and cache stay

@@ -1,11 +1,13 @@
-"""Seconds and memory of `mia answers`: 60,000 records of 10 classes, without shadows and with 64.
+"""Seconds by stage and memory of `mia answers`: 60,000 records of 10 classes, without shadows and with 64.
 
-    python benchmarks/answers.py [--records 60000] [--classes 10] [--shadows 0 64] [--stages]
+    python benchmarks/answers.py [--records 60000] [--classes 10] [--shadows 0 64] [--against 4adfdd7]
 
 Answers are made up and written as Parquet, probabilities in a column a class, each shadow trained on half of the
-records. The audit runs as a user runs it, a process of its own with two threads; what is measured is that process
-alone, imports included. "reading" is what reading the files and checking them takes, before any stage, in this process.
---stages: seconds of each stage too.
+records. The audit runs as a user runs it, a process of its own with two threads and two forks; what is measured is that
+process and its forks, imports included. Of each stage: seconds of the wall, of the processor (its forks' too), and how
+much memory had been taken at most by its end; "given" is reading and writing answers between `split` and the features.
+--against: the same audit by the code of that revision first, in the same run on the same files. On a machine that does
+something else too the seconds of the processor are the ones to compare.
 """
 
 from __future__ import annotations
@@ -22,24 +24,30 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from mia.data import answers
-
+ROOT = Path(__file__).parent.parent
 STAGES = """
-import sys, time
+import importlib, os, resource, sys, time
 from pathlib import Path
-from mia.audits import quick
-import importlib
+from mia.audits import given, quick
+def processor():
+    used = os.times()
+    return used.user + used.system + used.children_user + used.children_system
+def line(name, wall, cpu):
+    most = max(resource.getrusage(who).ru_maxrss for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
+    print(f"{name:16}{wall:8.1f} s{cpu:8.1f} CPU s{most / 2**20:8.2f} GiB", file=sys.stderr, flush=True)
 def timed(name, main):
     def run(*arguments):
-        wall, processor = time.perf_counter(), time.process_time()
+        wall, cpu = time.perf_counter(), processor()
         main(*arguments)
-        took = time.perf_counter() - wall, time.process_time() - processor
-        print(f"{name:16}{took[0]:8.1f} s{took[1]:8.1f} CPU s", file=sys.stderr)
+        line(name, time.perf_counter() - wall, processor() - cpu)
     return run
 for stage in (*quick.BEFORE, *quick.AFTER):
     module = importlib.import_module(f"stages.{stage}")
     module.main = timed(stage, module.main)
-target, shadows, out = sys.argv[1:]
+for name in ("train_target", "train_shadows", "query_target", "query_shadows"):
+    setattr(given, name, timed(f"given {name}"[:15], getattr(given, name)))
+line("imports", time.perf_counter() - float(sys.argv[4]), processor())
+target, shadows, out, _ = sys.argv[1:]
 quick.run(Path(target), Path(shadows) if shadows else None, Path(out))
 """
 
@@ -69,33 +77,31 @@ def write(folder: Path, records: int, classes: int, shadows: int) -> None:
         writer.close()
 
 
-def measure(folder: Path, shadows: int, stages: bool) -> None:
-    """Print one line: what reading takes, and what the whole audit takes."""
+def measure(folder: Path, shadows: int, source: Path, name: str) -> float:
+    """Print the stages and the whole of one audit by the code in `source`; return its seconds."""
     target, many = folder / "target.parquet", folder / "shadows.parquet"
-    start, processor = time.perf_counter(), time.process_time()
-    given = answers.read_target(target)
-    if shadows:
-        answers.read_shadows(many, given)
-    reading = time.perf_counter() - start, time.process_time() - processor
-    print(f"{shadows} shadows: reading {reading[0]:.1f} s ({reading[1]:.1f} CPU s)", flush=True)
-    del given
-    if stages:
-        command = [sys.executable, "-c", STAGES, str(target), str(many) if shadows else "", str(folder / "audit")]
-    else:
-        more = ["--shadows", str(many)] if shadows else []
-        out = ["--out", str(folder / "audit")]
-        command = [sys.executable, "-m", "mia.commands", "answers", str(target), *more, *out]
-    environment = {**os.environ, "OMP_NUM_THREADS": "2", "MIA_PROCESSES": "2"}
-    start = time.perf_counter()
-    errors = None if stages else subprocess.DEVNULL
-    process = subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=errors)
-    _, status, used = os.wait4(process.pid, 0)
-    wall = time.perf_counter() - start
+    environment = {**os.environ, "OMP_NUM_THREADS": "2", "MIA_PROCESSES": "2", "PYTHONPATH": str(source / "src")}
+    print(f"{shadows} shadows, {name}:", flush=True)
+    with tempfile.TemporaryDirectory() as out:
+        start = time.perf_counter()
+        command = [sys.executable, "-c", STAGES, str(target), str(many) if shadows else "", out, str(start)]
+        process = subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL)
+        _, status, used = os.wait4(process.pid, 0)
+        wall = time.perf_counter() - start
     print(
-        f"{shadows} shadows: audit {wall:.1f} s ({used.ru_utime + used.ru_stime:.1f} CPU s), "
-        f"{used.ru_maxrss / 2**20:.2f} GiB at most, exit code {os.waitstatus_to_exitcode(status)}",
+        f"{'whole':16}{wall:8.1f} s{used.ru_utime + used.ru_stime:8.1f} CPU s{used.ru_maxrss / 2**20:8.2f} GiB, "
+        f"exit code {os.waitstatus_to_exitcode(status)}, load {os.getloadavg()[0]:.1f}",
         flush=True,
     )
+    return wall
+
+
+def checked_out(revision: str, folder: Path) -> Path:
+    """This repository at a revision."""
+    subprocess.run(["git", "clone", "--quiet", "--no-checkout", ROOT, folder], check=True)
+    if subprocess.run(["git", "checkout", "--quiet", revision], cwd=folder).returncode:
+        sys.exit(f"error: --against: no revision {revision!r} in this repository")
+    return folder
 
 
 def main() -> None:
@@ -103,12 +109,17 @@ def main() -> None:
     parser.add_argument("--records", type=int, default=60_000)
     parser.add_argument("--classes", type=int, default=10)
     parser.add_argument("--shadows", type=int, nargs="+", default=[0, 64])
-    parser.add_argument("--stages", action="store_true")
+    parser.add_argument("--against", metavar="REV", help="a revision whose code is run before the working tree's")
     arguments = parser.parse_args()
-    for shadows in arguments.shadows:
-        with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory() as folder:
+        sources = {"working tree": ROOT}
+        if arguments.against:
+            sources = {arguments.against: checked_out(arguments.against, Path(folder) / "against"), **sources}
+        for shadows in arguments.shadows:
             write(Path(folder), arguments.records, arguments.classes, shadows)
-            measure(Path(folder), shadows, arguments.stages)
+            seconds = [measure(Path(folder), shadows, source, name) for name, source in sources.items()]
+            if len(seconds) > 1:
+                print(f"{shadows} shadows: a ratio of {seconds[0] / seconds[1]:.2f}\n", flush=True)
 
 
 if __name__ == "__main__":

@@ -60,6 +60,14 @@ def new(
 
 
 @app.command()
+def check(name: Annotated[str, typer.Argument(help="an audit: a folder of audits/")]) -> None:
+    """Look for faults in an audit's values, data and recipe, in seconds, before anything is trained."""
+    from mia.audits import check
+
+    _run(lambda: check.check(name))
+
+
+@app.command()
 def answers(
     target: Annotated[
         Path, typer.Argument(help="the target's answers: .csv or .parquet; docs/answers.md has the columns")

@@ -45,6 +45,7 @@ NOT_APPLICABLE = Path("metrics/not_applicable.json")
 
 VERDICT = Path("metrics/verdict.json")
 SUMMARY = Path("metrics/summary.json")
+WITHOUT_SHADOWS = Path("metrics/without_shadows.json")
 ATTACK_METRICS = Path("metrics/attacks.json")
 ROC_CURVES = Path("plots/roc.csv")
 SCORE_HISTOGRAM = Path("plots/scores.csv")

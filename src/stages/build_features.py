@@ -32,8 +32,8 @@ def main(params: Params) -> None:
     """Run the stage."""
     columns = params.features.columns
     membership = parquet.read(paths.TARGET_MEMBERSHIP, MEMBERSHIP)
-    answers = parquet.read_table(paths.TARGET_SIGNALS, SIGNALS)
-    target, quality = model_tables.features_and_quality(paths.TARGET_SIGNALS, answers, membership, columns)
+    answers = model_tables.Answered(paths.TARGET_SIGNALS, parquet.read_table(paths.TARGET_SIGNALS, SIGNALS))
+    target, quality = model_tables.features_and_quality(answers, membership, columns)
     schemas.write_features(paths.TARGET_FEATURES, target.drop(columns="is_member"), with_membership=False)
     metrics_files.write_json(paths.TARGET_METRICS, metrics.json_ready(quality))
 
@@ -53,11 +53,11 @@ def main(params: Params) -> None:
         for path, of_block in zip(collect(paths.ALL_SHADOW_SIGNALS, blocks), memberships, strict=True):
             for model_id, answers in model_tables.by_model(path):
                 of_model = of_block[of_block["model_id"] == model_id]
-                frame, quality = model_tables.features_and_quality(path, answers, of_model, columns)
-                rows = seeds.generator(params.seed, "attack features", model_id).permutation(len(frame))
-                shadows.append(frame.iloc[np.sort(rows[:quota])])
+                drawn = seeds.generator(params.seed, "attack features", model_id).permutation(len(of_model))[:quota]
+                frame, quality = model_tables.features_and_quality(answers, of_model, columns, np.sort(drawn))
+                shadows.append(frame)
                 qualities.append(quality)
-                add(model_tables.margins(path, answers, of_model, group, design=design))
+                add(model_tables.margins(answers, of_model, group, design=design))
     schemas.write_features(paths.SHADOW_FEATURES, pd.concat(shadows, ignore_index=True), with_membership=True)
     quality_of_shadows = classifier.over_models(qualities) if models else {"models": 0}
     metrics_files.write_json(paths.SHADOW_METRICS, metrics.json_ready(quality_of_shadows))

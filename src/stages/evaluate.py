@@ -1,12 +1,15 @@
 """Measure every attack on the target, at thresholds chosen on the shadows.
 
-Reads: data/scores.parquet (of shadows, for thresholds), data/target_scores.parquet, data/membership/target.parquet,
-names and classes of data/population/, metrics/not_applicable.json.
+Reads: data/scores.parquet (of shadows in the target's place, for thresholds and the spread over trainings),
+data/target_scores.parquet, data/membership/target.parquet, names and classes of data/population/,
+metrics/not_applicable.json.
 Writes: data/exposure.parquet (a row an audited record, its membership, every attack's score and rank),
-metrics/attacks.json (one entry an attack, every number with its interval and counts, and a verdict in words),
+metrics/attacks.json (one entry an attack, every number with its interval and counts, AUC and TPR
+with their spread over trainings, and a verdict in words),
 metrics/summary.json (the few that `dvc metrics diff` compares), plots/roc.csv, plots/scores.csv, plots/confusion.csv,
 plots/comparisons.csv (every pair of attacks, which is better, and the p-value), plots/classes.csv (every attack, class
-by class), metrics/verdict.json (what the strongest attack gets).
+by class), metrics/verdict.json (what the strongest attack gets), metrics/without_shadows.json (of given answers, which
+are read from data/features/target.parquet: the worst case, and the TNR of the loss; neither is an attack).
 """
 
 from __future__ import annotations
@@ -22,13 +25,24 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from mia import paths, progress, seeds
+from mia.arrays import Bools, Floats
 from mia.attacks import schemas
 from mia.catalogue import wanted
 from mia.compute import forks
 from mia.data import stored_records
 from mia.data.membership import MEMBERSHIP
 from mia.errors import InputError
-from mia.evaluation import differences, distributions, measurement, permutation, roc, strongest
+from mia.evaluation import (
+    differences,
+    distributions,
+    measurement,
+    permutation,
+    roc,
+    strongest,
+    tail,
+    trainings,
+    worst_case,
+)
 from mia.params import Params
 from mia.store import metrics_files, parquet
 from stages import run
@@ -45,34 +59,44 @@ def main(params: Params) -> None:
     on_target = {attack: exposed[f"{attack}_score"].to_numpy() for attack in scored}
     fprs = [fpr for fpr in params.evaluate.fprs if roc.resolvable(fpr, sizes[1])]
 
+    given = params.audit.data.source == "answers"
+    alone = Alone(exposed["sample_id"], is_member, params.seed) if given else None
+
     def compare(what: str) -> Any:
         rng = seeds.generator(params.seed, what)
+        if alone and what in alone.HALVES:
+            return alone.scores(what)
         if what == "permutations":
             return permutation.p_values(np.stack(list(on_target.values())), is_member, fprs=fprs, rng=rng)
         replicates = params.evaluate.bootstrap_replicates
         return differences.table(on_target, is_member, fprs=params.evaluate.fprs, replicates=replicates, rng=rng)
 
-    chance, pairs = forks.results(compare, ["permutations", "comparisons"])
+    halves = Alone.HALVES if alone else ()
+    chance, pairs, *of_halves = forks.results(compare, ["permutations", "comparisons", *halves])
     target = measurement.Target(on_target, is_member, class_names, exposed["label"].to_numpy(), fprs, chance)
 
-    def measure(task: tuple[str, measurement.Thresholds]) -> measurement.Result:
-        attack, thresholds = task
+    def measure(task: tuple[str, trainings.Played | None]) -> measurement.Result:
+        attack, played = task
         return measurement.measure(
             target,
             attack,
-            thresholds,
+            thresholds(params.seed, target, attack, played),
+            trainings.spreads(played, *sizes, fprs),
             replicates=params.evaluate.bootstrap_replicates,
             histogram_bins=params.evaluate.histogram_bins,
             rng=seeds.generator(params.seed, f"bootstrap {attack}"),
         )
 
-    tasks = by_attack(params.seed, target)
     results = list(
-        progress.bar(forks.results(measure, tasks, len(scored)), "evaluate", total=len(scored), unit="attack")
+        progress.bar(
+            forks.results(measure, by_attack(scored), len(scored)), "evaluate", total=len(scored), unit="attack"
+        )
     )
     measured = [result.numbers for result in results]
 
     report_unresolved(params.evaluate.fprs, sizes[1])
+    if given:
+        report_turned(measured)
     metrics_files.write_json(paths.ATTACK_METRICS, measured)
     metrics_files.write_json(paths.SUMMARY, measurement.summary(measured))
     metrics_files.write_csv(paths.ROC_CURVES, pd.concat([result.curve for result in results]))
@@ -87,7 +111,36 @@ def main(params: Params) -> None:
     metrics_files.write_csv(paths.COMPARISONS, pairs)
     kind = {} if stored_records.has_images(paths.POPULATION) else {"kind": "record"}
     numbers = strongest.verdict_numbers(on_target, is_member, fprs, chance)
-    metrics_files.write_json(paths.VERDICT, numbers | kind)
+    metrics_files.write_json(paths.VERDICT, numbers | trainings.of_verdict(numbers, measured) | kind)
+    metrics_files.write_json(paths.WITHOUT_SHADOWS, alone.numbers(of_halves, params.evaluate.fprs) if alone else {})
+
+
+class Alone:
+    """What the target's answers say without shadows, membership known: no attack, so it stands beside the attacks."""
+
+    HALVES = ("worst case, first half", "worst case, second half")
+
+    def __init__(self, sample_id: pd.Series, is_member: Bools, seed: int) -> None:
+        frame = schemas.read_features(paths.TARGET_FEATURES, with_membership=False)
+        frame = frame.set_index("sample_id").loc[sample_id]
+        self.features = frame.drop(columns=["model_id", "source"]).to_numpy(np.float64)  # the label is one too
+        self.loss = frame["loss"].to_numpy() if "loss" in frame else None
+        self.is_member = is_member
+        self.half = worst_case.halves(is_member, seeds.generator(seed, "worst case"))
+
+    def scores(self, half: str) -> Floats:
+        """P(member) of one half, by a classifier that was fitted on the other."""
+        fitted = ~self.half if half == self.HALVES[0] else self.half
+        return worst_case.unseen(self.features, self.is_member, fitted)
+
+    def numbers(self, scores: list[Floats], fprs: list[float]) -> dict[str, dict[str, float]]:
+        """Of the worst case, from the scores of both halves, and of the loss where the answers hold one."""
+        score = np.empty(len(self.half))
+        score[self.half], score[~self.half] = scores
+        of_loss = {} if self.loss is None else tail.numbers(self.loss, self.is_member, fprs)
+        return {"worst_case": worst_case.numbers(score, self.is_member, fprs)} | (
+            {"loss_tnr": of_loss} if of_loss else {}
+        )
 
 
 def exposure(attacks: list[str]) -> pd.DataFrame:
@@ -107,24 +160,36 @@ def exposure(attacks: list[str]) -> pd.DataFrame:
     return exposed.astype({"is_member": bool})
 
 
-def by_attack(seed: int, target: measurement.Target) -> Iterator[tuple[str, measurement.Thresholds]]:
-    """Each attack's thresholds in turn, from its scores of shadows' records: the parts that `score` wrote for it."""
-    members = int(target.is_member.sum())
-    sizes = {"n_member": members, "n_nonmember": len(target.is_member) - members}
+def by_attack(attacks: list[str]) -> Iterator[tuple[str, trainings.Played | None]]:
+    """Each attack's scores of shadows' records in turn, the parts that `score` wrote for it; None without shadows."""
     parts = (
         (attack, part.filter(pc.equal(part.column("attack"), attack)))
         for part in parquet.read_parts(paths.SCORES, schemas.SCORES)
         for attack in part.column("attack").unique().to_pylist()
     )
-    without = list(target.scores)
+    without = list(attacks)
     for attack, rows in itertools.groupby(parts, key=lambda part: part[0]):
-        frame = pa.concat_tables([table for _, table in rows]).to_pandas()
-        scores, is_member = frame["score"].to_numpy(), frame["is_member"].to_numpy(bool)
+        table = pa.concat_tables([table for _, table in rows])
         without.remove(attack)
-        yield attack, measurement.on_shadows(scores, is_member, **sizes)
-    for attack in without:  # there are no shadows
+        model_id, sample_id, is_member, score = (
+            table.column(name).to_numpy() for name in ("model_id", "sample_id", "is_member", "score")
+        )
+        source = table.column("source")[0].as_py()
+        yield attack, trainings.Played(model_id, sample_id, is_member, score, source)
+    for attack in without:
+        yield attack, None
+
+
+def thresholds(
+    seed: int, target: measurement.Target, attack: str, played: trainings.Played | None
+) -> measurement.Thresholds:
+    """An attack's thresholds, chosen on shadows where there are any."""
+    if played is None:
         rng = seeds.generator(seed, f"thresholds {attack}")
-        yield attack, measurement.cross_fitted(target.scores[attack], target.is_member, rng)
+        return measurement.cross_fitted(target.scores[attack], target.is_member, rng)
+    members = int(target.is_member.sum())
+    sizes = {"n_member": members, "n_nonmember": len(target.is_member) - members}
+    return measurement.on_shadows(played.scores, played.is_member, **sizes)
 
 
 def report_unresolved(fprs: list[float], n_nonmember: int) -> None:
@@ -134,6 +199,17 @@ def report_unresolved(fprs: list[float], n_nonmember: int) -> None:
         print(
             f"evaluate: no TPR at FPR {', '.join(map(str, unresolved))}: {n_nonmember} non-members resolve an FPR of "
             f"{1 / n_nonmember:.2g} at the least",
+            file=sys.stderr,
+        )
+
+
+def report_turned(measured: list[dict[str, Any]]) -> None:
+    """Say so where every attack that ranks records ranks non-members first."""
+    if all(numbers["auc_high"] < 0.5 for numbers in measured):
+        best = max(numbers["auc"] for numbers in measured)
+        print(
+            f"evaluate: warning: every attack ranks non-members above members, the best with an AUC of {best:.3f}: is "
+            "`member` true of the records that the target was trained on, and are the answers of that target?",
             file=sys.stderr,
         )
 

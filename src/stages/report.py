@@ -62,6 +62,7 @@ def read(others: Path) -> Audit:
         target=files.read_metrics(paths.TARGET_METRICS),
         shadows=files.read_shadows(paths.SHADOW_METRICS),
         selection=files.read_selection(paths.SELECTION),
+        without_shadows=files.read_without_shadows(paths.WITHOUT_SHADOWS),
         curves=files.read_table(paths.ROC_CURVES, attacks),
         bins=files.read_table(paths.SCORE_HISTOGRAM, attacks),
         counts=files.read_table(paths.CONFUSION, attacks),

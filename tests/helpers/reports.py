@@ -114,6 +114,7 @@ def made(
         exposure=pd.DataFrame(exposure),
         loss=rng.exponential(size=count),
         images=np.resize(images, (count, *shape)),
+        without_shadows={},
         mitigations={
             "setting": "Where it was measured: <i>CIFAKE</i>, 24 attacks, one target each",
             "rows": [

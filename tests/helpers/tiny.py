@@ -55,6 +55,25 @@ def images() -> dict[str, Any]:
     return own
 
 
+def table() -> dict[str, Any]:
+    """The values of an audit of the user's own table (tests/helpers/people.py)."""
+    own: dict[str, Any] = YAML().load((pipeline.ROOT / "audits" / "cifake" / "params.yaml").read_text())
+    own["data"] = {
+        "source": "table",
+        "split": "half",
+        "population_size": None,
+        "attacker_size": None,
+        "label": "income",
+        "id": None,
+        "published": None,
+        "ignored": [],
+        "texts": [],
+    }
+    own["target"] = {"estimator": "random_forest", "settings": {"n_estimators": 10}}
+    own["shadow"] = {"per_block": 2, "together": 1, "train_size": 100, "heldout_size": 100}
+    return own
+
+
 def write_params(path: Path, changes: dict[str, Any] | None = None) -> params.Params:
     """params.yaml and the audit's with the tiny values and then `changes`, dotted names; returned as the stages see it.
 
@@ -66,7 +85,8 @@ def write_params(path: Path, changes: dict[str, Any] | None = None) -> params.Pa
     shared = yaml.load((pipeline.ROOT / "params.yaml").read_text())
     shared["audit"] = name
     file = pipeline.ROOT / "audits" / name / "params.yaml"
-    own: Any = images() if name == "images" else yaml.load(file.read_text()) if file.exists() else None
+    made = {"images": images, "table": table}.get(name)
+    own: Any = made() if made else yaml.load(file.read_text()) if file.exists() else None
     for dotted, value in values.items():
         of_audit = dotted.startswith(("data.", "target.", "shadow.")) and dotted != "shadow.blocks"
         if of_audit and (own is None or (name != "digits" and dotted not in (changes or {}))):
@@ -80,7 +100,7 @@ def write_params(path: Path, changes: dict[str, Any] | None = None) -> params.Pa
     if own is None:  # no such audit
         return params.load(path)
     folder = path.parent / "audits" / name
-    for kind in ("data/population", "data/generated", "answers/target", "answers/shadows"):
+    for kind in ("data/population", "data/generated", "answers/target", "answers/shadows", "code"):
         if not (folder / kind).exists():
             (folder / kind).mkdir(parents=True)
     yaml.dump(own, folder / "params.yaml")

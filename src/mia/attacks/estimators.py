@@ -38,7 +38,7 @@ from mia.errors import InputError
 
 Settings = Mapping[str, Any]
 MAX_FOLDS = 5
-MANY = 50_000  # records from which on one fit is given all cores
+MANY = 50_000  # records from which on one fit is given all cores, and half of them is enough to fit on
 
 
 @dataclass(frozen=True)
@@ -179,7 +179,8 @@ def reason(error: InputError) -> str:
 def folds(shadow: NDArray[np.int64]) -> list[tuple[NDArray[np.int64], NDArray[np.int64]]]:
     """Rows to fit on and rows left unseen, fold by fold, no shadow's outputs on both sides.
 
-    shadow: the model_id of each row. As many folds as shadows, MAX_FOLDS at most. Raises InputError below two shadows.
+    shadow: the model_id of each row. As many folds as shadows, MAX_FOLDS at most, and two of MANY rows: half of these
+    teach an attack model what four fifths would, in less than half of the time. Raises InputError below two shadows.
     """
     count = len(np.unique(shadow))
     if count < 2:
@@ -187,7 +188,8 @@ def folds(shadow: NDArray[np.int64]) -> list[tuple[NDArray[np.int64], NDArray[np
             f"params.yaml: shadow: expected at least 2 shadow models, so that an attack model can be asked about a "
             f"shadow it was not fitted on, got {count}; append to shadow.blocks"
         )
-    return list(GroupKFold(n_splits=min(MAX_FOLDS, count)).split(shadow, groups=shadow))
+    most = MAX_FOLDS if len(shadow) < MANY else 2
+    return list(GroupKFold(n_splits=min(most, count)).split(shadow, groups=shadow))
 
 
 def random_settings(family: str, base: Settings, count: int, seed: int) -> list[dict[str, Any]]:

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
 
-from mia.arrays import Integers
+from mia.arrays import Floats, Integers
 from mia.attacks import features, signals
 from mia.errors import InputError
 from mia.evaluation import classifier
@@ -17,8 +21,47 @@ from mia.models.logits import SIGNALS
 from mia.store import parquet
 
 
-def by_model(path: Path) -> Iterator[tuple[int, pa.Table]]:
-    """Yield model_id and answers, rows of models.logits.SIGNALS, of each model in a file, in the file's order.
+@dataclass(frozen=True, eq=False)
+class Answered:
+    """One model's answers. path: their file. table: rows of models.logits.SIGNALS."""
+
+    path: Path
+    table: pa.Table
+
+    @property
+    def holds(self) -> str:
+        """What the logits stand for, as SIGNALS has it."""
+        return str(self.table.column("holds")[0].as_py())
+
+    @cached_property
+    def logits(self) -> NDArray[np.float32]:
+        """(rows, classes)."""
+        return parquet.matrix(self.path, self.table, "logits")
+
+    @cached_property
+    def labels(self) -> NDArray[np.int64]:
+        """(rows,)."""
+        labels: NDArray[np.int64] = self.table.column("label").to_numpy().astype(np.int64)
+        return labels
+
+    @cached_property
+    def margin(self) -> Floats:
+        """Of the true class, nats, (rows,); computed once for the model's quality and for its part as a reference."""
+        return signals.log_odds(self.logits, self.labels)
+
+    @cached_property
+    def sample_id(self) -> NDArray[np.int64]:
+        """(rows,)."""
+        sample_id: NDArray[np.int64] = self.table.column("sample_id").to_numpy().astype(np.int64)
+        return sample_id
+
+    def rows_of(self, source: str) -> Integers:
+        """Which rows are of this source's records, ascending."""
+        return np.flatnonzero(pc.equal(self.table.column("source"), source).to_numpy())
+
+
+def by_model(path: Path) -> Iterator[tuple[int, Answered]]:
+    """Yield model_id and answers of each model in a file, in the file's order.
 
     InputError: a part of the file is of several models; else as `parquet.read_parts`.
     """
@@ -26,7 +69,7 @@ def by_model(path: Path) -> Iterator[tuple[int, pa.Table]]:
         model_id, *others = answers.column("model_id").unique().to_pylist()
         if others:
             raise InputError(f"{path}: expected a part a model, got one of {1 + len(others)}; `dvc repro` asks anew")
-        yield model_id, answers
+        yield model_id, Answered(path, answers)
 
 
 def records_per_shadow(max_records: int, shadows: int) -> int:
@@ -40,60 +83,65 @@ def records_per_shadow(max_records: int, shadows: int) -> int:
 
 
 def features_and_quality(
-    path: Path, answers: pa.Table, membership: pd.DataFrame, columns: Sequence[str]
+    answers: Answered, membership: pd.DataFrame, columns: Sequence[str], kept: Integers | None = None
 ) -> tuple[pd.DataFrame, dict[str, float]]:
     """Return one model's features with its membership, and how good the model is on its members and non-members.
 
-    answers: rows of models.logits.SIGNALS, read from path. membership: of this model, rows of data.membership. Of the
-    answers, those are used that are of records in the membership table, as themselves (view 0).
-    The quality has the keys of `classifier.quality`, with train_ and test_ before them, and gap, the difference of the
-    accuracies; not rounded. Answers that hold no loss have none in their quality.
+    membership: of this model, rows of data.membership. Of the answers, those are used that are of records in the
+    membership table, as themselves (view 0). kept: which of these have a row of features, ascending; None: all. The
+    quality is over all, and has the keys of `classifier.quality`, with train_ and test_ before them, and gap, the
+    difference of the accuracies; not rounded. Answers that hold no loss have none in their quality.
     InputError: the answers are not those of the records in the membership table.
     """
-    on = ["model_id", "source", "sample_id"]
-    keys = answers.select([*on, "view", "label"]).to_pandas()
-    is_member = keys.merge(membership, on=on, how="left", validate="many_to_one")["is_member"]
-    rows = (is_member.notna() & (keys["view"] == 0)).to_numpy()
-    if rows.sum() != len(membership):
-        raise InputError(f"{path}: its records are not those of the membership table; `dvc repro` makes both anew")
-    logits = parquet.matrix(path, answers, "logits")[rows]
-    holds = answers.column("holds")[0].as_py()
-    labels = keys["label"].to_numpy(np.int64)[rows]
-    frame = keys.loc[rows, [*on, "label"]].assign(is_member=is_member[rows].to_numpy(bool)).reset_index(drop=True)
-    frame = pd.concat([frame, features.compute(logits, labels, columns, holds)], axis=1)
+    joined = _joined(answers, membership)
+    rows = np.flatnonzero((joined >= 0) & (answers.table.column("view").to_numpy() == 0))
+    if len(rows) != len(membership):
+        raise InputError(
+            f"{answers.path}: its records are not those of the membership table; `dvc repro` makes both anew"
+        )
+    is_member = joined[rows] == 1
+    chosen = rows if kept is None else rows[kept]
+    frame = answers.table.select(["model_id", "source", "sample_id", "label"]).take(chosen).to_pandas()
+    frame["is_member"] = is_member if kept is None else is_member[kept]
+    of_signals = features.compute(answers.logits[chosen], answers.labels[chosen], columns, answers.holds)
+    frame = pd.concat([frame, of_signals], axis=1)
 
-    loss = frame["loss"].to_numpy() if "loss" in frame else np.zeros(len(frame))
+    has_loss = "loss" in frame
+    loss = signals.loss(answers.margin[rows]) if has_loss else np.zeros(len(rows))
+    predicted, labels = answers.logits[rows].argmax(1), answers.labels[rows]
     quality: dict[str, float] = {}
-    for side, rows in (("train", frame["is_member"].to_numpy()), ("test", ~frame["is_member"].to_numpy())):
-        of_side = classifier.quality(logits[rows].argmax(1), labels[rows], loss[rows], logits.shape[1])
-        quality |= {f"{side}_{name}": value for name, value in of_side.items() if name != "loss" or "loss" in frame}
+    for name, side in (("train", is_member), ("test", ~is_member)):
+        of_side = classifier.quality(predicted[side], labels[side], loss[side], answers.logits.shape[1])
+        quality |= {f"{name}_{key}": value for key, value in of_side.items() if key != "loss" or has_loss}
     quality["gap"] = quality["train_accuracy"] - quality["test_accuracy"]
     return frame, quality
 
 
-def margins(
-    path: Path, answers: pa.Table, membership: pd.DataFrame, group: Mapping[str, Integers], *, design: str
-) -> pa.Table:
+def margins(answers: Answered, membership: pd.DataFrame, group: Mapping[str, Integers], *, design: str) -> pa.Table:
     """Return one shadow's rows of schemas.MARGINS, in the order of its answers.
 
-    answers, membership: as `features_and_quality`. group: source -> (samples,), equal for records that are
-    byte-identical: a record is a member where the model was trained on it or on a copy of it.
+    membership: as `features_and_quality`. group: source -> (samples,), equal for records that are byte-identical: a
+    record is a member where the model was trained on it or on a copy of it.
     """
-    source = answers.column("source").to_numpy(zero_copy_only=False)
-    sample_id = answers.column("sample_id").to_numpy()
-    is_member = np.zeros(len(source), bool)
+    is_member = np.zeros(len(answers.table), bool)
     members = membership[membership["is_member"]]
     for name, trained in members.groupby("source")["sample_id"]:
-        rows = source == name
+        rows = answers.rows_of(str(name))
         member_groups = group[str(name)][trained.to_numpy()]
-        is_member[rows] = np.isin(group[str(name)][sample_id[rows]], member_groups)
-    logits, labels = parquet.matrix(path, answers, "logits"), answers.column("label").to_numpy().astype(np.int64)
-    table = answers.select(["model_id", "source", "sample_id", "view"])
-    columns = {
-        "is_member": is_member,
-        "margin": signals.log_odds(logits, labels),
-        "design": np.full(len(source), design),
-    }
+        is_member[rows] = np.isin(group[str(name)][answers.sample_id[rows]], member_groups)
+    table = answers.table.select(["model_id", "source", "sample_id", "view"])
+    columns = {"is_member": is_member, "margin": answers.margin, "design": pa.repeat(design, len(table))}
     for name, values in columns.items():
-        table = table.append_column(name, pa.array(values))
+        table = table.append_column(name, pa.array(values) if isinstance(values, np.ndarray) else values)
     return table
+
+
+def _joined(answers: Answered, membership: pd.DataFrame) -> NDArray[np.int8]:
+    """Membership of each row's record, (rows,): 1 for a member, 0 for a non-member, -1 for one that is not there."""
+    joined = np.full(len(answers.table), -1, np.int8)
+    for name, records in membership.groupby("source"):
+        rows, sample_id = answers.rows_of(str(name)), records["sample_id"].to_numpy()
+        side = np.full(1 + max(sample_id.max(), answers.sample_id[rows].max(initial=0)), -1, np.int8)
+        side[sample_id] = records["is_member"].to_numpy()
+        joined[rows] = side[answers.sample_id[rows]]
+    return joined

@@ -21,6 +21,12 @@ def log_odds(logits: NDArray[np.float32] | Floats, classes: NDArray[np.int64]) -
     return difference
 
 
+def loss(margin: Floats) -> Floats:
+    """-log p of the class whose margin log p - log(1 - p) this is, nats; neither saturates."""
+    nats: Floats = np.logaddexp(0, -margin)
+    return nats
+
+
 def all_signals(logits: NDArray[np.float32], labels: NDArray[np.int64]) -> dict[str, Floats]:
     """Every signal in NAMES, each of shape (samples,), from logits (samples, classes) and true labels.
 
@@ -38,15 +44,15 @@ def all_signals(logits: NDArray[np.float32], labels: NDArray[np.int64]) -> dict[
 
     log_1_minus_p = np.log1p(-np.minimum(p, 0.75))  # only the largest posterior can be above; it is set below
     log_1_minus_p[rows, predicted] = -np.logaddexp(0, confidence)
-    loss = np.logaddexp(0, -margin)
+    nats = loss(margin)
     wrong = p * log_1_minus_p
     wrong[rows, labels] = 0
     return {
-        "loss": loss,
+        "loss": nats,
         "margin": margin,
         "confidence": confidence,
         "entropy": -(p * log_p).sum(axis=1),
-        "modified_entropy": loss * expit(-margin) - wrong.sum(axis=1),
+        "modified_entropy": nats * expit(-margin) - wrong.sum(axis=1),
         "correctness": (predicted == labels).astype(np.float64),
     }
 

@@ -21,7 +21,7 @@ from mia.data import stored_records
 from mia.data.membership import MEMBERSHIP
 from mia.data.records import Records
 from mia.errors import InputError
-from mia.models import families, fitting, kept_models, lessons, recipes
+from mia.models import families, fitting, kept_models, lessons, recipe_checks, recipes
 from mia.models.fitting import Fitted, Make
 from mia.models.learning import LEARNING
 from mia.models.lessons import Lesson
@@ -68,6 +68,10 @@ def sources(knowledge: str) -> dict[str, Records]:
 def train_target(params: Params) -> None:
     """Fit the target, and ask it."""
     records = sources(params.attacker.knowledge)
+    if params.audit.estimator.estimator == OWN:
+        recipe_checks.check(
+            maker(params.audit), records["population"], f"{_folder(params.audit) / recipes.FILE}: build"
+        )
     lesson = lessons.lesson_of(params.seed, parquet.read(paths.TARGET_MEMBERSHIP, MEMBERSHIP))
     store(paths.TARGET_MODEL, paths.TARGET_LEARNING, train(params.audit, records, "population", [lesson]), records)
 

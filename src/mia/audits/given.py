@@ -16,7 +16,7 @@ import pandas as pd
 import pyarrow as pa
 
 from mia import paths
-from mia.data import answers, answers_file, stored_records
+from mia.data import answers, answers_covered, answers_file, stored_records
 from mia.data.answers import Answers, Given
 from mia.data.membership import MEMBERSHIP, membership_table
 from mia.errors import InputError
@@ -36,18 +36,20 @@ def prepare(params: Params) -> None:
             f"params.yaml: attacker.knowledge: answers are of the audited records: expected population, got "
             f"{params.attacker.knowledge}; set it to population"
         )
-    given = target(params.audit)
+    given, _, without = _read(*_files(params.audit))
     for folder in (paths.POPULATION, paths.ATTACKER):
         stored_records.save_names(folder, given.labels, given.classes, given.answers.is_member, given.names.to_pylist())
     counts = {"population": len(given), "attacker": len(given), "classes": len(given.classes)}
     dropped = ("dropped_nonmember_twins", "dropped_attacker_twins", "population_duplicates", "attacker_duplicates")
-    metrics_files.write_json(paths.DATA_METRICS, {**counts, **dict.fromkeys(dropped, 0)})
+    left_out = {"without_shadows_on_both_sides": without, "dropped_without_shadows": given.left_out}
+    metrics_files.write_json(paths.DATA_METRICS, {**counts, **dict.fromkeys(dropped, 0), **left_out})
 
 
 def declare() -> None:
     """Write the digest of the code that reads answers, in place of an architecture's, to data/network.json."""
     code = b"".join(
-        Path(module).read_bytes() for module in (__file__, str(answers.__file__), str(answers_file.__file__))
+        Path(str(module)).read_bytes()
+        for module in (__file__, answers.__file__, answers_covered.__file__, answers_file.__file__)
     )
     with atomic.file(paths.NETWORK) as temporary:
         temporary.write_text(sealed_json.seal({"answers": hashlib.sha256(code).hexdigest()}), encoding="utf-8")
@@ -91,7 +93,7 @@ def query_shadows(audit: Audit, block: int) -> None:
 
 def target(audit: Audit) -> Given:
     """The target's answers."""
-    return _target(_file(audit, "target"))
+    return _read(*_files(audit))[0]
 
 
 def shadows(audit: Audit, block: int) -> Iterable[Answers]:
@@ -100,26 +102,28 @@ def shadows(audit: Audit, block: int) -> Iterable[Answers]:
         raise InputError(
             f"params.yaml: shadow.blocks: given shadows are one block: expected [0], got {block}; set it to [0]"
         )
-    folder = paths.audit(audit.name) / "answers" / "shadows"
-    if folder.is_dir() and all(path.name == ".gitkeep" for path in folder.iterdir()):
-        return ()
-    return _shadows(_file(audit, "shadows"), _file(audit, "target")).values()
+    return _read(*_files(audit))[1].values()
 
 
 def forget() -> None:
     """Read the files anew when they are next asked for: in a notebook one audit follows another."""
-    _target.cache_clear()
-    _shadows.cache_clear()
+    _read.cache_clear()
 
 
 @lru_cache(maxsize=1)
-def _target(path: Path) -> Given:
-    return answers.read_target(path)
+def _read(target: Path, shadows: Path | None) -> tuple[Given, dict[str, Answers], int]:
+    """The target's answers and the shadows', of the records that are audited; how many have shadows on one side."""
+    given = answers.read_target(target)
+    if shadows is None:
+        return given, {}, 0
+    return answers_covered.covered(shadows, given, answers.read_shadows(shadows, given))
 
 
-@lru_cache(maxsize=1)
-def _shadows(path: Path, of_target: Path) -> dict[str, Answers]:
-    return answers.read_shadows(path, _target(of_target))
+def _files(audit: Audit) -> tuple[Path, Path | None]:
+    """The files of answers; no shadows' where there are none."""
+    folder = paths.audit(audit.name) / "answers" / "shadows"
+    none = folder.is_dir() and all(path.name == ".gitkeep" for path in folder.iterdir())
+    return _file(audit, "target"), None if none else _file(audit, "shadows")
 
 
 def _file(audit: Audit, name: str) -> Path:

@@ -65,13 +65,18 @@ def _compare_nothing() -> None:
 
 def _lay_out(target: Path, shadows: Path | None) -> None:
     """params.yaml and the audit's folder, as `mia new` and the repository have them."""
-    shared = (resources.files("mia.audits") / "templates/params.yaml").read_text(encoding="utf-8")
-    shared = shared.replace("audit: digits", f"audit: {NAME}").replace("knowledge: generated", "knowledge: population")
-    paths.PARAMS.write_text(shared, encoding="utf-8")
     paths.AUDITS.mkdir(exist_ok=True)
+    write_shared(NAME)
+    new.rewrite(NAME, new.ANSWERS, {"answers/target": target, "answers/shadows": shadows})
+
+
+def write_shared(audit: str) -> None:
+    """params.yaml of the repository with another audit, whose attacker knows the population, and what it names."""
+    shared = (resources.files("mia.audits") / "templates/params.yaml").read_text(encoding="utf-8")
+    shared = shared.replace("audit: digits", f"audit: {audit}").replace("knowledge: generated", "knowledge: population")
+    paths.PARAMS.write_text(shared, encoding="utf-8")
     mitigations = resources.files("mia.audits") / "templates/mitigations.json"
     (paths.AUDITS / "mitigations.json").write_text(mitigations.read_text(encoding="utf-8"), encoding="utf-8")
-    new.rewrite(NAME, new.ANSWERS, {"answers/target": target, "answers/shadows": shadows})
 
 
 def audit(answers: pd.DataFrame, shadows: pd.DataFrame | None, out: Path) -> dict[str, Any]:

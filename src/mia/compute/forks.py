@@ -1,8 +1,9 @@
 """Work of seconds on all cores: forks of this process, which has imported and read everything already.
 
 A fork costs about 0.02 s, a process that starts anew 1.5 to 3 s of imports (docs/log.md). Forks are for NumPy, SciPy
-and scikit-learn on one thread each: no torch, whose threads a fork would miss, and no pyarrow. What a task computes
-depends neither on the number of forks nor on the order in which they run.
+and scikit-learn, and have one thread each: two with two each wait for each other on two cores. They are for no torch,
+whose threads a fork would miss, and no pyarrow. What a task computes depends neither on the number of forks nor on the
+order in which they run.
 """
 
 from __future__ import annotations
@@ -17,6 +18,8 @@ from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import suppress
 from typing import Any, TypeVar
+
+import threadpoolctl
 
 from mia.errors import InputError
 
@@ -68,6 +71,7 @@ def _in_fork(task: Any) -> Any:
 
 def _begin(parent: int) -> None:
     """Ctrl-C reaches the parent too, which ends this process; it ends by itself where the parent is killed."""
+    threadpoolctl.threadpool_limits(1)  # the other cores are the other forks'
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     with suppress(AttributeError, OSError):
         import ctypes

@@ -9,7 +9,6 @@ Records are sorted by id: no number depends on the order of rows or columns, nor
 
 from __future__ import annotations
 
-import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
@@ -21,14 +20,13 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from mia.arrays import Bools, Floats, Integers
-from mia.data import answers_file
+from mia.data import answers_file, answers_warnings
 from mia.data.answers_file import Batch, Layout, shortened
 from mia.errors import InputError
 
 Holds = Literal["posteriors", "loss", "predicted"]
 TOLERANCE = 0.02  # of the sum of a row's probabilities: of ten classes rounded to two digits
 LARGEST = 1e9  # of a logit or a loss: squares and sums of such numbers are finite
-SATURATED = 0.01  # share of records whose largest probability is written as 1, from which on a warning is due
 
 
 @dataclass(eq=False)
@@ -51,7 +49,10 @@ class Answers:
 
 @dataclass(frozen=True, eq=False)
 class Given:
-    """The target's answers. names: text, (samples,). labels: (samples,). floor: what stands for a probability of 0."""
+    """The target's answers. names: text, (samples,). labels: (samples,). floor: what stands for a probability of 0.
+
+    left_out: records of the file that are not audited, since shadows stand on one side of them alone.
+    """
 
     path: Path
     names: pa.Array
@@ -60,6 +61,7 @@ class Given:
     holds: Holds
     floor: float
     answers: Answers
+    left_out: int = 0
 
     def __len__(self) -> int:
         return len(self.names)
@@ -118,7 +120,7 @@ def read_target(path: Path) -> Given:
             f"{path}: member: an audit needs at least 2 members and 2 non-members, got {members} and "
             f"{len(given) - members}; add records that the model was not trained on"
         )
-    _warn(given, layout)
+    _warn(given, layout, [person for part in parts for person in part.person], np.asarray(frame["member"]))
     return given
 
 
@@ -160,7 +162,7 @@ def read_shadows(path: Path, given: Given) -> dict[str, Answers]:
             raise InputError(
                 f"{path}: shadow {name}: member: expected members and non-members, got one of the two alone"
             )
-    _warn_of_lacking(path, list(models.values()))
+    _warn_of_unlike(path, given, list(models.values()))
     return _in_pairs(dict(sorted(models.items(), key=lambda model: _natural(model[0]))))
 
 
@@ -311,17 +313,26 @@ def _floor(parts: list[Batch]) -> float:
     return float(max(np.finfo(np.float32).tiny, min(positive, default=1.0) / 2))
 
 
-def _warn(given: Given, layout: Layout) -> None:
-    warnings = [f"columns that are not read: {', '.join(layout.ignored[:12])}"] if layout.ignored else []
-    if layout.form == "probabilities":
-        saturated = float((given.answers.logits[0].max(axis=1) >= 0).mean())
-        if saturated >= SATURATED:
-            warnings.append(
-                f"{100 * saturated:.0f} % of the records have a probability written as 1: attacks rank them by what is "
-                "left; write more digits, or logits"
-            )
-    for line in warnings:
-        print(f"warning: {given.path}: {line}", file=sys.stderr)
+def _warn(given: Given, layout: Layout, persons: list[str], is_member: Bools) -> None:
+    lines = [f"columns that are not read: {', '.join(layout.ignored[:12])}"] if layout.ignored else []
+    lines += answers_warnings.of_target(
+        given.answers.logits[0],
+        given.labels,
+        given.answers.is_member,
+        posteriors=given.holds == "posteriors",
+        probabilities=layout.form == "probabilities",
+    )
+    if persons:
+        lines += answers_warnings.of_persons(persons, is_member)
+    answers_warnings.say(given.path, lines)
+
+
+def _warn_of_unlike(path: Path, given: Given, models: list[Answers]) -> None:
+    target, *shadows = (
+        (model.is_member, model.logits[0].argmax(axis=1) == given.labels) for model in (given.answers, *models)
+    )
+    # A loss alone does not say whether a model is right.
+    answers_warnings.say(path, answers_warnings.of_shadows(target, shadows, accuracy=given.holds != "loss"))
 
 
 def _in_pairs(models: dict[str, Answers]) -> dict[str, Answers]:
@@ -334,18 +345,6 @@ def _in_pairs(models: dict[str, Answers]) -> dict[str, Answers]:
         else:
             waiting.setdefault(model.is_member.tobytes(), []).append(name)
     return {name: models[name] for name in pairs} if len(pairs) == len(models) else models
-
-
-def _warn_of_lacking(path: Path, models: list[Answers]) -> None:
-    """Attacks that compare with shadows want one on either side of every record."""
-    inside = np.sum([model.is_member for model in models], axis=0)
-    none_in, none_out = int((inside == 0).sum()), int((inside == len(models)).sum())
-    if none_in or none_out:
-        print(
-            f"warning: {path}: of {len(inside):,} records, no shadow was trained on {none_in:,}, and every shadow on "
-            f"{none_out:,}: attacks that compare with shadows are left out; train more, each pair on two halves",
-            file=sys.stderr,
-        )
 
 
 def _natural(name: str) -> tuple[int, int, str]:

@@ -56,6 +56,7 @@ class Batch:
     model: pa.Array | None
     view: Integers
     values: Floats | pa.Array
+    person: list[str]  # empty where there is no such column
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -151,7 +152,7 @@ def layout(path: Path, names: Sequence[str], *, shadows: bool) -> Layout:
     if len(set(classes)) < len(classes):
         same = next(name for name in classes if classes.count(name) > 1)
         raise InputError(f"{path}: expected one column a class, got several of class {same}; leave one")
-    used = {"id", "member", "label", "model", "view", *columns}
+    used = {"id", "member", "label", "model", "view", *(() if shadows else ("person",)), *columns}
     return Layout(form, tuple(columns), classes, tuple(name for name in names if name not in used))
 
 
@@ -190,7 +191,11 @@ def parsed(path: Path, table: pa.Table, form: Layout, start: int) -> Batch:
         values = np.column_stack(columns) if form.classes else columns[0]
     else:
         values = _lists(path, table.column(form.columns[0]), form.columns[0], start)
-    return Batch(start, text("id"), text("label"), _members(path, text("member"), start), text("model"), view, values)
+    persons = text("person") if "person" not in form.ignored else None
+    return Batch(
+        *(start, text("id"), text("label"), _members(path, text("member"), start), text("model"), view, values),
+        [] if persons is None else persons.to_pylist(),
+    )
 
 
 def _as_text(path: Path, column: pa.ChunkedArray, name: str) -> pa.Array:

@@ -18,7 +18,7 @@ import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 from scipy.special import betainccinv, betaincinv, expit, gammaln, logit
 
-from mia.arrays import Bools, Floats
+from mia.arrays import Bools, Floats, Integers
 from mia.errors import InputError
 from mia.evaluation import distributions
 from mia.evaluation.bootstrap import enough_replicates
@@ -174,8 +174,8 @@ def replicate_tprs(
     non-members in the order of the samples.
     The highest TPR with at most k false positives is the share of drawn members with a score strictly above the
     (k + 1)-th highest drawn non-member (all of them if there is no such non-member). So each attack is sorted once, and
-    a replicate costs two running sums an attack.
-    Cost: time O(attacks * samples * replicates); 25 attacks, 1,000 replicates: 0.7 s on 10,000 records, 4 s on 60,000.
+    a replicate costs two running sums an attack, of the highest scores alone.
+    Cost: time O(attacks * samples * replicates) at most, the less the lower the highest FPR.
     InputError: as `roc.curve`, for each attack; an fpr that `roc.tpr_at` refuses; no replicate.
     """
     values, member = of_attacks(scores, is_member)
@@ -186,20 +186,43 @@ def replicate_tprs(
         tpr_at(curve(values[0], member), fpr)  # says what is wrong with an FPR, if anything is
     allowed = [false_positives_allowed(fpr, N) for fpr in fprs]
     members, nonmembers = values[:, member], values[:, ~member]
-    member_order = np.argsort(-members, axis=1)
-    nonmember_order = np.argsort(-nonmembers, axis=1)
-    above = np.stack([members_above(*sides) for sides in zip(members, nonmembers, strict=True)])
+    sides = [_Side(*of_attack, max(allowed)) for of_attack in zip(members, nonmembers, strict=True)] if allowed else []
     tprs = np.empty((values.shape[0], len(allowed), replicates))
-    drawn = np.zeros(M + 1, dtype=np.int64)  # drawn[i]: draws of the i members with the highest scores
     for r in range(replicates):
         times_member = np.bincount(rng.integers(M, size=M), minlength=M)
         times_nonmember = np.bincount(rng.integers(N, size=N), minlength=N)
-        for attack in range(values.shape[0]):
-            np.cumsum(times_member[member_order[attack]], out=drawn[1:])
-            accused = np.cumsum(times_nonmember[nonmember_order[attack]])
-            too_many = np.searchsorted(accused, allowed, side="right")  # N where no non-member is one too many
-            tprs[attack, :, r] = drawn[above[attack, too_many]] / M
+        for attack, side in enumerate(sides):
+            tprs[attack, :, r] = side.found(times_member, times_nonmember, allowed) / M
     return tprs
+
+
+class _Side:
+    """One attack's members and non-members, (n,) scores each, highest first, looked at only as far as is needed.
+
+    most: the largest number of false positives that `found` will be asked about.
+    """
+
+    def __init__(self, members: Floats, nonmembers: Floats, most: int) -> None:
+        self.above = members_above(members, nonmembers)
+        self.member_order = np.argsort(-members)
+        self.nonmember_order = np.argsort(-nonmembers)
+        self.length = min(nonmembers.size, most + 10 * math.isqrt(most) + 100)
+
+    def found(self, times_member: Integers, times_nonmember: Integers, allowed: Sequence[int]) -> Integers:
+        """(len(allowed),): drawn members above the drawn non-member that is one too many.
+
+        times_member, times_nonmember: how often each record was drawn, in the order of the scores.
+        """
+        while True:
+            accused = np.cumsum(times_nonmember[self.nonmember_order[: self.length]])
+            if self.length == self.nonmember_order.size or accused[-1] > max(allowed):
+                break
+            self.length = min(self.nonmember_order.size, 2 * self.length)
+        too_many = np.searchsorted(accused, allowed, side="right")  # N where no non-member is one too many
+        hits = self.above[too_many]
+        drawn = np.append(0, np.cumsum(times_member[self.member_order[: hits.max()]]))
+        found: Integers = drawn[hits]
+        return found
 
 
 def members_above(members: Floats, nonmembers: Floats) -> NDArray[np.int64]:

@@ -1,7 +1,7 @@
 """Confidence limits of proportions: Clopper and Pearson's, and MOVER, which joins those of two proportions.
 
 An undefined value is NaN, never zero. Every interval treats records as independent draws put to one model: how much
-another training of it would differ is not in there (see `mia.evaluation.epsilon`).
+another training of it would differ is not in there (`mia.evaluation.trainings` estimates that).
 """
 
 from __future__ import annotations

@@ -13,7 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from mia.arrays import Bools, Floats
 from mia.errors import InputError
-from mia.evaluation import bootstrap, by_class, decisions, detectable, epsilon, metrics, permutation, roc
+from mia.evaluation import bootstrap, by_class, decisions, detectable, epsilon, metrics, permutation, roc, worst_case
 
 SUMMARY = ("auc", "balanced_accuracy", "epsilon_lower")
 
@@ -73,10 +73,7 @@ def cross_fitted(scores: Floats, is_member: Bools, rng: np.random.Generator) -> 
 
     An auditor can choose so, who knows the members; an attacker cannot.
     """
-    half = np.zeros(len(scores), bool)
-    for side in (True, False):
-        rows = rng.permutation(np.flatnonzero(is_member == side))
-        half[rows[: len(rows) // 2]] = True
+    half = worst_case.halves(is_member, rng)
     of_half, of_other = (roc.best_threshold(scores[rows], is_member[rows]) for rows in (half, ~half))
     counts = {"n_member": int(is_member[~half].sum()), "n_nonmember": int((~is_member[~half]).sum())}
     return Thresholds(
@@ -88,6 +85,7 @@ def measure(
     target: Target,
     attack: str,
     thresholds: Thresholds,
+    spreads: Mapping[str, Any],
     *,
     replicates: int,
     histogram_bins: int,
@@ -95,7 +93,7 @@ def measure(
 ) -> Result:
     """Measure an attack of the target.
 
-    rng: of the bootstrap.
+    spreads: how far the attack's numbers move over trainings (`trainings.spreads`). rng: of the bootstrap.
     InputError: as `attack_metrics`.
     """
     score, is_member = target.scores[attack], target.is_member
@@ -129,7 +127,7 @@ def measure(
     if not np.isscalar(thresholds.decision):
         homogeneity["thresholds"] = "cross-fitted"
     return Result(
-        {"attack": attack, "verdict": sentence, **numbers, **always_member(*sizes), **homogeneity},
+        {"attack": attack, "verdict": sentence, **numbers, **always_member(*sizes), **homogeneity, **spreads},
         pd.DataFrame({"attack": attack, **columns, "tpr_low": band.low, "tpr_high": band.high}),
         histogram(attack, score, is_member, histogram_bins),
         tally(attack, numbers),

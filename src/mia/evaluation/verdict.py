@@ -60,7 +60,7 @@ def sentence(numbers: Mapping[str, Any]) -> str:
             f"{100 * LEAST_FALSE_ALARMS:,}."
         )
     who = f"an attacker who may raise one false alarm in {one_in(numbers['fpr'])}"
-    recognised, guess, records = share(numbers, "tpr"), rate(numbers["fpr"]), f"{noun(numbers)}s"
+    recognised, guess, records = of_both(numbers), rate(numbers["fpr"]), f"{noun(numbers)}s"
     if recognises(numbers):
         return f"Of the training {records}, {who} recognises {recognised}; guessing would give {guess} %."
     return (
@@ -127,6 +127,16 @@ def percent(share: float) -> str:
 def share(entry: Mapping[str, Any], name: str) -> str:
     """The share of that name in percent, with its limits: 37 % (34 to 40)."""
     return wording.with_limits(wording.estimate(entry, name), percent, unit=" %")
+
+
+def of_both(numbers: Mapping[str, Any]) -> str:
+    """The share recognised, with what these records and what another training leave open, as in 37 % (these records: 34
+    to 40; another training: ± 2.1); as `share` where the latter is not known.
+    """
+    if numbers.get("tpr_spread") is None:
+        return share(numbers, "tpr")
+    value, low, high = (percent(number) for number in wording.estimate(numbers, "tpr"))
+    return f"{value} % (these records: {low} to {high}; another training: ± {percent(numbers['tpr_spread'])})"
 
 
 def rate(fpr: float) -> str:

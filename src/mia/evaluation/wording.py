@@ -20,6 +20,14 @@ def with_limits(estimate: Sequence[float], text: Callable[[float], str], *, unit
     return form.format(value=value, low=low, high=high, unit=unit)
 
 
+def another_training(entry: Mapping[str, Any], name: str, text: Callable[[float], str]) -> str:
+    """Return the standard deviation over trainings of the number of that name, as in " ± .014"; empty where the entry
+    has none: it was measured before there was one, or there are too few plays (`mia.evaluation.trainings`).
+    """
+    spread = entry.get(f"{name}_spread")
+    return "" if spread is None else f" ± {text(spread)}"
+
+
 def estimate(entry: Mapping[str, Any], name: str) -> tuple[float, float, float]:
     """Return the value of that name with its limits, (value, low, high), as the files in metrics/ hold them."""
     return entry[name], entry[f"{name}_low"], entry[f"{name}_high"]

@@ -98,7 +98,7 @@ def _classifier(family: str, settings: Settings, seed: int, place: str) -> Any:
     except ImportError:
         raise InputError(
             f"{place.removesuffix('settings')}estimator: {family} needs a package that is not installed: "
-            f"`pip install {module.partition('.')[0]}`"
+            "`pip install 'membership-inference-audit[tables]'`"
         ) from None
     known = made.get_params()
     for setting in settings:

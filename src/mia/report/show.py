@@ -11,7 +11,7 @@ from typing import Any
 from mia import paths
 from mia.errors import InputError, shown
 from mia.evaluation import verdict
-from mia.report import text_table
+from mia.report import text_table, without_shadows
 from mia.repository import git
 from mia.store import metrics_files, sealed_json
 
@@ -76,7 +76,16 @@ def remarks(measured: Sequence[dict[str, Any]], refused: dict[str, str]) -> list
     by_reason: dict[str, list[str]] = {}
     for attack, reason in refused.items():
         by_reason.setdefault(reason, []).append(words(attack))
-    return lines + [f"not applicable, {reason}: {', '.join(attacks)}" for reason, attacks in by_reason.items()]
+    lines += [f"not applicable, {reason}: {', '.join(attacks)}" for reason, attacks in by_reason.items()]
+    if len(reasons := text_table.without_spread(measured)) == 1 and len(next(iter(reasons.values()))) == len(measured):
+        return [*lines, f"no ± over trainings: {next(iter(reasons))}"]
+    return lines + [f"no ± over trainings, {why}: {', '.join(map(words, of))}" for why, of in reasons.items()]
+
+
+def intervals(measured: Sequence[dict[str, Any]]) -> str:
+    """What stands in brackets, and after ± where some attack has it."""
+    known = any(entry.get("auc_spread") is not None for entry in measured)
+    return "95 % intervals over records" + ("; ± standard deviation over trainings" if known else "")
 
 
 def thresholds(measured: Sequence[dict[str, Any]]) -> str:
@@ -128,18 +137,19 @@ def report(path: Path) -> None:
     root = path.parent.parent
     places = f"\nfigures: {root / paths.LEAK_FIGURE.parent}/*.png; which records: {root / paths.EXPOSURE}; "
     places += f"every number: {path}"
-    refused, strongest = (
+    refused, strongest, alone = (
         metrics_files.read_json(beside) if (beside := path.with_name(other.name)).exists() else {}
-        for other in (paths.NOT_APPLICABLE, paths.VERDICT)
+        for other in (paths.NOT_APPLICABLE, paths.VERDICT, paths.WITHOUT_SHADOWS)
     )
     try:
         first = measured[0]
         size = f"{first['n_member']} members, {first['n_nonmember']} non-members"
         lines = [
-            f"\n{size}; 95 % intervals; {thresholds(measured)}\n",
+            f"\n{size}; {intervals(measured)}; {thresholds(measured)}\n",
             plain(measured, width=shutil.get_terminal_size().columns if sys.stdout.isatty() else None),
             "",
             *remarks(measured, refused),
+            *(f"\n{sentence}" for sentence in without_shadows.sentences(alone, verdict.noun(strongest))),
             *([places] if path == root / paths.ATTACK_METRICS else []),
             *([f"\n{verdict.sentence(strongest)}"] if strongest else []),
         ]

@@ -33,11 +33,25 @@ def plain(rows: Rows, width: int | None = None) -> str:
 
 
 def interval(entry: Mapping[str, Any], name: str, digits: int) -> str:
-    """A number of an attack with its limits: .787 (.782–.793); a dash where the entry has none.
+    """A number of an attack with its limits and its spread over trainings: .787 (.782–.793) ± .014.
 
-    entry: of metrics/attacks.json, with the keys `name`, `name_low` and `name_high`.
+    A dash where the entry has no such number. entry: of metrics/attacks.json, with the keys `name`, `name_low`,
+    `name_high` and, where it is known, `name_spread`.
     """
     if name not in entry:
         return "–"  # the non-members cannot resolve it
     estimate = wording.estimate(entry, name)
-    return wording.with_limits(estimate, lambda value: f"{value:.{digits}f}".removeprefix("0"), form=wording.TABLE)
+
+    def text(value: float) -> str:
+        return f"{value:.{digits}f}".removeprefix("0")
+
+    return wording.with_limits(estimate, text, form=wording.TABLE) + wording.another_training(entry, name, text)
+
+
+def without_spread(measured: Sequence[Mapping[str, Any]]) -> dict[str, list[str]]:
+    """The attacks of which a spread over trainings is not known, by the reason."""
+    by_reason: dict[str, list[str]] = {}
+    for entry in measured:
+        if "spread_missing" in entry:
+            by_reason.setdefault(entry["spread_missing"], []).append(entry["attack"])
+    return by_reason

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import pickle
+import sys
 import zipfile
 from functools import partial
 from pathlib import Path
@@ -13,10 +14,12 @@ import numpy as np
 import pandas as pd
 import pytest
 import skops.io
+import threadpoolctl
 from ruamel.yaml import YAML
 
 import pipeline
 from mia.attacks import estimators, features, halving, learned
+from mia.compute import forks
 from mia.errors import InputError, NotApplicable
 from mia.store import sealed_json
 
@@ -138,6 +141,18 @@ def test_an_attack_that_one_fold_cannot_bear_is_not_applicable_and_the_others_ar
     assert isinstance(scores["per class"], NotApplicable)
     assert "of class 2 are not both members and non-members" in str(scores["per class"])
     assert not isinstance(scores["all"], NotApplicable)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere nothing forks")
+def test_a_fork_fits_on_one_thread_however_many_records_there_are(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two forks with two threads each on two cores wait for each other: 134 s where 18 s of work were to be done."""
+    monkeypatch.setenv("MIA_PROCESSES", "2")
+
+    def threads(_: int) -> set[int]:
+        with estimators._threads(10 * estimators.MANY):
+            return {library["num_threads"] for library in threadpoolctl.threadpool_info()}
+
+    assert list(forks.results(threads, range(2))) == [{1}, {1}]
 
 
 def test_members_and_nonmembers_weigh_the_same() -> None:

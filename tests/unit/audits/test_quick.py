@@ -152,6 +152,56 @@ def test_the_stages_give_the_same_metrics_to_the_byte(
 
 
 @pytest.mark.long
+def test_how_tables_are_written_changes_no_metric(audits: Path, tmp_path: Path) -> None:
+    """Rows and columns in another order, CSV for Parquet and Parquet for CSV, shadows cut into files anywhere."""
+    rng = np.random.default_rng(11)
+
+    def shuffled(frame: pd.DataFrame) -> pd.DataFrame:
+        return frame.iloc[rng.permutation(len(frame))][rng.permutation(frame.columns)]
+
+    (case := tmp_path / "other").mkdir()
+    target, shadows = cases()["shadows"]
+    assert shadows is not None
+    shuffled(target).to_parquet(case / "t.parquet", index=False)
+    (case / "cut").mkdir()
+    rows = shuffled(shadows)
+    cuts = np.sort(rng.choice(len(rows), 3, replace=False))
+    for number, part in enumerate(np.split(np.arange(len(rows)), cuts)):
+        path = case / "cut" / f"{number}.{'csv' if number % 2 else 'parquet'}"
+        answer_tables.write(path, shuffled(rows.iloc[part]))
+    quick.run(case / "t.parquet", case / "cut", case / "audit")
+    for folder in ("metrics", "plots"):
+        names = sorted(path.name for path in (case / "audit" / folder).iterdir() if path.suffix in (".json", ".csv"))
+        assert len(names) > 5
+        for name in names:
+            usual = audits / "shadows" / "audit" / folder / name
+            assert (case / "audit" / folder / name).read_bytes() == usual.read_bytes(), name
+
+
+@pytest.mark.long
+def test_what_needs_no_shadows_stands_beside_the_attacks(audits: Path) -> None:
+    for case in cases():
+        alone, verdict = read(audits, case, paths.WITHOUT_SHADOWS), read(audits, case, paths.VERDICT)
+        assert not {"worst_case", "loss_tnr"} & {verdict["auc_attack"], *attacks(audits, case)}
+        assert bool(alone["loss_tnr"]) == (case != "predicted")
+        assert (alone["worst_case"]["auc_low"] > 0.5) == (case != "no leak")
+        page = (audits / case / "audit" / paths.AUDIT_PAGE).read_text(encoding="utf-8")
+        assert "Worst case, an upper bound" in page
+        assert ("Forecast of what shadow models would find" in page) == (case != "predicted")
+
+
+@pytest.mark.long
+def test_records_with_shadows_on_one_side_are_left_out_and_counted(tmp_path: Path) -> None:
+    target, shadows = answer_tables.world(leak=2.5, shadows=4)
+    shadows.loc[shadows["id"] < 5, "member"] = False
+    found = mia.audit_answers(target, shadows, out=tmp_path)
+    assert found["verdict"]["n_member"] + found["verdict"]["n_nonmember"] == 295
+    assert "lira_online" in found["attacks"]
+    counts = json.loads((tmp_path / "audit" / paths.DATA_METRICS).read_text())
+    assert (counts["population"], counts["dropped_without_shadows"]) == (295, 5)
+
+
+@pytest.mark.long
 def test_a_notebook_audits_a_frame(audits: Path, tmp_path: Path) -> None:
     target, shadows = answer_tables.world(leak=2.5, shadows=6)
     before = Path.cwd()

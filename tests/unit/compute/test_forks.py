@@ -10,6 +10,7 @@ import sys
 from collections.abc import Iterator
 
 import pytest
+import threadpoolctl
 
 from mia.compute import forks
 from mia.errors import InputError, NotApplicable
@@ -44,6 +45,17 @@ def test_tasks_run_in_forks_and_are_taken_a_few_ahead() -> None:
     assert len(taken) == 2 * forks.AHEAD
     assert os.getpid() not in {first, *results}
     assert multiprocessing.active_children() == []
+
+
+@ON_LINUX
+def test_a_fork_has_one_thread_for_linear_algebra_and_for_trees() -> None:
+    """Two forks with two threads each on two cores wait for each other: minutes for seconds of work."""
+
+    def threads(_: int) -> set[int]:
+        return {library["num_threads"] for library in threadpoolctl.threadpool_info()}
+
+    with threadpoolctl.threadpool_limits(2):
+        assert list(forks.results(threads, range(2))) == [{1}, {1}]
 
 
 def test_what_a_task_raises_is_raised_with_its_type_and_no_fork_is_left() -> None:

@@ -272,37 +272,3 @@ def test_a_fault_of_types_that_parquet_alone_has(tmp_path: Path, fault: str) -> 
     with pytest.raises(InputError) as caught:
         arrow(tmp_path, **{name: values if isinstance(values, pa.Array) else pa.array(values)})
     assert str(caught.value) == f"{tmp_path / 'target.parquet'}: {expected}"
-
-
-# -- warnings ------------------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("suffix", SUFFIXES)
-def test_warnings(tmp_path: Path, suffix: str, capsys: pytest.CaptureFixture[str]) -> None:
-    read(tmp_path, table(), suffix)
-    assert capsys.readouterr().err == ""
-    read(
-        tmp_path, table(p_0=[1, 0.5, 0.125, 0.5], p_1=[0, 0.25, 0.125, 0.25], p_2=[0, 0.25, 0.75, 0.25], note=1), suffix
-    )
-    place = tmp_path / f"target.{suffix}"
-    assert capsys.readouterr().err.splitlines() == [
-        f"warning: {place}: columns that are not read: note",
-        (
-            f"warning: {place}: 25 % of the records have a probability written as 1: attacks rank them by what is "
-            "left; write more digits, or logits"
-        ),
-    ]
-
-
-def test_a_record_without_a_shadow_on_either_side_is_warned_of(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    target = read(tmp_path, table())
-    place = write(tmp_path / "s.csv", table(model="a", member=[1, 1, 1, 0]))
-    answers.read_shadows(place, target)
-    assert capsys.readouterr().err == (
-        f"warning: {place}: of 4 records, no shadow was trained on 1, and every shadow on 3: attacks that compare with "
-        "shadows are left out; train more, each pair on two halves\n"
-    )
-    answers.read_shadows(write(tmp_path / "s.csv", shadow_table("a", "b", "c")), target)
-    assert capsys.readouterr().err == ""

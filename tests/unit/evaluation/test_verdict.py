@@ -29,6 +29,14 @@ def test_a_leak_in_one_sentence() -> None:
     )
 
 
+def test_what_another_training_leaves_open_stands_beside_what_these_records_do() -> None:
+    again = "Of the training images, an attacker who may raise one false alarm in a hundred recognises 13 % (these "
+    again += "records: 11 to 15; another training: ± 2.1); guessing would give 1 %."
+    assert verdict.sentence(FOUND | {"tpr_spread": 0.0213, "auc_spread": 0.01}) == again
+    unknown = FOUND | {"tpr_spread": None, "auc_spread": None, "spread_missing": "why"}
+    assert verdict.sentence(unknown) == verdict.sentence(FOUND)
+
+
 @pytest.mark.parametrize("changes", [{}, CHANCE, {"auc": 0.4, "auc_low": 0.3, "auc_high": 0.5, **CHANCE}])
 def test_records_that_are_no_images_are_called_records(changes: dict[str, float]) -> None:
     numbers = FOUND | changes

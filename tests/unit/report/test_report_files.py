@@ -38,6 +38,21 @@ DAMAGED: dict[str, tuple[Path, Any, str]] = {
         dict.fromkeys(verdict.KEYS, 1) | {"auc_attack": "loss", "kind": "song"},
         "'kind' is 'song'",
     ),
+    "a spread that is none": (
+        paths.VERDICT,
+        dict.fromkeys(verdict.KEYS, 1) | {"auc_attack": "loss", "auc_spread": "wide", "plays": 5},
+        "'auc_spread' is 'wide'",
+    ),
+    "no spread, and not why": (
+        paths.VERDICT,
+        dict.fromkeys(verdict.KEYS, 1) | {"auc_attack": "loss", "auc_spread": None, "plays": 1},
+        "no 'spread_missing'",
+    ),
+    "a spread of nobody knows how many": (
+        paths.VERDICT,
+        dict.fromkeys(verdict.KEYS, 1) | {"auc_attack": "loss", "auc_spread": 0.01},
+        "no 'plays'",
+    ),
     "thresholds from nowhere": (
         paths.ATTACK_METRICS,
         [

@@ -18,12 +18,13 @@ from mia.evaluation import metrics, roc, verdict
 from mia.store import metrics_files
 
 WORDS = (  # what is text, in metrics and in plots; all else are numbers
-    *("attack", "verdict", "auc_attack", "tpr_attack", "best", "reason"),
+    *("attack", "verdict", "auc_attack", "tpr_attack", "best", "reason", "plays_of", "spread_missing"),
     *("actual", "attack_a", "attack_b", "class", "estimator", "fold_aucs", "model", "predicted"),
 )
 THRESHOLDS = ("shadows", "cross-fitted")  # what an attack's threshold was chosen on, the first where it is not said
 ACCURACIES = ("train_accuracy", "test_accuracy")
 ENDS = ("", "_low", "_high")
+TNR_KEYS = ("fnr", *(f"tnr{end}" for end in ENDS))
 WANTED: dict[Path, tuple[str, ...]] = {  # what is taken from each file
     paths.VERDICT: verdict.KEYS,
     paths.ATTACK_METRICS: (
@@ -31,6 +32,7 @@ WANTED: dict[Path, tuple[str, ...]] = {  # what is taken from each file
         *("accuracy", "recall", "f1", "tp", "fp", "n_member", "n_nonmember"),
     ),
     paths.NOT_APPLICABLE: (),
+    paths.WITHOUT_SHADOWS: (),
     paths.DATA_METRICS: ("classes",),
     paths.TARGET_METRICS: (*ACCURACIES, "gap"),
     paths.SHADOW_METRICS: ("models",),
@@ -59,6 +61,7 @@ def read_verdict(path: Path) -> dict[str, Any]:
     values = read_metrics(path)
     if "fpr" in values:
         check(path, values, verdict.TPR_KEYS)
+    check_spreads(path, values)
     if verdict.noun(values) not in verdict.KINDS:
         raise damaged(path, f"'kind' is {values['kind']!r}")
     return values
@@ -68,6 +71,17 @@ def read_shadows(path: Path) -> dict[str, Any]:
     """Read metrics/shadows.json, which has accuracies where there are shadows."""
     values = read_metrics(path)
     check(path, values, ACCURACIES if values["models"] else ())
+    return values
+
+
+def read_without_shadows(path: Path) -> dict[str, Any]:
+    """Read metrics/without_shadows.json, whose two parts are there or not, each with its numbers and limits."""
+    values = read_metrics(path)
+    for name, wanted in (("worst_case", ("auc", "auc_low", "auc_high")), ("loss_tnr", TNR_KEYS)):
+        if values.get(name):
+            check(path, values[name], wanted)
+    if "tpr" in values.get("worst_case", {}):
+        check(path, values["worst_case"], ("fpr", *(f"tpr{end}" for end in ENDS)))
     return values
 
 
@@ -91,6 +105,8 @@ def read_attacks(path: Path, fpr: float | None) -> dict[str, dict[str, Any]]:
         key = metrics.fpr_key(fpr or verdict.ASKED_FPR)
         check(path, entry, [f"{key}{end}" for end in ENDS] if resolved else ())
         entry |= {f"tpr{end}": entry[f"{key}{end}"] if resolved else math.nan for end in ENDS}
+        check_spreads(path, entry)
+        entry["tpr_spread"] = entry.get(f"{key}_spread") if resolved else None
     return {entry["attack"]: entry for entry in entries}
 
 
@@ -142,6 +158,16 @@ def check(path: Path, content: Any, wanted: Iterable[str] | None = None) -> None
             kind = str if name in WORDS else int | float
             if not isinstance(content[name], kind) or isinstance(content[name], bool):
                 raise damaged(path, f"{name!r} is {content[name]!r}")
+
+
+def check_spreads(path: Path, entry: dict[str, Any]) -> None:
+    """Check an entry's spreads over trainings (`mia.evaluation.trainings`), which audits of before have not."""
+    spreads = [name for name in entry if name.endswith("_spread")]
+    known = [name for name in spreads if entry[name] is not None]
+    reason = ["spread_missing"] if len(known) < len(spreads) else []
+    check(path, entry, [*known, *reason, *(name for name in ("plays", "plays_of") if name in entry)])
+    if spreads:
+        check(path, entry, ["plays"])
 
 
 def damaged(path: Path, fault: str) -> InputError:

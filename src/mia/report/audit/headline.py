@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from mia.evaluation import verdict
+from mia.evaluation import verdict, wording
 from mia.report.audit import attacker
 from mia.report.audit.measured import Audit, Numbers
 
@@ -72,6 +72,53 @@ def meaning(numbers: Numbers, who: str) -> list[str]:
             f"{likewise} % of the members would look the same."
         )
     return [*sentences, verdict.ranking(numbers), f"That is {who}."]
+
+
+def how_sure(audit: Audit) -> str | None:
+    """Return what the verdict's interval, its spread over trainings and neither of them hold.
+
+    None of an audit that was made before there was a spread.
+    """
+    numbers, nouns = audit.verdict, f"{audit.noun}s"
+    name, text, unit = ("tpr", verdict.percent, " %") if "tpr" in numbers else ("auc", wording.decimals(3), "")
+    if f"{name}_spread" not in numbers:
+        return None
+    low, high = (text(numbers[f"{name}_{end}"]) for end in ("low", "high"))
+    records = (
+        f"Records: {low} to {high}{unit} is the 95 % interval over {nouns} ({numbers['n_member']:,} members, "
+        f"{numbers['n_nonmember']:,} non-members), with this one trained model."
+    )
+    return f"{records} {of_trainings(audit, name)} {of_shadows(audit)}"
+
+
+def of_trainings(audit: Audit, name: str) -> str:
+    """Return how far another training of the target would move the number of the verdict of that name."""
+    numbers = audit.verdict
+    if numbers[f"{name}_spread"] is None:
+        return f"Trainings: how far another training would move it is not known ({numbers['spread_missing']})."
+    text, unit = (verdict.percent, " points") if name == "tpr" else (wording.decimals(3), "")
+    spread = f"± {text(numbers[f'{name}_spread'])}{unit}"
+    own = (
+        f" and are asked about {audit.noun}s of the attacker’s own, another kind than these"
+        if of_others(numbers)
+        else ""
+    )
+    return (
+        f"Trainings: another training on the same members would move it by {spread} or less, one standard deviation, "
+        f"estimated from {numbers['plays']} shadow models in the target’s place, which have other members{own}."
+    )
+
+
+def of_others(numbers: Numbers) -> bool:
+    """Return whether the spread over trainings was measured on other records than those under audit."""
+    return bool(numbers.get("plays_of") == "attacker")
+
+
+def of_shadows(audit: Audit) -> str:
+    """Return what more shadows would do, which neither number holds."""
+    if not (models := audit.shadows["models"]):
+        return "Shadows: there are none; whoever has some may recognise more."
+    return f"Shadows: {models}, taken as they are; with more of them, or others, an attack may recognise more."
 
 
 def facts(audit: Audit, active: Numbers) -> list[tuple[str, str]]:

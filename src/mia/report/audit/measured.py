@@ -21,7 +21,7 @@ class Audit:
 
     verdict: metrics/verdict.json. attacks: the entries of metrics/attacks.json, each with tpr, tpr_low, tpr_high at the
     verdict's FPR (NaN where the non-members do not resolve it). refused: metrics/not_applicable.json. data, target,
-    shadows, selection: of metrics/. curves, bins, counts, classes, pairs, history, board: of plots/.
+    shadows, selection, without_shadows: of metrics/. curves, bins, counts, classes, pairs, history, board: of plots/.
     exposure: schemas.exposure, a row an audited record. loss: (records,), nats, in its order; None where the answers
     hold none. images: (population, height, width, channels) uint8, by sample_id; None where the records are no images.
     mitigations: what other trainings gave, of the file that `report.mitigations` names (mitigations.read).
@@ -35,6 +35,7 @@ class Audit:
     target: Numbers
     shadows: Numbers
     selection: Numbers
+    without_shadows: Numbers
     curves: pd.DataFrame
     bins: pd.DataFrame
     counts: pd.DataFrame

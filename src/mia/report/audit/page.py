@@ -6,7 +6,7 @@ import json
 
 from mia import dotted
 from mia.evaluation import verdict
-from mia.report import html
+from mia.report import html, text_table, without_shadows
 from mia.report.audit import advice, attacker, drawings, exposed, headline, mitigations, tables, usual_counting
 from mia.report.audit.measured import Audit, Numbers
 
@@ -29,6 +29,7 @@ def render(audit: Audit, active: Numbers, *, gallery: int, estimator: str | None
         short=verdict.short(numbers),
         interval=" to ".join(f"{verdict.percent(numbers[key])} %" for key in ("tpr_low", "tpr_high") if key in numbers),
         meaning=headline.meaning(numbers, attacker.who(audit, active)),
+        how_sure=headline.how_sure(audit),
         facts=headline.facts(audit, active),
         noun=audit.noun,
         nouns=f"{audit.noun}s",
@@ -47,7 +48,9 @@ def render(audit: Audit, active: Numbers, *, gallery: int, estimator: str | None
         advice=advice.advice(audit, active),
         mitigations=mitigations.table(audit.mitigations),
         attacks=tables.attacks(audit),
+        without_spread=text_table.without_spread(audit.attacks),
         refused=audit.refused,
+        without_shadows=without_shadows.sentences(audit.without_shadows, audit.noun),
         **drawings.for_page(audit),
         classes=tables.classes(audit),
         classes_attack=numbers["auc_attack"],

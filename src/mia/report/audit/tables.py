@@ -29,13 +29,14 @@ def attacks(audit: Audit) -> list[dict[str, Any]]:
                 "strong": entry["attack"] in (audit.verdict.get("tpr_attack"), audit.verdict["auc_attack"]),
                 "verdict": entry["verdict"],
                 "tpr": entry["tpr"] if known else "",
-                "tpr_text": verdict.share(entry, "tpr") if known else "too few non-members",
+                "tpr_text": tpr_text(entry) if known else "too few non-members",
                 "tpr_bar": bar(entry, "tpr", fpr, low=fpr / 10, high=largest, log=True) if known else None,
                 "tpr_sure": known and entry["tpr_low"] > fpr,
                 "tpr_axis": f"{verdict.rate(fpr / 10)} to {verdict.percent(largest)} %, log" if known else "",
                 "auc_axis": f"{lowest:.2f} to {highest:.2f}",
                 "auc": entry["auc"],
-                "auc_text": wording.number(entry, "auc", 3),
+                "auc_text": wording.number(entry, "auc", 3)
+                + wording.another_training(entry, "auc", wording.decimals(3)),
                 "auc_bar": bar(entry, "auc", 0.5, low=lowest, high=highest, log=False),
                 "auc_sure": entry["auc_low"] > 0.5,
                 "balanced": entry["balanced_accuracy"],
@@ -45,6 +46,11 @@ def attacks(audit: Audit) -> list[dict[str, Any]]:
             }
         )
     return rows
+
+
+def tpr_text(entry: Numbers) -> str:
+    """Return a TPR in percent with its limits and its spread over trainings: 29 % (25 to 33) ± 2.1."""
+    return verdict.share(entry, "tpr") + wording.another_training(entry, "tpr", verdict.percent)
 
 
 def classes(audit: Audit) -> list[dict[str, Any]]:

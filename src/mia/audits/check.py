@@ -1,0 +1,88 @@
+"""`mia check`: what can be wrong with an audit, found in seconds and all at once, before anything is trained."""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+import os
+import tempfile
+import time
+from collections.abc import Iterator
+
+import numpy as np
+
+from mia import params, paths
+from mia.audits import fitted, given
+from mia.data import stored_records
+from mia.data.records import Records
+from mia.errors import InputError
+from mia.models import recipe_checks
+from mia.params import Params
+
+
+def check(name: str) -> None:
+    """Read an audit's values and data as the pipeline does, try its recipe, and print what was seen.
+
+    Nothing is written into the repository. Raises InputError with a line a fault.
+    """
+    values = params.load(paths.PARAMS, audit=name)
+    faults: list[str] = []
+    with _elsewhere():
+        for step in (_read, _recipe):
+            try:
+                step(values)
+            except InputError as error:
+                faults.append(str(error))
+                if not paths.POPULATION.exists():
+                    break
+    if faults:
+        raise InputError("\n".join(faults))
+    print(f"{paths.audit(name)}: no fault found")
+
+
+@contextlib.contextmanager
+def _elsewhere() -> Iterator[None]:
+    """A folder of its own to write to, which holds a link to the audits."""
+    audits = paths.AUDITS.resolve()
+    with tempfile.TemporaryDirectory(prefix="mia-check-") as folder, contextlib.chdir(folder):
+        os.symlink(audits, paths.AUDITS)
+        yield
+
+
+def _read(values: Params) -> None:
+    """The first two stages, for real."""
+    for stage in ("prepare", "split"):
+        importlib.import_module(f"stages.{stage}").main(values)
+    population = stored_records.load_records(paths.POPULATION)
+    classes = stored_records.load_classes(paths.POPULATION)
+    print(f"population: {len(population):,} records of {len(classes)} classes")
+    if values.audit.door == "answers":
+        members = int(given.target(values.audit).answers.is_member.sum())
+        shadows = list(given.shadows(values.audit, 0))
+        print(f"answers: {members:,} members, {len(population) - members:,} non-members; {len(shadows)} shadows")
+    elif values.attacker.knowledge != "population":
+        attackers = stored_records.load_records(paths.ATTACKER)
+        print(f"attacker: {len(attackers):,} records")
+
+
+def _recipe(values: Params) -> None:
+    """One model of the recipe, on a few records."""
+    if values.audit.door == "answers":
+        return
+    records = stored_records.load(paths.POPULATION)
+    lacking = np.setdiff1d(np.arange(len(records.classes)), records.labels)
+    if len(lacking):
+        raise InputError(f"population: expected records of every class, got none of {records.classes[lacking[0]]}")
+    began = time.perf_counter()
+    if values.audit.door == "estimator":
+        place = f"target.estimator: {values.audit.estimator.estimator}"
+        recipe_checks.check(fitted.maker(values.audit), records, values.audit.place(place))
+    else:
+        _network(values, records)
+    print(f"recipe: tried on {min(len(records), recipe_checks.RECORDS)} records in {time.perf_counter() - began:.1f} s")
+
+
+def _network(values: Params, records: Records) -> None:
+    from mia.models import building
+
+    building.check(values.audit.recipe.architecture, records.images.shape[1:], len(records.classes))

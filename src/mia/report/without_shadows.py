@@ -1,0 +1,21 @@
+"""What the target's answers say without shadow models, beside the attacks: in words, for the terminal and the page."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from mia.evaluation import tail, worst_case
+
+
+def sentences(measured: Mapping[str, Any], noun: str) -> list[str]:
+    """The worst case and the forecast, those that were measured.
+
+    measured: metrics/without_shadows.json. noun: what one audited record is called.
+    """
+    lines = []
+    if measured.get("worst_case"):
+        lines.append(worst_case.sentence(measured["worst_case"], noun))
+    if measured.get("loss_tnr"):
+        lines.append(tail.sentence(measured["loss_tnr"], noun))
+    return lines
