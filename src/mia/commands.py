@@ -30,6 +30,10 @@ def new(
     generated: Annotated[
         Path | None, typer.Option(help="images or records in their likeness, for the attacker")
     ] = None,
+    data: Annotated[
+        list[str] | None,
+        typer.Option(help="how images are read, KEY=VALUE: size=[32,32], file_list=NAME.csv, ... (docs/images.md)"),
+    ] = None,
     answers: Annotated[Path | None, typer.Option(help="a model's answers: .csv or .parquet")] = None,
     shadows: Annotated[Path | None, typer.Option(help="shadows' answers: .csv, .parquet, or a folder of them")] = None,
     table: Annotated[
@@ -46,7 +50,7 @@ def new(
         if (table is None) != (label is None):
             raise InputError("--label: expected with --table, the name of its column of classes")
         if images:
-            new.images(name, images, generated)
+            new.images(name, images, generated, data or ())
         elif answers:
             new.answers(name, answers, shadows)
         elif table and label:

@@ -59,11 +59,28 @@ class Cifar10Data(Population):
     cifake_path: str | None
 
 
+def _distinct_names(splits: dict[str, str]) -> dict[str, str]:
+    if len({name.casefold() for name in splits}) < len(splits):
+        raise ValueError("expected each name once, whatever its case")
+    return splits
+
+
 class ImagesData(Population):
-    """The user's own images in audits/NAME/data: population/, and generated/ in their likeness."""
+    """The user's own images in audits/NAME/data: population/, and generated/ in their likeness.
+
+    The keys with a default say how they are read (`mia.data.image_files.Reading`); older audits have none of them.
+    """
 
     source: Literal["images"]
     min_per_class: Count
+    size: Annotated[list[Annotated[int, Field(ge=1, le=1024)]], Field(min_length=2, max_length=2)] | None = None
+    splits: Annotated[dict[str, Literal["member", "nonmember", "unused"]], AfterValidator(_distinct_names)] | None = (
+        None
+    )
+    skip_broken: bool = False
+    image_column: str | None = None
+    label_column: str | None = None
+    file_list: str | None = None
 
 
 class TableData(Population):

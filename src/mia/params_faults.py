@@ -40,6 +40,10 @@ def _in_words(fault: Any, schema: type[BaseModel], shown: Sequence[int | str], p
         return f"{name}.source: expected one of {expected}, got {short(given)}"
     if fault["type"] == "value_error":
         return f"{name}: {fault['ctx']['error']}, got {short(fault['input'])}"
+    if fault["type"] in ("too_short", "too_long"):
+        least = fault["ctx"].get("min_length")
+        rule = f"at least {least}" if least is not None else f"at most {fault['ctx']['max_length']}"
+        return f"{name}: expected {rule} items, got {short(fault['input'])}"
     rule = fault["msg"].removeprefix("Input should be ").replace("a valid integer", "an integer")
     rule = rule.replace("a valid ", "a ").replace(f" or instance of {schema.__name__}", "")
     return f"{name}: expected {rule[0].lower() + rule[1:]}, got {short(fault['input'])}"

@@ -2,18 +2,19 @@
 
 Reads: the active data set (embedded, downloaded, or a path of params.yaml).
 Writes: data/population/ and data/attacker/ (images uint8 (samples, height, width, channels) or a table; class names),
-metrics/data.json (how many records there are, and how many were dropped and why).
+metrics/data.json (how many records there are, how many were dropped and why, and what was done to a user's images).
 """
 
 from __future__ import annotations
 
 import dataclasses
+from typing import Any
 
 import numpy as np
 
 from mia import paths, seeds
 from mia.audits import given
-from mia.data import digits, population, sources, stored_records
+from mia.data import digits, own_images, population, sources, stored_records
 from mia.params import Params
 from mia.store import metrics_files
 from stages import run
@@ -26,7 +27,12 @@ def main(params: Params) -> None:
         return
     data = params.audit.data
     knowledge = params.attacker.knowledge
-    real, generated = sources.read(data, paths.audit(params.audit.name) / "data", generated=knowledge == "generated")
+    own, wanted = paths.audit(params.audit.name) / "data", knowledge == "generated"
+    reading: dict[str, Any] = {}
+    if data.source == "images":
+        real, generated, reading = own_images.read(data, own, generated=wanted)
+    else:
+        real, generated = sources.read(data, own, generated=wanted)
     rng = seeds.generator(params.seed, "population")
 
     rows, twins = population.under_audit(real, data.split, data.population_size, rng, params.audit.place)
@@ -59,6 +65,7 @@ def main(params: Params) -> None:
             "dropped_attacker_twins": copies,
             "population_duplicates": audited.duplicates,
             "attacker_duplicates": attacker.duplicates,
+            **({"images": reading} if any(reading.values()) else {}),
         },
     )
 

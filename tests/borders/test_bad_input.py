@@ -359,14 +359,14 @@ CASES = [
     Case(
         "a file that is no image",
         "prepare",
-        ("audits/images/data/population: b/3.png: not a PNG, JPEG, WEBP or BMP image; mend them or take them out",),
+        ("audits/images/data/population: b/3.png: not a PNG, .*, or skip broken ones: data.skip_broken: true",),
         FOLDER,
         images(lambda root: (root / "b/3.png").write_text("<html>")),
     ),
     Case(
         "an empty class",
         "prepare",
-        ("audits/images/data/population: d: a folder without images; mend them or take them out",),
+        ("audits/images/data/population: d: a folder without files; mend them or take them out",),
         FOLDER,
         images(lambda root: (root / "d").mkdir()),
     ),

@@ -296,7 +296,7 @@ def test_extension_types_of_a_table_are_not_unpickled(ran: Path) -> None:
     rows = [{"bytes": png(), "path": None}, {"bytes": b"x", "path": None}]
     table = pa.table([pa.array(rows, STRUCT), pa.array([0, 1])], schema=schema)
     pq.write_table(table, "x.parquet")
-    with refused("x.parquet: x.parquet:1: not a PNG, JPEG, WEBP or BMP image"):
+    with refused("x.parquet: x.parquet:1: not a PNG, "):
         prepared("x.parquet")
     pq.write_table(
         table.replace_schema_metadata({b"pandas": pickle.dumps(Trap(ran)), b"mia.version": parquet.FORMAT}),
@@ -765,7 +765,7 @@ def test_a_page_that_lies_about_its_size_is_damage(ran: Path, claim: int) -> Non
 
 def test_one_value_for_every_row_is_not_made_for_a_thousand_rows_at_once(ran: Path) -> None:
     images_table([bytes(4 << 20)] * 150, use_dictionary=True, dictionary_pagesize_limit=1 << 30)
-    with refused(r"x.parquet: x.parquet:0: not a PNG, JPEG, WEBP or BMP image \(and 149 more\)", memory=400 << 20):
+    with refused(r"x.parquet: x.parquet:0: not a PNG, .* image \(and 149 more\)", memory=400 << 20):
         prepared("x.parquet")
 
 
@@ -787,9 +787,9 @@ def test_what_is_not_needed_of_a_table_is_not_unpacked(ran: Path) -> None:
 @pytest.mark.parametrize(
     ("columns", "said"),
     [
-        ({"image": [{"bytes": "text"}], "label": [0]}, "expected a struct {bytes: binary, path}"),
-        ({"image": [{"bytes": [1, 2]}], "label": [0]}, "expected a struct {bytes: binary, path}"),
-        ({"image": [{"\x1b[31m\n": 1}], "label": [0]}, "expected a struct {bytes: binary, path}"),
+        ({"image": [{"bytes": "text"}], "label": [0]}, "a struct {bytes: binary, path}"),
+        ({"image": [{"bytes": [1, 2]}], "label": [0]}, "a struct {bytes: binary, path}"),
+        ({"image": [{"\x1b[31m\n": 1}], "label": [0]}, "a struct {bytes: binary, path}"),
     ],
 )
 def test_a_column_of_another_kind_is_refused(ran: Path, columns: Any, said: str) -> None:
@@ -856,10 +856,25 @@ def saved(kind: str, **options: Any) -> bytes:
     return out.getvalue()
 
 
+def gif_of(width: int, height: int, frame_width: int, frame_height: int, *, frames: int = 1) -> bytes:
+    """A GIF whose frames are of another size than it says."""
+    frame = b"," + struct.pack("<HHHHB", 0, 0, frame_width, frame_height, 0) + b"\x02\x02\x4c\x01\x00"
+    return b"GIF89a" + struct.pack("<HHBBB", width, height, 0x80, 0, 0) + bytes(6) + frame * frames + b";"
+
+
+def tiff_of(width: int, height: int, pixels: bytes = b"", *, packing: int = 1, following: int = 0) -> bytes:
+    """A grey TIFF of one strip. packing: 1 none, 8 deflate. following: where the next page is."""
+    start = 8 + 2 + 9 * 12 + 4
+    tags = [(256, width), (257, height), (258, 8), (259, packing), (262, 1), (273, start), (277, 1), (278, height)]
+    tags += [(279, len(pixels))]
+    fields = b"".join(struct.pack("<HHII", tag, 4, 1, value) for tag, value in tags)
+    return b"II*\0" + struct.pack("<IH", 8, len(tags)) + fields + struct.pack("<I", following) + pixels
+
+
 POSTSCRIPT = b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n%%EndComments\n(../ran) (w) file closefile\n%%EOF\n"
 ZEROS = zlib.compress(bytes(80 << 20), 9)
 PLAIN = chunk(b"IDAT", zlib.compress(bytes(20)))
-NO_IMAGE, SMALL = "not a PNG, JPEG, WEBP or BMP image", "an image may have 1,048,576 pixels"
+NO_IMAGE, SMALL = image_files.NO_IMAGE, "an image may have 1,048,576 pixels"
 CUT = "cut short or damaged"
 ONE_CLASS = "expected 2 to 1,000 classes"  # the image itself is read, and what is odd of it passed over
 TEXT = b"x\0\0" + ZEROS
@@ -881,14 +896,22 @@ IMAGES: dict[str, tuple[Callable[[], bytes], str]] = {
     "a profile": (lambda: png_of(4, 4, chunk(b"iCCP", TEXT), PLAIN), NO_IMAGE),
     "many frames": (
         lambda: saved("PNG", save_all=True, append_images=[Image.new("RGB", (4, 4), (n, 0, 0)) for n in range(50)]),
-        r"expected one image in a file, got \d+ frames",
+        ONE_CLASS,
     ),
     "frames that are declared": (
         lambda: png_of(4, 4, chunk(b"acTL", struct.pack(">II", 2**31 - 1, 0)), PLAIN),
-        r"expected one image in a file, got \d+ frames",
+        ONE_CLASS,
     ),
     "PostScript, which others hand to Ghostscript": (lambda: POSTSCRIPT, NO_IMAGE),
-    **{f"a {kind}": (partial(saved, kind), NO_IMAGE) for kind in ("GIF", "TIFF", "ICO", "PPM", "PCX", "SGI")},
+    **{f"a {kind}": (partial(saved, kind), NO_IMAGE) for kind in ("ICO", "PPM", "PCX", "SGI")},
+    "a GIF that grows": (lambda: gif_of(9, 9, 60_000, 60_000), SMALL),
+    "a giant GIF": (lambda: gif_of(60_000, 60_000, 9, 9), SMALL),
+    "a GIF of many frames": (lambda: gif_of(4, 4, 4, 4, frames=100_000), ONE_CLASS),
+    "a giant TIFF": (lambda: tiff_of(60_000, 60_000), SMALL),
+    "a TIFF without pixels": (lambda: tiff_of(1000, 1000), CUT),
+    "a TIFF whose next page is its first": (lambda: tiff_of(4, 4, bytes(16), following=8), ONE_CLASS),
+    "a TIFF that packs zeros": (lambda: tiff_of(4, 4, ZEROS, packing=8), ONE_CLASS),
+    "a TIFF of a million tags": (lambda: b"II*\0" + struct.pack("<IH", 8, 65_535) + bytes(12 << 20), NO_IMAGE),
     "SVG with an entity": (lambda: b'<!DOCTYPE x [<!ENTITY a "aaaa">]><svg>&a;</svg>', NO_IMAGE),
 }
 
@@ -900,6 +923,21 @@ def test_an_image_takes_no_more_than_its_pixels_and_wakes_no_other_program(ran: 
     Path("images/a/0.png").write_bytes(content())
     with refused(said):
         prepared("images")
+
+
+def test_a_giant_that_is_made_smaller_takes_its_own_pixels_alone(ran: Path) -> None:
+    """89 megapixels of a translucent picture are 358 MB; with what lies below it, three times that."""
+    head = struct.pack(">IIBBBBB", 9000, 9900, 8, 6, 0, 0, 0)
+    rows = chunk(b"IDAT", zlib.compress(bytes(9900 * (1 + 4 * 9000))))
+    content = b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", head) + rows + chunk(b"IEND", b"")
+    before = _peak(reset=True)
+    image, changes = image_files.decode(content, (32, 32))
+    assert changes == ["on_white", "cropped", "reduced"]
+    assert (image == 255).all()
+    assert _peak() - before < 1200 << 20
+    for width, height in ((9000, 9999), (32_769, 1)):
+        with pytest.raises(ValueError, match="an image may have"):
+            image_files.decode(png_of(width, height), (32, 32))
 
 
 def test_more_pixels_than_memory_are_refused_while_they_are_read(ran: Path, monkeypatch: pytest.MonkeyPatch) -> None:

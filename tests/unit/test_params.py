@@ -87,6 +87,38 @@ def test_all_faults_are_said_at_once(tmp_path: Path) -> None:
     assert sorted(files) == sorted([own, *[str(tmp_path / "params.yaml")] * 3])
 
 
+IMAGES = "source: images\n  split: half\n  population_size: null\n  attacker_size: null\n  min_per_class: 1\n"
+
+
+def of_images(tmp_path: Path, *keys: str) -> params.Params:
+    """The params of an audit of images with these lines in its `data`."""
+    own = OWN.partition("data:\n")[0] + "data:\n  " + IMAGES + "".join(f"  {key}\n" for key in keys)
+    own += "\ntarget:" + OWN.partition("\ntarget:")[2]
+    for path, text in {"params.yaml": TEXT, "audits/digits/params.yaml": own}.items():
+        (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / path).write_text(text)
+    return params.load(tmp_path / "params.yaml")
+
+
+def test_an_audit_of_images_needs_no_key_of_how_they_are_read(tmp_path: Path) -> None:
+    data: Any = of_images(tmp_path).audit.data
+    assert (data.size, data.splits, data.skip_broken, data.file_list) == (None, None, False, None)
+
+
+def test_all_faults_of_how_images_are_read_are_said_at_once(tmp_path: Path) -> None:
+    keys = ["size: [32, 0]", "splits: {val: 3}", "skip_broken: 1", "image_column: 7", "labl_column: x"]
+    with pytest.raises(InputError) as caught:
+        of_images(tmp_path, *keys)
+    own = tmp_path / "audits/digits/params.yaml"
+    assert str(caught.value).splitlines() == [
+        f"{own}: data.size.1: expected greater than or equal to 1, got 0",
+        f"{own}: data.splits.val: expected 'member', 'nonmember' or 'unused', got 3",
+        f"{own}: data.skip_broken: expected a boolean, got 1",
+        f"{own}: data.image_column: expected a string, got 7",
+        f"{own}: data.labl_column: unknown key; did you mean 'label_column'?",
+    ]
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [

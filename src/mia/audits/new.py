@@ -2,36 +2,57 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
 import re
 import shutil
+from collections.abc import Sequence
 from importlib import resources
 from pathlib import Path
+from typing import Any
 
-from mia import paths
-from mia.data import folder
+from pydantic import ValidationError
+from ruamel.yaml import YAML
+from ruamel.yaml.error import YAMLError
+
+from mia import params_faults, paths
+from mia.data import folder, image_lists, own_images
 from mia.data.records import Records
 from mia.errors import InputError
+from mia.params_audit import ImagesData
 from mia.store import atomic
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")  # it is part of paths and of commands
 PLACES = ("data/population", "data/generated", "answers/target", "answers/shadows", "code")
+# Keys of `data` that say how images are read.
+HOW = {"size", "splits", "skip_broken", "image_column", "label_column", "file_list"}
 ANSWERS = "answers.yaml"
 BATCH = 256  # images a step; fewer where the set is small
 
 
-def images(name: str, population: Path, generated: Path | None) -> None:
+def images(name: str, population: Path, generated: Path | None, values: Sequence[str] = ()) -> None:
     """Write audits/NAME for images, and print what was seen and what to do next.
 
-    population, generated: a folder, an archive or a Parquet file each (`mia.data.folder.load`); the audit holds a link
-    to it. Raises InputError where the name is taken or cannot be one, or the images cannot be read.
+    population, generated: a folder, an archive or a Parquet file each (`mia.data.folder.read`); the audit holds a link
+    to it. values: how they are read, `size=[32, 32]`: keys of `data` and their values in YAML. Raises InputError where
+    the name is taken or cannot be one, a value cannot be, or the images cannot be read.
     """
     _check(name)
-    real = folder.load(population, min_per_class=1)
-    attackers = real
+    if population.suffix.lower() == ".csv":
+        raise InputError(f"{population}: a file list; name its folder, and --data file_list={population.name}")
+    settings = _settings(values)
+    reading = own_images.as_asked(settings)
+    real, account = folder.read(population, min_per_class=1, reading=reading)
+    attackers, more = real, ""
+    said = [*own_images.lines(account)]
     if generated is not None:
-        attackers = folder.align(real, folder.load(generated, min_per_class=1), place=str(generated))
+        if reading.file_list is not None and image_lists.find(generated, reading.file_list) is None:
+            reading = dataclasses.replace(reading, file_list=None)
+        held, account = folder.read(generated, min_per_class=1, reading=reading)
+        attackers = folder.align(real, held, place=str(generated))
+        more = f"; generated: {len(attackers):,} images"
+        said += [f"generated: {line}" for line in own_images.lines(account)]
     smallest = int(min((real.labels == label).sum() for label in range(len(real.classes))))
     split = "half" if real.published_train is None else "published"
     members = len(real) // 2 if real.published_train is None else int(real.published_train.sum())
@@ -44,16 +65,37 @@ def images(name: str, population: Path, generated: Path | None) -> None:
             min_per_class=min(10, smallest),
             batch_size=min(BATCH, max(16, members // 32)),
             train_size=max(1, min(members, len(attackers) // 2)),
+            **{key: json.dumps(value, ensure_ascii=False) for key, value in settings.model_dump(include=HOW).items()},
         ),
         {"data/population": population, "data/generated": generated},
     )
-    more = "" if generated is None else f"; generated: {len(attackers):,} images"
     print(f"{paths.audit(name)}: {_summary(real)}{more}")
+    print(*said, sep="\n", end="\n" if said else "")
     if split == "half":
         print("There is no published split (train/ and test/): half of the images are drawn as members.")
     knowledge = "" if generated else " -S attacker.knowledge=population"
     print(f"Read {paths.audit(name) / paths.PARAMS}, then:")
     print(f"  git add {paths.audit(name)} && dvc exp run -S audit={name}{knowledge}")
+
+
+def _settings(values: Sequence[str]) -> ImagesData:
+    """The section `data` with these values, KEY=VALUE, and without others."""
+    given: dict[str, Any] = {}
+    for value in values:
+        key, _, text = value.partition("=")
+        if key not in HOW:
+            raise InputError(f"--data {value}: {params_faults.hint(key, sorted(HOW))}")
+        try:
+            given[key] = YAML(typ="safe", pure=True).load(text)
+        except YAMLError as error:
+            raise InputError(f"--data {value}: not YAML: {' '.join(str(error).split())}") from None
+    try:
+        return ImagesData(
+            source="images", split="half", population_size=None, attacker_size=None, min_per_class=1, **given
+        )
+    except ValidationError as error:
+        faults = [params_faults.in_words(fault, ImagesData, Path("--data"), Path()) for fault in error.errors()]
+        raise InputError("\n".join(faults)) from None
 
 
 def answers(name: str, target: Path, shadows: Path | None) -> None:

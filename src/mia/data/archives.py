@@ -42,22 +42,34 @@ DAMAGE = (
 )
 
 
-def files(source: Path, *, max_bytes: int = 64 * MEBIBYTE) -> Iterator[tuple[str, bytes]]:
+def files(
+    source: Path,
+    *,
+    max_bytes: int = 64 * MEBIBYTE,
+    wanted: Callable[[str], bool] = lambda path: True,
+    passed_over: list[str] | None = None,
+) -> Iterator[tuple[str, bytes]]:
     """Yield (path inside the source with forward slashes, content) for every file, hidden ones passed over.
 
-    A folder's files come sorted, an archive's in its own order. Hidden: any part of the path starts with a
-    dot, or is __MACOSX.
+    A folder's files come sorted, those of linked folders last, an archive's in its own order. Hidden: any part of the
+    path starts with a dot, or is __MACOSX. wanted: files for whose path it is false are passed over too, whatever their
+    size, and not read. passed_over: where it is given, the paths of what is passed over are added to it, of a hidden
+    folder its own alone.
+
+    A link in a folder is followed to what lies in the same tree; a link to a folder only where no other link led
+    there, and not from a linked folder into another: so no tree of links is larger than what it is made of.
 
     Raises InputError where the source is neither a folder nor a zip or tar archive; is cut short or damaged;
     holds a link that leads out (an archive: any link), a device, a path that climbs out, the same path twice,
     a name with control characters, or a file of more than max_bytes, which is refused by its declared size, before
     it is read; where an archive has more than MAX_MEMBERS or unpacks to more than UNPACKED + RATIO times its size.
     """
+    passed = _Passed(wanted, [] if passed_over is None else passed_over)
     try:
         if not source.exists():
             raise InputError(f"{source}: expected a folder or a .zip or .tar archive, found nothing; correct the path")
         if source.is_dir():
-            yield from _folder(source, max_bytes)
+            yield from _folder(source, max_bytes, passed)
             return
         with source.open("rb") as opened:
             head = opened.read(TAR_BLOCK)
@@ -67,9 +79,9 @@ def files(source: Path, *, max_bytes: int = 64 * MEBIBYTE) -> Iterator[tuple[str
         ) from error
     compressed = [opener for magic, opener in COMPRESSED_MAGIC.items() if head.startswith(magic)]
     if head.startswith(ZIP_MAGIC):
-        members = _zip(source, max_bytes)
+        members = _zip(source, max_bytes, passed)
     elif compressed or head[257:262] == b"ustar":
-        members = _tar(source, compressed[0] if compressed else Path.open, max_bytes)
+        members = _tar(source, compressed[0] if compressed else Path.open, max_bytes, passed)
     else:
         raise InputError(
             f"{source}: expected a folder or a .zip, .tar, .tar.gz, .tar.bz2 or .tar.xz archive, "
@@ -103,6 +115,20 @@ def _check_name(name: str, place: Path) -> None:
         raise InputError(f"{place}: the name {name!r} has characters that cannot be shown; rename it")
 
 
+class _Passed:
+    """Which files are passed over, and which were."""
+
+    def __init__(self, wanted: Callable[[str], bool], over: list[str]) -> None:
+        self.wanted, self.over = wanted, over
+
+    def passes(self, path: str) -> bool:
+        """Whether a file is passed over; it is then counted."""
+        if hidden(path) or not self.wanted(path):
+            self.over.append(path)
+            return True
+        return False
+
+
 class _Budget:
     """What all members of an archive may take together, by what they declare."""
 
@@ -126,34 +152,70 @@ def _within(limit: int, size: int, place: str) -> None:
         raise InputError(f"{place}: a file may have {limit:,} bytes, got {size:,}; take it out")
 
 
-def _folder(source: Path, max_bytes: int) -> Iterator[tuple[str, bytes]]:
+def _folder(source: Path, max_bytes: int, passed: _Passed) -> Iterator[tuple[str, bytes]]:
     root = source.resolve()
+    links: list[Path] = []  # to folders: they are read last
+    for place, file in _walk(source, source, passed, links):
+        if not passed.passes(place):
+            yield place, _content(file, source, root, max_bytes)
+    led_to: dict[Path, Path] = {}
+    for link in links:
+        target = _linked_folder(link, source, root, led_to)
+        below: list[Path] = []
+        for inside, file in _walk(target, source, passed, below):
+            place = f"{link.relative_to(source).as_posix()}/{inside}"
+            if not passed.passes(place):
+                yield place, _content(file, source, root, max_bytes)
+        if below:
+            raise InputError(f"{below[0]}: a link to a folder, reached by the link {link}; put the folder itself there")
+
+
+def _walk(top: Path, source: Path, passed: _Passed, links: list[Path]) -> Iterator[tuple[str, str]]:
+    """(path below top, file) of every file, sorted, none of hidden folders; links to folders are put into `links`."""
 
     def fail(error: OSError) -> None:
         raise error
 
-    for folder, folders, names in os.walk(source, onerror=fail):
+    for folder, folders, names in os.walk(top, onerror=fail):
+        above = Path(folder).relative_to(top).as_posix()
+        above = "" if above == "." else f"{above}/"
+        passed.over += [above + name for name in folders if hidden(name)]
         # In place: os.walk goes down in this order and not into what was taken out.
         folders[:] = sorted(name for name in folders if not hidden(name))
         for name in folders:
             _check_name(name, source)
-            # os.walk would pass a linked folder over without a word, images and all.
-            if Path(folder, name).is_symlink():
-                raise InputError(f"{Path(folder, name)}: a link to a folder; put the folder itself there")
+        # os.walk would pass a linked folder over without a word, images and all.
+        links += [Path(folder, name) for name in folders if os.path.islink(os.path.join(folder, name))]
         for name in sorted(names):
-            file = Path(folder, name)
-            if hidden(name):
-                continue
-            _check_name(name, source)
-            status = file.lstat()
-            if stat.S_ISLNK(status.st_mode):
-                if not file.resolve().is_relative_to(root):
-                    raise InputError(f"{file}: a link that leads out of {source}; put the file itself there")
-                status = file.stat()
-            if not stat.S_ISREG(status.st_mode):
-                raise InputError(f"{file}: neither a file nor a folder; take it out")
-            _within(max_bytes, status.st_size, str(file))
-            yield file.relative_to(source).as_posix(), file.read_bytes()
+            if not hidden(name):
+                _check_name(name, source)
+            yield above + name, os.path.join(folder, name)
+
+
+def _linked_folder(link: Path, source: Path, root: Path, led_to: dict[Path, Path]) -> Path:
+    """The folder that a link leads to; led_to: those that links before it led to, each with its link."""
+    target = link.resolve()
+    if not target.is_relative_to(root):
+        raise InputError(f"{link}: a link that leads out of {source}; put the folder itself there")
+    if link.parent.resolve().is_relative_to(target):
+        raise InputError(f"{link}: a link to a folder that it stands in; take it out")
+    if target in led_to:
+        raise InputError(f"{link}: a link to where {led_to[target]} leads already; take one of them out")
+    led_to[target] = link
+    return target
+
+
+def _content(file: str, source: Path, root: Path, max_bytes: int) -> bytes:
+    status = os.lstat(file)
+    if stat.S_ISLNK(status.st_mode):
+        status = os.stat(file)  # before resolve(), to which a link to itself is no OSError
+        if not Path(file).resolve().is_relative_to(root):
+            raise InputError(f"{file}: a link that leads out of {source}; put the file itself there")
+    if not stat.S_ISREG(status.st_mode):
+        raise InputError(f"{file}: neither a file nor a folder; take it out")
+    _within(max_bytes, status.st_size, file)
+    with open(file, "rb") as opened:
+        return opened.read()
 
 
 def _member(source: Path, name: str) -> str:
@@ -166,7 +228,7 @@ def _member(source: Path, name: str) -> str:
     return PurePosixPath(name).as_posix()
 
 
-def _zip(source: Path, max_bytes: int) -> Iterator[tuple[str, bytes]]:
+def _zip(source: Path, max_bytes: int, passed: _Passed) -> Iterator[tuple[str, bytes]]:
     with zipfile.ZipFile(source) as archive:
         members = archive.infolist()
         _Budget(source).check(len(members), sum(member.file_size for member in members))
@@ -178,9 +240,9 @@ def _zip(source: Path, max_bytes: int) -> Iterator[tuple[str, bytes]]:
             # 0: made where files have no mode.
             if kind not in (0, stat.S_IFREG):
                 raise InputError(f"{source}: member {path!r} is a link or a device; pack the files themselves")
-            _within(max_bytes, member.file_size, f"{source}: member {path!r}")
-            if hidden(path):
+            if passed.passes(path):
                 continue
+            _within(max_bytes, member.file_size, f"{source}: member {path!r}")
             if member.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
                 # zipfile unpacks the others without a limit: 600 bytes can become gigabytes.
                 raise NotImplementedError("That compression method is not supported")
@@ -203,7 +265,7 @@ class _Limited:
         return self.stream.read(size)
 
 
-def _tar(source: Path, opener: Callable[..., Any], max_bytes: int) -> Iterator[tuple[str, bytes]]:
+def _tar(source: Path, opener: Callable[..., Any], max_bytes: int, passed: _Passed) -> Iterator[tuple[str, bytes]]:
     budget, size = _Budget(source), 0
     # Not tarfile's own opening, whose error tells of every compression that it tried.
     with opener(source, "rb") as opened, tarfile.open(fileobj=(stream := _Limited(opened)), mode="r:") as archive:  # type: ignore[call-overload]
@@ -216,9 +278,9 @@ def _tar(source: Path, opener: Callable[..., Any], max_bytes: int) -> Iterator[t
                 continue
             if not member.isreg():
                 raise InputError(f"{source}: member {path!r} is a link or a device; pack the files themselves")
-            _within(max_bytes, member.size, f"{source}: member {path!r}")
             size += member.size
-            if not hidden(path):
+            if not passed.passes(path):
+                _within(max_bytes, member.size, f"{source}: member {path!r}")
                 content = archive.extractfile(member)
                 assert content is not None
                 stream.most = max_bytes

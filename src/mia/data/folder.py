@@ -10,8 +10,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from mia.data import archives, image_folders, image_tables
-from mia.data.image_files import listed, more, refuse
+from mia.data import archives, image_folders, image_lists, image_tables
+from mia.data.image_files import Account, NamedImages, Reading, listed, more, refuse
 from mia.data.records import Records
 from mia.errors import InputError
 
@@ -19,23 +19,30 @@ CLASS_COUNTS = (2, 1000)
 NAME_LENGTH = 255  # of a class, as of a folder
 
 
-def load(path: Path, *, min_per_class: int) -> Records:
-    """Images of one size with their classes' names, classes in natural order (2 before 10).
+AS_THEY_ARE = Reading()
 
-    path is one of: a folder or archive with CLASS/IMAGE, or with train/CLASS/IMAGE and test/CLASS/IMAGE,
-    under one more folder or not, IMAGE a .png, .jpg, .jpeg, .webp or .bmp; a .parquet file, or a folder with
-    some, with the columns image or img {bytes, path} and label or fine_label, the classes' names in the
-    schema's metadata, or else the labels themselves. published_train: the folders train and test, or Parquet
-    files so called (train-00000-of-00001.parquet); None without them.
 
-    An image keeps its pixels as stored, turned by no EXIF tag. Modes 1, P, LA and RGBA become L or RGB where
-    nothing is lost; the grey ones of a set become RGB where others are RGB.
+def load(path: Path, *, min_per_class: int, reading: Reading = AS_THEY_ARE) -> Records:
+    """The images of `read`, without the account."""
+    return read(path, min_per_class=min_per_class, reading=reading)[0]
+
+
+def read(path: Path, *, min_per_class: int, reading: Reading = AS_THEY_ARE) -> tuple[Records, Account]:
+    """Images of one size with their classes' names, classes in natural order (2 before 10), and what was done to them.
+
+    path is one of: a folder or archive with CLASS/IMAGE, or with train/CLASS/IMAGE and test/CLASS/IMAGE, under one more
+    folder or not, IMAGE in one of image_files.SUFFIXES; such a folder or archive with a file list (`image_lists`); a
+    .parquet file, or a folder with some (`image_tables`), with a column of image files and one of labels, the classes'
+    names in the schema's metadata, or else the labels themselves. published_train: the folders train and test, Parquet
+    files so called (train-00000-of-00001.parquet), or a list's column; None without them.
+
+    An image keeps its pixels as stored, turned by no EXIF tag, where it is 8-bit grey or RGB and of the size that is
+    wanted; what else is done to it stands in `image_conversion.CHANGES`, and the account counts it.
 
     Raises InputError that names the first file of each fault (path, or path:row) and counts the others.
     """
-    in_tables = path.suffix == ".parquet" or (path.is_dir() and image_tables.tables(path))
-    read = image_tables.read(path) if in_tables else image_folders.read(path)
-    classes = sorted(read.classes, key=_natural)
+    named = _named(path, reading)
+    classes = sorted(named.classes, key=_natural)
     for name in classes:
         _check_name(path, name)
     if not CLASS_COUNTS[0] <= len(classes) <= CLASS_COUNTS[1]:
@@ -43,7 +50,7 @@ def load(path: Path, *, min_per_class: int) -> Records:
             f"{path}: expected 2 to 1,000 classes, got {len(classes):,} ({listed(classes)}); "
             "the classes are the folders that the images lie in, or the labels of the table"
         )
-    counts = Counter(read.class_names)
+    counts = Counter(named.class_names)
     few = [name for name in classes if counts[name] < min_per_class]
     if few:
         raise InputError(
@@ -52,13 +59,21 @@ def load(path: Path, *, min_per_class: int) -> Records:
             f"{more(few)}; add images, leave the class out or lower min_per_class"
         )
     index = {name: label for label, name in enumerate(classes)}
-    return Records(
-        x=_stack(path, read.names, read.images),
-        labels=np.array([index[name] for name in read.class_names], np.int64),
+    records = Records(
+        x=_stack(path, named),
+        labels=np.array([index[name] for name in named.class_names], np.int64),
         classes=tuple(classes),
-        published_train=read.published_train,
-        names=np.array(read.names),
+        published_train=named.published_train,
+        names=np.array(named.names),
     )
+    return records, named.account
+
+
+def _named(path: Path, reading: Reading) -> NamedImages:
+    if reading.file_list is not None:
+        return image_lists.read(path, reading)
+    in_tables = path.suffix == ".parquet" or (path.is_dir() and image_tables.tables(path))
+    return image_tables.read(path, reading) if in_tables else image_folders.read(path, reading)
 
 
 def _check_name(path: Path, name: str) -> None:
@@ -91,19 +106,18 @@ def align(a: Records, b: Records, *, place: str = "the second data set") -> Reco
     return dataclasses.replace(b, labels=index[b.labels], classes=a.classes)
 
 
-def _stack(path: Path, names: list[str], images: list[NDArray[np.uint8]]) -> NDArray[np.uint8]:
+def _stack(path: Path, named: NamedImages) -> NDArray[np.uint8]:
+    images = named.images
     (height, width), count = Counter(image.shape[:2] for image in images).most_common(1)[0]
-    refuse(
-        path,
-        {
-            f"expected {width}x{height} like {count:,} of {len(images):,} images, got another size": [
-                name for name, image in zip(names, images, strict=True) if image.shape[:2] != (height, width)
-            ]
-        },
-    )
-    stacked = np.empty((len(images), height, width, max(image.shape[2] for image in images)), np.uint8)
+    other = [name for name, image in zip(named.names, images, strict=True) if image.shape[:2] != (height, width)]
+    rule = f"expected {width}x{height} like {count:,} of {len(images):,} images, got another size"
+    refuse(path, {rule: other}, f", or have all resized: data.size: [{width}, {height}]")
+    channels = max(image.shape[2] for image in images)
+    stacked = np.empty((len(images), height, width, channels), np.uint8)
     for row, image in enumerate(images):
         stacked[row] = image  # a grey image goes to all three channels
+    if grey := sum(image.shape[2] < channels for image in images):
+        named.account.changes["grey_to_colour"] += grey
     return stacked
 
 

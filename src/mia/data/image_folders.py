@@ -1,84 +1,128 @@
-"""A folder or an archive with a folder for each class, in train/ and test/ folders or not."""
+"""A folder or an archive with a folder for each class, in folders of splits or not."""
 
 from __future__ import annotations
 
 import unicodedata
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
 from mia import progress
-from mia.data import archives
-from mia.data.image_files import NamedImages, check_memory, decode, refuse
+from mia.data import archives, image_splits
+from mia.data.image_files import SUFFIXES, UNREAD, Account, Collected, NamedImages, Reading, listed, refuse
 from mia.errors import InputError
 
-SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp")
-SPLITS = ("train", "test")
+UNREAD_KIND = "an image of a kind that is not read; convert it to PNG"
 
 
-def read(path: Path) -> NamedImages:
-    """Every image, sorted by its path, which names its class and its split.
+@dataclass(frozen=True)
+class Layout:
+    """Where images lie. class_names, splits: of each image; splits is None where there are none.
+
+    nested: images in a folder below their class.
+    """
+
+    class_names: list[str]
+    splits: list[str] | None
+    nested: int
+
+
+def read(path: Path, reading: Reading) -> NamedImages:
+    """Every image, sorted by its path, which names its class and its split; other files are passed over.
 
     Raises InputError where a file is no whole image, or does not lie where all others do.
     """
-    pixels, others = _files(path)
-    if not pixels:
-        raise InputError(f"{path}: expected images ({', '.join(SUFFIXES)}) in a folder for each class, found none")
-    names = sorted(pixels)
-    folders = {name: name.split("/")[:-1] for name in names}
-    above = _above(list(folders.values()))
-    inside = {name: parts[above:] for name, parts in folders.items()}
-    split = any(len(parts) == 2 and parts[0] in SPLITS for parts in inside.values())
-    _check_depth(path, inside, split)
-    # Files above the classes (a README, a licence) are no images and claim to be none.
-    deepest = above + (2 if split else 1)
-    misplaced = [name for name in sorted(others) if len(name.split("/")) > deepest]
-    refuse(path, {f"not an image by its name ({', '.join(SUFFIXES)})": misplaced})
+    collected = collect(path, reading)
+    names, account = sorted(collected.pixels), collected.account
+    if not collected.pixels:
+        raise InputError(
+            f"{path}: expected images ({', '.join(SUFFIXES)}) in a folder for each class, found none{_other(account)}"
+        )
     if path.is_dir():
-        refuse(path, {"a folder without images": _empty(path)})
-    class_names = [unicodedata.normalize("NFC", parts[-1]) for parts in inside.values()]
-    train = np.array([parts[0] == "train" for parts in inside.values()]) if split else None
-    return NamedImages(names, [pixels[name] for name in names], class_names, train, set(class_names))
+        refuse(path, {"a folder without files": _empty(path)})
+    places = layout(path, names, image_splits.known(reading.splits))
+    account.nested = places.nested
+    train = None
+    if places.splits is not None:
+        meanings = image_splits.meanings(path, places.splits, reading.splits)
+        train = np.array([meaning == "member" for meaning in meanings if meaning != "unused"])
+        account.unused = meanings.count("unused")
+        names = [name for name, meaning in zip(names, meanings, strict=True) if meaning != "unused"]
+        places = layout(path, names, image_splits.known(reading.splits))
+    classes = places.class_names
+    return NamedImages(names, [collected.pixels[name] for name in names], classes, train, set(classes), account)
 
 
-def _files(path: Path) -> tuple[dict[str, NDArray[np.uint8]], list[str]]:
-    """The pixels of every image by its path, and the paths of the other files."""
-    pixels: dict[str, NDArray[np.uint8]] = {}
-    others = []
-    size = 0
-    faults: dict[str, list[str]] = {}
-    for place, data in progress.bar(archives.files(path), f"{path.name}: read", unit="file"):
-        if not place.lower().endswith(SUFFIXES):
-            others.append(place)
-            continue
-        try:
-            pixels[place] = decode(data)
-        except ValueError as error:
-            faults.setdefault(str(error), []).append(place)
+def collect(path: Path, reading: Reading, wanted: frozenset[str] | None = None) -> Collected:
+    """The images of a folder or archive by their paths.
+
+    wanted: the paths to read, others are counted as unused; None: all.
+    Raises InputError where one is no whole image, or of a kind that is not read.
+    """
+    collected = Collected(path, reading)
+    account = collected.account
+
+    def of_interest(place: str) -> bool:
+        return place.lower().endswith(SUFFIXES + UNREAD)
+
+    files = archives.files(path, wanted=of_interest, passed_over=account.passed_over)
+    for place, data in progress.bar(files, f"{path.name}: read", unit="file"):
+        if wanted is not None and place not in wanted:
+            account.unused += 1
+        elif place.lower().endswith(SUFFIXES):
+            collected.add(place, data)
         else:
-            size += pixels[place].nbytes
-            check_memory(path, len(pixels), size)
-    refuse(path, faults)
-    return pixels, others
+            collected.fault(UNREAD_KIND, place)
+    collected.refuse()
+    return collected
 
 
-def _check_depth(path: Path, inside: dict[str, list[str]], split: bool) -> None:
-    """Refuse an image that does not lie in a class, or in a class of a split where there are splits."""
-    depth = 2 if split else 1
-    for name, parts in inside.items():
-        if len(parts) != depth or (split and parts[0] not in SPLITS):
+def _other(account: Account) -> str:
+    kinds = ", ".join(f"{kind}: {count:,}" for kind, count in account.kinds_passed_over.items())
+    skipped = f"; {len(account.broken):,} broken images were skipped" if account.broken else ""
+    saved = any(name.endswith(".arrow") for name in account.passed_over)
+    arrow = "; what `save_to_disk` of datasets wrote is not read: write it with `to_parquet`" if saved else ""
+    return (f"; of other files {kinds}" if kinds else "") + skipped + arrow
+
+
+def layout(path: Path, names: Sequence[str], known: set[str]) -> Layout:
+    """The class and the split of each image by its path: CLASS/IMAGE or SPLIT/CLASS/IMAGE, or deeper below a class.
+
+    known: names of splits, in small letters. Folders that all images share are passed over.
+    Raises InputError where an image lies above the classes, or beside the splits, or where splits lie below classes.
+    """
+    folders = [name.split("/")[:-1] for name in names]
+    above = _above(folders, known)
+    inside = [parts[above:] for parts in folders]
+    split = any(len(parts) > 1 and parts[0].casefold() in known for parts in inside)
+    for name, parts in zip(names, inside, strict=True):
+        if len(parts) < (2 if split else 1) or (split and parts[0].casefold() not in known):
+            found = sorted({parts[0] for parts in inside if parts})
             raise InputError(
                 f"{path}: {name}: expected CLASS/IMAGE for every image, or train/CLASS/IMAGE "
-                "and test/CLASS/IMAGE for every image; move it or take it out"
+                f"and test/CLASS/IMAGE for every image; found the folders {listed(found)}; move it or take it out, or "
+                "say in the audit's data.splits which folders are splits"
             )
+    if not split and all(len(parts) > 1 and parts[1].casefold() in known for parts in inside):
+        raise InputError(
+            f"{path}: {names[0]}: expected train/CLASS/IMAGE, got CLASS/{inside[0][1]}/IMAGE; put the splits above the "
+            "classes"
+        )
+    at = 1 if split else 0
+    return Layout(
+        [unicodedata.normalize("NFC", parts[at]) for parts in inside],
+        [parts[0] for parts in inside] if split else None,
+        sum(len(parts) > at + 1 for parts in inside),
+    )
 
 
-def _above(folders: list[list[str]]) -> int:
-    """How many folders lie above train and test, or above the classes: those that all images share."""
+def _above(folders: list[list[str]], known: set[str]) -> int:
+    """How many folders lie above the splits, or above the classes: those that all images share."""
     above = 0
     while all(len(parts) > above + 1 for parts in folders) and len({parts[above] for parts in folders}) == 1:
-        if folders[0][above] in SPLITS:
+        if folders[0][above].casefold() in known:
             break
         above += 1
     return above
@@ -88,5 +132,5 @@ def _empty(path: Path) -> list[str]:
     """The folders with no file at all in or under them, hidden ones passed over."""
     inside = [item for item in path.rglob("*") if not archives.hidden(item.relative_to(path).as_posix())]
     parents = {parent for item in inside if item.is_file() for parent in item.parents}
-    empty = [item for item in inside if item.is_dir() and item not in parents]
+    empty = [item for item in inside if item.is_dir() and not item.is_symlink() and item not in parents]
     return sorted(item.relative_to(path).as_posix() for item in empty)

@@ -9,6 +9,7 @@ import tarfile
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -50,7 +51,7 @@ def write_tar(target: Path, files: dict[str, bytes], mode: str = "w", prefix: st
     return target
 
 
-def refused(source: Path, message: str, **arguments: int) -> None:
+def refused(source: Path, message: str, **arguments: Any) -> None:
     with pytest.raises(InputError, match=rf"\A{re.escape(message)}\Z"):
         list(archives.files(source, **arguments))
 
@@ -246,10 +247,48 @@ def test_a_link_out_of_a_folder_is_refused_and_one_inside_is_followed(tmp_path: 
     refused(source, f"{source}/a/three: a link that leads out of {source}; put the file itself there")
 
 
-def test_a_link_to_a_folder_is_refused(tmp_path: Path) -> None:
+def test_a_link_to_a_folder_of_the_same_tree_is_followed_once(tmp_path: Path) -> None:
+    source = write_folder(tmp_path / "x", {".store/a/one": b"1", ".store/a/b/two": b"2", "c/three": b"3"})
+    (source / "a").symlink_to(".store/a")
+    passed_over: list[str] = []
+    assert dict(archives.files(source, passed_over=passed_over)) == {"a/one": b"1", "a/b/two": b"2", "c/three": b"3"}
+    assert passed_over == [".store"]
+    (source / "again").symlink_to(".store/a")
+    refused(source, f"{source}/again: a link to where {source}/a leads already; take one of them out")
+
+
+def test_a_link_to_a_folder_that_leads_out_or_round_is_refused(tmp_path: Path) -> None:
+    source = write_folder(tmp_path / "x", {"a/one": b"1", "b/c/two": b"2"})
+    (source / "b/up").symlink_to("../b")
+    refused(source, f"{source}/b/up: a link to a folder that it stands in; take it out")
+    (source / "b/up").unlink()
+    (source / "b/out").symlink_to(tmp_path)
+    refused(source, f"{source}/b/out: a link that leads out of {source}; put the folder itself there")
+    (source / "b/out").unlink()
+    (source / "b/on").symlink_to("../a")
+    (source / "d").symlink_to("b")
+    refused(
+        source,
+        f"{source}/b/on: a link to a folder, reached by the link {source}/d; put the folder itself there",
+    )
+
+
+def test_a_link_to_itself_is_refused(tmp_path: Path) -> None:
     source = write_folder(tmp_path / "x", {"a/one": b"1"})
-    (source / "b").symlink_to("a")
-    refused(source, f"{source}/b: a link to a folder; put the folder itself there")
+    (source / "b").symlink_to("b")
+    with pytest.raises(InputError, match=r"x/b: cannot be read \(.+\); mend it or take it out"):
+        list(archives.files(source))
+
+
+def test_what_is_not_wanted_is_not_read_whatever_its_size(tmp_path: Path) -> None:
+    content = {"a/one": b"1", "b/.two": b"2", "large": bytes(2000)}
+    sources = [write_folder(tmp_path / "x", content), write_zip(tmp_path / "x.zip", content)]
+    sources.append(write_tar(tmp_path / "x.tar", content, "w"))
+    for source in sources:
+        passed_over: list[str] = []
+        found = archives.files(source, max_bytes=1000, wanted=lambda name: name != "large", passed_over=passed_over)
+        assert dict(found) == {"a/one": b"1"}
+        assert sorted(passed_over) == ["b/.two", "large"]
 
 
 def test_a_link_to_nothing_and_a_pipe_are_refused(tmp_path: Path) -> None:

@@ -30,6 +30,8 @@ from mia.errors import InputError
 from stages import prepare
 
 MEND = "; mend them or take them out"
+SKIP = f"{MEND}, or skip broken ones: data.skip_broken: true"
+NO_IMAGE, CUT = image_files.NO_IMAGE, image_files.CUT
 
 
 def pixels(seed: int, *, width: int = 5, height: int = 4, channels: int = 3) -> NDArray[np.uint8]:
@@ -239,55 +241,52 @@ def test_modes_that_lose_nothing_are_converted(tmp_path: Path, mode: str) -> Non
     assert np.array_equal(data.images[0], expected)
 
 
-def losing() -> dict[str, bytes]:
+def refusals() -> dict[str, tuple[bytes, str]]:
+    """What is no image to be read, and the rule that it breaks with what follows."""
     colour = Image.fromarray(pixels(1))
-    alpha = colour.convert("RGBA")
-    alpha.putpixel((0, 0), (1, 2, 3, 254))
-    palette = colour.quantize(8)
-    frames = [Image.fromarray(pixels(seed)) for seed in (2, 3)]
     # The declared length of the first IDAT chunk, zero: what follows is no chunk (Pillow: SyntaxError).
     broken_chunk = bytearray(png(1))
     broken_chunk[broken_chunk.index(b"IDAT") - 1] = 0
+    head = png(1).replace(b"\x00\x00\x00\x0dIHDR", b"\x00\x00\x00\x01IHDR")
+    small, resize = "an image may have 1,048,576 pixels, this", "; data.size: [32, 32] reads more and makes it smaller"
+    depth = "expected grey or colour with 8 or 16 bits a channel, got mode"
     return {
-        "transparent pixels would be lost; put the image on a background": encode(alpha),
-        "transparent pixels would be lost; put the image on a background ": encode(
-            palette, transparency=palette.getpixel((0, 0))
+        "floats": (encode(colour.convert("F"), "TIFF"), f"{depth} F{MEND}"),
+        "Lab": (encode(colour.convert("LAB"), "TIFF"), f"{depth} LAB{MEND}"),
+        "cut short": (png(1)[:-30], f"{CUT}{SKIP}"),
+        "a broken chunk": (bytes(broken_chunk), f"{CUT}{SKIP}"),
+        "a broken header": (head, f"{NO_IMAGE}{SKIP}"),
+        "text": (b"hello", f"{NO_IMAGE}{SKIP}"),
+        "a PCX": (encode(colour, "PCX"), f"{NO_IMAGE}{SKIP}"),
+        "nothing": (b"", f"{NO_IMAGE}{SKIP}"),
+        "a megapixel and more": (png_of(8, 0, 1025, 1024), f"{small} has 1025x1024{resize}{MEND}"),
+        "a bomb": (png_of(8, 0, 60_000, 60_000), f"{small} declares far more{MEND}"),
+        "a smaller bomb": (png_of(8, 0, 10_000, 10_000), f"{small} declares far more{MEND}"),
+        "a line": (
+            png_of(8, 0, 32_769, 1),
+            f"an image may have 32,768 pixels a side, this has 32769x1{MEND}",
         ),
-        "transparent pixels would be lost; put the image on a background  ": encode(
-            colour, transparency=tuple(pixels(1)[0, 0].tolist())
-        ),
-        "expected 8 bits a channel, got 16": png_of(16, 2, 5, 4),
-        "expected 8 bits a channel, got 16 ": png_of(16, 0, 5, 4),
-        "expected grey or RGB with 8 bits a channel, got mode CMYK": encode(colour.convert("CMYK"), "JPEG"),
-        "expected one image in a file, got 3 frames": encode(colour, save_all=True, append_images=frames),
-        "cut short or damaged": png(1)[:-30],
-        "cut short or damaged ": bytes(broken_chunk),
-        "not a PNG, JPEG, WEBP or BMP image   ": png(1).replace(b"\x00\x00\x00\x0dIHDR", b"\x00\x00\x00\x01IHDR"),
-        "not a PNG, JPEG, WEBP or BMP image": b"hello",
-        "not a PNG, JPEG, WEBP or BMP image ": encode(colour, "GIF"),
-        "not a PNG, JPEG, WEBP or BMP image  ": b"",
-        "an image may have 1,048,576 pixels, this has 1025x1024": png_of(8, 0, 1025, 1024),
-        "an image may have 1,048,576 pixels, this declares far more": png_of(8, 0, 60_000, 60_000),
-        "an image may have 1,048,576 pixels, this declares far more ": png_of(8, 0, 10_000, 10_000),
     }
 
 
-@pytest.mark.parametrize("rule", list(losing()))
-def test_an_image_that_would_lose_something_or_is_none_is_refused(tmp_path: Path, rule: str) -> None:
-    root = write(tmp_path / "x", GOOD | {"b/x.png": losing()[rule]})
-    refused(root, f"{root}: b/x.png: {rule.strip()}{MEND}")
+@pytest.mark.parametrize("name", list(refusals()))
+def test_what_is_no_image_to_be_read_is_refused(tmp_path: Path, name: str) -> None:
+    content, rule = refusals()[name]
+    root = write(tmp_path / "x", GOOD | {"b/x.png": content})
+    refused(root, f"{root}: b/x.png: {rule}")
 
 
 @given(st.data())
 @settings(max_examples=200, deadline=None)
 def test_a_damaged_image_is_read_or_refused_and_nothing_else(data: st.DataObject) -> None:
-    kind = data.draw(st.sampled_from(["PNG", "JPEG", "WEBP", "BMP"]))
+    kind = data.draw(st.sampled_from(image_files.FORMATS))
+    size = data.draw(st.sampled_from([None, (3, 3), (20, 7)]))
     damaged = bytearray(encode(Image.fromarray(pixels(1)), kind))
     for _ in range(data.draw(st.integers(1, 3))):
         damaged[data.draw(st.integers(0, len(damaged) - 1))] = data.draw(st.integers(0, 255))
     end = data.draw(st.integers(0, len(damaged)))
     try:
-        image = image_files.decode(bytes(damaged[:end]))
+        image, _ = image_files.decode(bytes(damaged[:end]), size)
     except ValueError as error:
         assert "\n" not in str(error)  # noqa: PT017
     else:
@@ -308,21 +307,28 @@ def test_faults_of_a_kind_are_counted_and_kinds_listed(tmp_path: Path) -> None:
     root = write(tmp_path / "x", GOOD | bad)
     refused(
         root,
-        f"{root}: a/8.png: not a PNG, JPEG, WEBP or BMP image (and 2 more); b/8.png: cut short or damaged{MEND}",
+        f"{root}: a/8.png: {NO_IMAGE} (and 2 more); b/8.png: {CUT}{SKIP}",
     )
 
 
 def test_another_size_is_refused_whichever_comes_first(tmp_path: Path) -> None:
     root = write(tmp_path / "x", GOOD | {"a/0.png": png(1, width=6), "b/9.png": png(1, height=3)})
-    refused(root, f"{root}: a/0.png: expected 5x4 like 5 of 7 images, got another size (and 1 more){MEND}")
+    refused(
+        root,
+        f"{root}: a/0.png: expected 5x4 like 5 of 7 images, got another size (and 1 more){MEND}, or have all resized: "
+        "data.size: [5, 4]",
+    )
 
 
-def test_a_file_of_another_kind_in_a_class_is_refused_and_one_above_passed_over(tmp_path: Path) -> None:
-    root = write(tmp_path / "x", GOOD | {"LICENSE": b"", "a/.gitkeep": b"", "b/notes.txt": b"", "b/x.gif": b""})
-    refused(root, f"{root}: b/notes.txt: not an image by its name (.png, .jpg, .jpeg, .webp, .bmp) (and 1 more){MEND}")
-    (root / "b/notes.txt").unlink()
-    (root / "b/x.gif").unlink()
-    assert len(folder.load(root, min_per_class=1)) == 6
+def test_other_files_are_passed_over_whatever_their_size_and_images_of_other_kinds_refused(tmp_path: Path) -> None:
+    root = write(tmp_path / "x", GOOD | {"LICENSE": b"", "a/.gitkeep": b"", "b/notes.txt": b"", "b/x.json": b""})
+    with (root / "b/boxes.json").open("wb") as large:
+        large.truncate(image_files.MAX_BYTES + 1)
+    records, account = folder.read(root, min_per_class=1)
+    assert len(records) == 6
+    assert account.kinds_passed_over == {"json": 2, "txt": 1, "other": 1, "hidden": 1}
+    write(root, {"b/x.heic": b"", "b/y.SVG": b""})
+    refused(root, f"{root}: b/x.heic: an image of a kind that is not read; convert it to PNG (and 1 more){MEND}")
 
 
 def test_an_empty_class_folder_is_refused_and_a_hidden_one_is_not(tmp_path: Path) -> None:
@@ -330,9 +336,11 @@ def test_an_empty_class_folder_is_refused_and_a_hidden_one_is_not(tmp_path: Path
     (root / ".git" / "refs").mkdir(parents=True)
     assert len(folder.load(root, min_per_class=1)) == 6
     (root / "c").mkdir()
-    refused(root, f"{root}: c: a folder without images{MEND}")
+    refused(root, f"{root}: c: a folder without files{MEND}")
     write(root, {"c/.gitkeep": b""})
-    refused(root, f"{root}: c: a folder without images{MEND}")
+    refused(root, f"{root}: c: a folder without files{MEND}")
+    write(root, {"c/about.txt": b""})
+    assert len(folder.load(root, min_per_class=1)) == 6
 
 
 def test_a_small_class_is_refused(tmp_path: Path) -> None:
@@ -353,30 +361,34 @@ def test_one_class_and_too_many_are_refused(tmp_path: Path) -> None:
     refused(many, f"{many}: expected 2 to 1,000 classes, got 1,001 ('0', '1', '2', '3', '4' and 996 more){then}")
 
 
-@pytest.mark.parametrize("place", ["a/deep/x.png", "x.png"])
-def test_an_image_at_another_depth_is_refused(tmp_path: Path, place: str) -> None:
-    root = write(tmp_path / "x", GOOD | {place: png(1)})
+LAYOUT = "expected CLASS/IMAGE for every image, or train/CLASS/IMAGE and test/CLASS/IMAGE for every image"
+MOVE = "move it or take it out, or say in the audit's data.splits which folders are splits"
+
+
+def test_an_image_above_the_classes_or_beside_the_splits_is_refused(tmp_path: Path) -> None:
+    root = write(tmp_path / "x", GOOD | {"x.png": png(1)})
+    refused(root, f"{root}: x.png: {LAYOUT}; found the folders 'a', 'b'; {MOVE}")
+    root = write(tmp_path / "y", {f"{split}/a/1.png": png(1) for split in ("train", "test", "more")})
+    refused(root, f"{root}: more/a/1.png: {LAYOUT}; found the folders 'more', 'test', 'train'; {MOVE}")
+
+
+@pytest.mark.parametrize("name", ["val", "Valid", "validation", "DEV"])
+def test_a_third_split_is_refused_with_what_was_found(tmp_path: Path, name: str) -> None:
+    root = write(tmp_path / "x", {f"{split}/{label}/1.png": png(1) for split in ("Train", name) for label in "ab"})
+    shown = sorted(["train (2 images)", f"{name.lower()} (2 images)"])
     refused(
         root,
-        f"{root}: {place}: expected CLASS/IMAGE for every image, or train/CLASS/IMAGE and test/CLASS/IMAGE for "
-        "every image; move it or take it out",
+        f"{root}: found the splits {', '.join(shown)}: expected what {name.lower()} is; say so in the audit's "
+        f"data.splits: {{{name.lower()}: nonmember}} (member: trained on, nonmember, or unused)",
     )
 
 
-def test_a_third_split_is_refused(tmp_path: Path) -> None:
-    root = write(tmp_path / "x", {f"{split}/a/1.png": png(1) for split in ("train", "test", "val")})
-    refused(
-        root,
-        f"{root}: val/a/1.png: expected CLASS/IMAGE for every image, or train/CLASS/IMAGE and test/CLASS/IMAGE "
-        "for every image; move it or take it out",
-    )
-
-
-def test_no_images_are_refused(tmp_path: Path) -> None:
-    refused(
-        tmp_path,
-        f"{tmp_path}: expected images (.png, .jpg, .jpeg, .webp, .bmp) in a folder for each class, found none",
-    )
+def test_no_images_are_refused_with_what_else_is_there(tmp_path: Path) -> None:
+    suffixes = ", ".join(image_files.SUFFIXES)
+    rule = f"{tmp_path}: expected images ({suffixes}) in a folder for each class, found none"
+    refused(tmp_path, rule)
+    write(tmp_path, {"a.npy": b"", "b.npy": b"", "c.txt": b""})
+    refused(tmp_path, f"{rule}; of other files npy: 2, txt: 1")
 
 
 # Parquet
@@ -434,8 +446,19 @@ def test_a_third_split_among_tables_is_refused(tmp_path: Path) -> None:
         write_parquet(tmp_path / f"{split}-0.parquet", ROWS)
     refused(
         tmp_path,
-        f"{tmp_path}/validation-0.parquet: expected the files of the splits train and test alone, "
-        "named as train-*.parquet and test-*.parquet; take it out or rename it",
+        f"{tmp_path}: found the splits test (7 images), train (7 images), validation (7 images): expected what "
+        "validation is; say so in the audit's data.splits: {validation: nonmember} (member: trained on, nonmember, or "
+        "unused)",
+    )
+
+
+def test_a_table_without_a_split_beside_others_is_refused(tmp_path: Path) -> None:
+    for name in ("train-0", "more", "trained"):
+        write_parquet(tmp_path / f"{name}.parquet", ROWS)
+    refused(
+        tmp_path,
+        f"{tmp_path}/more.parquet: expected the name of a split, as other files have one ('train'): train-*.parquet, "
+        "test-*.parquet; take it out, rename it, or say in the audit's data.splits what it begins with",
     )
 
 
@@ -455,25 +478,33 @@ def test_null_broken_and_mislabelled_rows_are_named_and_counted(tmp_path: Path) 
     refused(
         table,
         f"{table}: x.parquet:7: expected the image's bytes, got null; "
-        "x.parquet:8: not a PNG, JPEG, WEBP or BMP image (and 1 more); "
+        f"x.parquet:8: {NO_IMAGE} (and 1 more); "
         "x.parquet:10: expected a label from 0 and below 3, got 3; "
         "x.parquet:11: expected a label from 0 and below 3, got -1; "
-        f"x.parquet:12: expected a label from 0 and below 3, got None{MEND}",
+        f"x.parquet:12: expected a label from 0 and below 3, got None{SKIP}",
     )
 
 
 def test_a_missing_column_and_a_column_of_another_kind_are_refused(tmp_path: Path) -> None:
     table = tmp_path / "x.parquet"
-    pq.write_table(pa.table({"picture": [b"x"], "label": [0]}), table)
+    pq.write_table(pa.table({"pixels": [b"x"], "label": [0]}), table)
     refused(
         table,
-        f"{table}: expected the columns image (or img) and label (or fine_label), each once, got 'picture', "
-        "'label'; rename them",
+        f"{table}: expected a column image or img or picture, once, with each row's image, got 'pixels', 'label'; "
+        "name it: the audit's data.image_column",
     )
-    pq.write_table(pa.table({"image": [b"x"], "label": [0]}), table)
-    refused(table, f"{table}: column image: expected a struct {{bytes: binary, path}}, got 'binary'; write it so")
-    pq.write_table(pa.table({"image": [{"bytes": b"x"}], "label": ["cat"]}), table)
-    refused(table, f"{table}: column label: expected integers, got string; write it so")
+    pq.write_table(pa.table({"image": ["x"], "label": [0]}), table)
+    refused(
+        table,
+        f"{table}: column image: expected the files' bytes, or a struct {{bytes: binary, path}}, got 'string'; "
+        "write it so",
+    )
+    pq.write_table(pa.table({"image": [{"bytes": b"x"}], "label": [1.5]}), table)
+    refused(
+        table,
+        f"{table}: column label: expected integers, text or booleans, got double; write it so, or name another: "
+        "data.label_column",
+    )
 
 
 def test_a_table_cut_anywhere_is_refused(tmp_path: Path) -> None:
