@@ -8,13 +8,12 @@ metrics/data.json (how many records there are, how many were dropped and why, an
 from __future__ import annotations
 
 import dataclasses
-from typing import Any
 
 import numpy as np
 
 from mia import paths, seeds
 from mia.audits import given
-from mia.data import digits, own_images, population, sources, stored_records
+from mia.data import digits, population, sources, stored_records
 from mia.params import Params
 from mia.store import metrics_files
 from stages import run
@@ -28,11 +27,7 @@ def main(params: Params) -> None:
     data = params.audit.data
     knowledge = params.attacker.knowledge
     own, wanted = paths.audit(params.audit.name) / "data", knowledge == "generated"
-    reading: dict[str, Any] = {}
-    if data.source == "images":
-        real, generated, reading = own_images.read(data, own, generated=wanted)
-    else:
-        real, generated = sources.read(data, own, generated=wanted)
+    real, generated, reading = sources.read(data, own, generated=wanted)
     rng = seeds.generator(params.seed, "population")
 
     rows, twins = population.under_audit(real, data.split, data.population_size, rng, params.audit.place)

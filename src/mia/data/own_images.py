@@ -92,5 +92,5 @@ def lines(account: Account) -> list[str]:
 def _given(own: Path, name: str) -> Path:
     """The user's folder, archive or table of that name; of a link, what it leads to."""
     needs = "expected a folder, an archive or a Parquet file, or a link to one, got nothing"
-    less = "; without generated data set attacker.knowledge to population or disjoint" if name == "generated" else ""
+    less = "; without generated images set attacker.knowledge to population or disjoint" if name == "generated" else ""
     return paths.brought(own / name, needs + less)

@@ -6,18 +6,18 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from mia import paths
 from mia.data.records import Records
 from mia.errors import InputError
 from mia.params_audit import CifakeData, Cifar10Data, DigitsData, ImagesData, TableData
 
-IMAGES, TABLE = "a folder, an archive or a Parquet file", "a .csv or .parquet, a folder of them"
 Readable = DigitsData | CifakeData | Cifar10Data | ImagesData | TableData
 
 
-def read(settings: Readable, own: Path, *, generated: bool) -> tuple[Records, Records | None]:
-    """The real records of a data set, and the generated ones.
+def read(settings: Readable, own: Path, *, generated: bool) -> tuple[Records, Records | None, dict[str, Any]]:
+    """The real records of a data set, the generated ones, and what was done to the user's images in reading them.
 
     own: the folder audits/NAME/data. generated: whether the attacker holds generated records. None: it has none, or
     they are drawn once the population is known (digits). What is fetched lies in the user's cache.
@@ -25,47 +25,39 @@ def read(settings: Readable, own: Path, *, generated: bool) -> tuple[Records, Re
     """
     with _explained(settings):
         match settings:
+            case ImagesData():
+                from mia.data import own_images
+
+                return own_images.read(settings, own, generated=generated)
             case DigitsData():
                 from mia.data import digits
 
-                return digits.load(), None
-            case ImagesData():
-                return _images(settings, own, generated)
+                return digits.load(), None, {}
             case TableData():
-                return _table(settings, own, generated)
+                return *_table(settings, own, generated), {}
             case CifakeData():
                 from mia.data import cifake
 
-                return cifake.load(_optional(settings.path), paths.shared("downloads"))
+                return *cifake.load(_optional(settings.path), paths.shared("downloads")), {}
             case Cifar10Data():
-                return _cifar10(settings, generated)
-
-
-def _images(settings: ImagesData, own: Path, generated: bool) -> tuple[Records, Records | None]:
-    from mia.data import folder
-
-    real = folder.load(_given(own, "population", IMAGES), min_per_class=settings.min_per_class)
-    if not generated:
-        return real, None
-    path = _given(own, "generated", IMAGES)
-    return real, folder.align(real, folder.load(path, min_per_class=settings.min_per_class), place=str(path))
+                return *_cifar10(settings, generated), {}
 
 
 def _table(settings: TableData, own: Path, generated: bool) -> tuple[Records, Records | None]:
     from mia.data import tables
 
     place = f"{own.parent / paths.PARAMS}: data."
-    real = tables.load(_given(own, "population", TABLE), settings, place)
+    real = tables.load(_given(own, "population"), settings, place)
     if not generated:
         return real, None
-    path = _given(own, "generated", TABLE)
+    path = _given(own, "generated")
     return real, tables.align(real, tables.load(path, settings, place), path)
 
 
-def _given(own: Path, name: str, kinds: str) -> Path:
-    """The user's folder, archive or table of that name; of a link, what it leads to."""
-    needs = f"expected {kinds}, or a link to one, got nothing"
-    less = "; without generated data set attacker.knowledge to population or disjoint" if name == "generated" else ""
+def _given(own: Path, name: str) -> Path:
+    """The user's table of that name; of a link, what it leads to."""
+    needs = "expected a .csv or .parquet, a folder of them, or a link to one, got nothing"
+    less = "; without generated records set attacker.knowledge to population or disjoint" if name == "generated" else ""
     return paths.brought(own / name, needs + less)
 
 
