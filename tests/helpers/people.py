@@ -14,7 +14,7 @@ def table(count: int, seed: int = 0, columns: int = 6) -> pd.DataFrame:
     signal = numbers[:, 1] + numbers[:, 2] * (work == "sea") + rng.normal(size=count)
     frame = pd.DataFrame({f"n{column}": numbers[:, column] for column in range(columns)})
     frame.loc[rng.random(count) < 0.1, "n0"] = np.nan
-    frame["work"] = np.where(rng.random(count) < 0.05, None, work)
+    frame["work"] = pd.Series(work, dtype=object).where(rng.random(count) >= 0.05, None)
     frame["retired"] = rng.random(count) < 0.3
     frame["income"] = np.where(signal > 0, "high", "low")
     return frame

@@ -14,7 +14,7 @@ from pydantic import BaseModel
 
 import pipeline
 import tiny
-from mia import params, paths
+from mia import params, params_audit, paths
 from mia.errors import InputError
 
 pytestmark = pytest.mark.long
@@ -105,7 +105,7 @@ def sizes(model: type[BaseModel], above: str = "") -> Iterator[tuple[str, int, i
     """Every whole number of the digits experiment: its dotted name, the least and the largest value, if any."""
     for name, field in model.model_fields.items():
         kinds = [kind for kind in get_args(field.annotation) if hasattr(kind, "model_fields")]
-        kind: Any = params.DigitsData if name == "data" else kinds[0] if kinds else field.annotation
+        kind: Any = params_audit.DigitsData if name == "data" else kinds[0] if kinds else field.annotation
         if isinstance(kind, type) and issubclass(kind, BaseModel):
             yield from sizes(kind, "" if name == "audit" else f"{above}{name}.")
         elif kind is int:

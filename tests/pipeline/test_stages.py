@@ -113,7 +113,7 @@ def test_every_parameter_of_the_experiment_is_among_them() -> None:
     def leaves(model: type[BaseModel], above: str = "") -> Iterator[str]:
         for name, field in model.model_fields.items():
             kinds = [kind for kind in get_args(field.annotation) if hasattr(kind, "model_fields")]
-            kind: Any = params.DigitsData if name == "data" else kinds[0] if kinds else field.annotation
+            kind: Any = params_audit.DigitsData if name == "data" else kinds[0] if kinds else field.annotation
             if name == "name":
                 continue
             if name == "audit":

@@ -69,8 +69,8 @@ def align(real: Records, other: Records, place: Path) -> Records:
 
     Raises InputError where columns or classes differ, or text stands where numbers do.
     """
-    absent = [name for name in real.table if name not in other.table]
-    more = [name for name in other.table if name not in real.table]
+    absent = [str(name) for name in real.table if name not in other.table]
+    more = [str(name) for name in other.table if name not in real.table]
     if absent or more:
         parts = [f"without {', '.join(absent[:5])}"] * bool(absent) + [f"with {', '.join(more[:5])}"] * bool(more)
         raise InputError(f"{place}: expected the columns of the population, got a table {' and '.join(parts)}")

@@ -25,9 +25,9 @@ def files(model: Any) -> dict[str, bytes]:
     if package not in ("xgboost", "lightgbm"):
         return _skops("skops", fitted)
     if package == "xgboost":
-        own = {"ubj": bytes(last.get_booster().save_raw("ubj"))}  # type: ignore[attr-defined]
+        own = {"ubj": bytes(last.get_booster().save_raw("ubj"))}
     else:
-        own = {"txt": last.booster_.model_to_string().encode()}  # type: ignore[attr-defined]
+        own = {"txt": last.booster_.model_to_string().encode()}
     preprocessing = _skops("preprocessing.skops", Pipeline(fitted.steps[:-1])) if before else {}
     return {**own, **preprocessing} if preprocessing or not before else {}
 

@@ -517,7 +517,7 @@ def test_the_band_is_the_interval_of_the_tpr_at_each_point_and_moves_no_other_nu
 
 
 OPTIONS: dict[str, Any] = {
-    "thresholds": measurement.Thresholds(np.array(0.5), np.array(1.5)),
+    "thresholds": measurement.Thresholds(0.5, 1.5),
     "fprs": [0.1],
     "replicates": 100,
 }
@@ -535,8 +535,8 @@ def summary(attack: Attack, **changed: Any) -> dict[str, float | int]:
         "rng": np.random.default_rng(0),
     }
     options |= changed
-    thresholds = [np.array(options.pop(name)) for name in ("threshold", "epsilon_threshold")]
-    return measurement.attack_metrics(*attack, thresholds=measurement.Thresholds(*thresholds), **options).numbers
+    thresholds = measurement.Thresholds(options.pop("threshold"), options.pop("epsilon_threshold"))
+    return measurement.attack_metrics(*attack, thresholds=thresholds, **options).numbers
 
 
 def test_attack_metrics_is_flat_json_of_the_parts() -> None:

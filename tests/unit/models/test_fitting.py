@@ -28,7 +28,7 @@ def records(count: int = 200, seed: int = 0) -> Records:
     frame = people.table(count, seed)
     table = frame.drop(columns="income").astype({"work": object, "retired": float})
     table["work"] = table["work"].where(table["work"].notna(), None)
-    labels = (frame["income"] == "low").to_numpy(np.int64)
+    labels = (frame["income"] == "low").to_numpy().astype(np.int64)
     return Records(table, labels, ("high", "low"), None, np.arange(count).astype(str))
 
 
