@@ -26,7 +26,7 @@ VALUES: dict[str, Any] = {
     "shadow.train_size": 100,
     "shadow.heldout_size": 100,
     "attacks.played.records": 100,
-    "attacks.quantile.epochs": 2,
+    "attacks.quantile.patches": 16,
     "attacks.stacked.hist_gradient_boosting": {"max_iter": 5, "min_samples_leaf": 10},
     "select.records_per_model": 80,
     "select.search_iterations": 2,

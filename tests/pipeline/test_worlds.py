@@ -37,7 +37,7 @@ CHANGES: dict[str, Any] = {
     "target.architecture": "shokri_mlp",
     "features.columns": ["posteriors", "signals", "label"],
     "attacks.played.records": 400,
-    "attacks.quantile.epochs": 3,
+    "attacks.quantile.patches": 16,
     "estimators.extra_trees": {"n_estimators": 10, "min_samples_leaf": 30},
     "evaluate.bootstrap_replicates": 200,
 }
