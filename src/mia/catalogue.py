@@ -74,6 +74,8 @@ ATTACKS = (
     Attack("rmia_offline", "reference", "rmia.offline", "Zarifzadeh et al. 2024", {**GAMMA, "a": "rmia.a"}),
     Attack("base_online", "reference", "base.online", "Lassila et al. 2025", {}, IN),
     Attack("base_offline", "reference", "base.offline", "Lassila et al. 2025", {"scale": "base.offline_scale"}),
+    Attack("base2_star", "reference", "base.two_star", "Brännvall 2026, rebuttal, BASE2*", {}, IN),
+    Attack("base3", "reference", "base.three", "Brännvall 2026, BASE3", {}, IN),
     Attack("bavaria_normal", "reference", "bavaria.normal", "Brännvall 2026"),
     Attack("bavaria_t", "reference", "bavaria.student", "Brännvall 2026"),
     Attack("quantile", "quantile", "quantile.fit", "Bertran et al. 2023"),
