@@ -67,7 +67,6 @@ def read(params: Params) -> Seen:
     return Seen(
         target,
         schemas.read_features(paths.SHADOW_FEATURES, with_membership=True),
-        features.chosen(target.columns, params.features.columns) if "entropy" in target else [],
         answers,
         played,
         settings(params.attacks, played),

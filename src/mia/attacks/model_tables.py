@@ -45,22 +45,27 @@ def features_and_quality(
     """Return one model's features with its membership, and how good the model is on its members and non-members.
 
     answers: rows of models.logits.SIGNALS, read from path. membership: of this model, rows of data.membership. Of the
-    answers, those are used that are of records in the membership table, as themselves (view 0).
+    answers, those are used that are of records in the membership table, as themselves (view 0); views_right, where
+    there are several views, is the share of a record's views in which the largest logit is the label's.
     The quality has the keys of `classifier.quality`, with train_ and test_ before them, and gap, the difference of the
     accuracies; not rounded. Answers that hold no loss have none in their quality.
     InputError: the answers are not those of the records in the membership table.
     """
     on = ["model_id", "source", "sample_id"]
     keys = answers.select([*on, "view", "label"]).to_pandas()
+    every = parquet.matrix(path, answers, "logits")
     is_member = keys.merge(membership, on=on, how="left", validate="many_to_one")["is_member"]
     rows = (is_member.notna() & (keys["view"] == 0)).to_numpy()
     if rows.sum() != len(membership):
         raise InputError(f"{path}: its records are not those of the membership table; `dvc repro` makes both anew")
-    logits = parquet.matrix(path, answers, "logits")[rows]
+    logits = every[rows]
     holds = answers.column("holds")[0].as_py()
     labels = keys["label"].to_numpy(np.int64)[rows]
     frame = keys.loc[rows, [*on, "label"]].assign(is_member=is_member[rows].to_numpy(bool)).reset_index(drop=True)
     frame = pd.concat([frame, features.compute(logits, labels, columns, holds)], axis=1)
+    if "correctness" in frame and keys["view"].any():
+        right = pd.Series(every.argmax(axis=1) == keys["label"]).groupby([keys["source"], keys["sample_id"]]).mean()
+        frame["views_right"] = right.loc[list(zip(frame["source"], frame["sample_id"], strict=True))].to_numpy()
 
     loss = frame["loss"].to_numpy() if "loss" in frame else np.zeros(len(frame))
     quality: dict[str, float] = {}

@@ -15,7 +15,12 @@ from mia.attacks.seen import Seen
 from mia.catalogue import BY_NAME, Attack, Family
 from mia.errors import InputError, NotApplicable
 
-HELD = {"loss": "loss", "correctness": "predicted classes"}  # what a signal is computed from, where not posteriors
+# Why a signal is not there, where it is not that the answers hold no posteriors.
+LACKING = {
+    "loss": "the answers hold no loss",
+    "correctness": "the answers hold no predicted classes",
+    "views_right": "needs query.views of 2 or more, and predicted classes",
+}
 KEYS = ["model_id", "source", "sample_id", "label", "is_member"]
 
 
@@ -38,8 +43,8 @@ def scores(seen: Seen, name: str) -> Scores:
 def _threshold(seen: Seen, attack: Attack) -> Scores:
     score = attack.load()
     if attack.signal not in seen.target:
-        raise NotApplicable(f"the answers hold no {HELD.get(attack.signal, 'posteriors')}")
-    known = [name for name in signals.NAMES if name in seen.target]
+        raise NotApplicable(LACKING.get(attack.signal, "the answers hold no posteriors"))
+    known = [name for name in (*signals.NAMES, "views_right") if name in seen.target]
     target, shadows = (
         score({name: frame[name].to_numpy(np.float64) for name in known}) for frame in (seen.target, seen.shadows)
     )
@@ -59,7 +64,9 @@ def _per_class(seen: Seen, attack: Attack) -> Scores:
 def _learned(seen: Seen, attack: Attack) -> Scores:
     model, out_of_fold = (fitted := seen.fitted(attack.name)).model, fitted.out_of_fold
     _same_records(attack, out_of_fold, seen.shadows)
-    target = model.scores(seen.target[list(seen.columns)].to_numpy(), seen.target["label"].to_numpy())
+    if lacking := sorted(set(model.feature_names) - set(seen.target)):
+        raise InputError(f"data/features: {attack.name} was fitted on {lacking[0]}, which is not there; `dvc repro`")
+    target = model.scores(seen.target[list(model.feature_names)].to_numpy(), seen.target["label"].to_numpy())
     return Scores(target, seen.shadows[KEYS].assign(score=out_of_fold["score"]))
 
 
