@@ -1,8 +1,8 @@
 """Fit the attack models on the outputs of all shadow models: one for all classes, one a class, and the original's.
 
 Reads: data/features/shadows.parquet, metrics/selection.json (what attacks.learned.estimator=best means).
-Writes: models/attack/learned/, learned_per_class/ and learned_posteriors/ (skops, and the scores of shadows' records by attack
-models that did not see their shadow), those of them that are among attacks.run.
+Writes: models/attack/learned/, learned_per_class/ and learned_posteriors/ (skops, and the scores of shadows' records by
+attack models that did not see their shadow), those of them that are among attacks.run.
 """
 
 from __future__ import annotations

@@ -305,7 +305,7 @@ def test_shadows_larger_than_the_attackers_data_are_refused(copy: Path) -> None:
 
 # -- threat models ---------------------------------------------------------------------------------------------------
 
-ONLINE = {"lira_online", "rmia_online", "base_online"}
+ONLINE = {attack.name for attack in catalogue.ATTACKS if "references_in" in attack.needs}
 PREPARED = ("prepare", "split", "train_target", "train_shadows", "query_target", "query_shadows", "build_features")
 
 

@@ -86,5 +86,3 @@ def standardised(features: NDArray[np.float32], like: NDArray[np.float32]) -> ND
     mean, deviation = like.mean(axis=0, dtype=np.float64), like.std(axis=0, dtype=np.float64)
     values: NDArray[np.float32] = ((features - mean) / np.maximum(deviation, 1e-6)).astype(np.float32)
     return values
-
-

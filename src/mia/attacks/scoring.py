@@ -110,13 +110,35 @@ def _quantile(seen: Seen, _: Attack) -> Scores:
 def _stacked(seen: Seen, attack: Attack) -> Scores:
     _require_plays(seen)
     model, out_of_fold = (fitted := seen.fitted(attack.name)).model, fitted.out_of_fold
-    names, values = stacked.features(seen.evidence, seen.n_classes, use_in="gain" in model.feature_names)
+    played = [play.evidence for play in seen.played]
+    if stacked.misled(seen.evidence, played):
+        return _cautious(seen)
+    use_in = all(map(stacked.online, [seen.evidence, *played]))
+    names, values = stacked.features(seen.evidence, seen.n_classes, use_in=use_in)
     rows = pd.concat([_rows(play, np.zeros(len(play.rows))) for play in seen.played], ignore_index=True)
     _same_records(attack, out_of_fold, rows)
-    if names != model.feature_names:
+    if set(model.feature_names) - set(names):
         raise InputError(f"models: {attack.name} was fitted on other features; `dvc repro` fits it anew")
+    values = values[:, [names.index(name) for name in model.feature_names]]
     target = stacked.log_odds(model.scores(values, seen.evidence.labels))
     return Scores(target, rows.assign(score=stacked.log_odds(out_of_fold["score"].to_numpy())))
+
+
+def _cautious(seen: Seen) -> Scores:
+    """The stacked attack where references mislead (`stacked.misled`): nothing that was fitted on them is used."""
+    try:
+        target, unlike = _quantile(seen, BY_NAME["quantile"])
+    except NotApplicable:
+        shadows = [_rows(play, stacked.cautious(play.evidence, None)) for play in seen.played]
+        return Scores(stacked.cautious(seen.evidence, None), pd.concat(shadows))
+    scored = []
+    for play in seen.played:
+        of_shadow = unlike[unlike["model_id"] == play.model_id].set_index("sample_id")["score"]
+        known = np.isin(play.rows, of_shadow.index)
+        if known.any():
+            rows = play.only(known)
+            scored.append(_rows(rows, stacked.cautious(rows.evidence, of_shadow.loc[rows.rows].to_numpy())))
+    return Scores(stacked.cautious(seen.evidence, target), pd.concat(scored))
 
 
 def _require_plays(seen: Seen) -> None:
