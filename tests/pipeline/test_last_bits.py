@@ -20,16 +20,17 @@ from mia.store import metrics_files, parquet
 pytestmark = pytest.mark.long
 
 BEFORE = ("prepare", "split", "train_target", "query_target", "train_shadows", "query_shadows")
-AFTER = ("build_features", "select_attack", "fit_attack", "fit_stacked", "fit_quantile", "score", "evaluate")
+AFTER = ("build_features", "fit_attack", "fit_stacked", "fit_quantile", "score", "evaluate")
 CHANGES: dict[str, Any] = {
     "data.population_size": 898,
-    "data.generated": 3000,
-    "target.epochs": 12,
+    "data.generated": 2000,
+    "target.epochs": 10,
     "shadow.train_size": 449,
     "shadow.heldout_size": 449,
     "attacks.played.records": 898,
-    "attacks.quantile.patches": 64,
-    "estimators.extra_trees.n_estimators": 100,
+    "attacks.quantile.patches": 32,
+    "estimators.extra_trees.n_estimators": 50,
+    "estimators.hist_gradient_boosting.max_iter": 50,
     "attacks.stacked.hist_gradient_boosting": {"max_iter": 30, "min_samples_leaf": 50},
 }
 

@@ -59,7 +59,7 @@ CHANGES: list[tuple[str, Any, str]] = [
     ("shadow.train_size", 90, "train_shadows"),
     ("shadow.heldout_size", 90, "train_shadows"),
     ("query.views", 2, "query_target"),
-    ("features.columns", ["signals", "label"], "build_features"),
+    ("features.columns", ["sorted_posteriors", "label"], "build_features"),
     ("features.max_records", 200, "build_features"),
     ("attacks.run", ["loss", "learned"], "fit_attack"),
     ("attacks.played.models", 3, "fit_stacked"),
