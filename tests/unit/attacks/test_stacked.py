@@ -319,7 +319,7 @@ def test_the_tpr_decides_where_two_have_the_same_auc() -> None:
 @pytest.mark.parametrize("harder", [0.0, -2.0])
 def test_references_mislead_where_records_are_not_like_those_of_the_plays(harder: float) -> None:
     """Where the target's records are harder for every shadow, what it learned is not asked for."""
-    answers, member = world(2.0, 1, paired=False)
+    answers, _ = world(2.0, 1, paired=False)
     played = evidence.plays(answers, MODELS, 500, lambda number: seeds.generator(1, "played", number))
     target = answers["population"].of_target()
     moved = replace(target, references=target.references + harder)
