@@ -48,9 +48,9 @@ def table() -> tuple[Floats, np.ndarray[tuple[int], np.dtype[np.int64]]]:
 
 def logits(x: Floats, y: np.ndarray[Any, np.dtype[np.int64]], member: Bools, seed: int) -> Floats:
     """What a perceptron trained on the members says of all records, (samples, classes)."""
-    model = MLPClassifier((128,), max_iter=40, batch_size=64, learning_rate_init=0.003, random_state=seed)
+    model = MLPClassifier((128,), max_iter=50, batch_size=250, learning_rate_init=0.01, random_state=seed)
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ConvergenceWarning)  # forty epochs, as asked for
+        warnings.simplefilter("ignore", ConvergenceWarning)  # fifty epochs, as asked for
         model.fit(x[member], y[member])
     hidden = np.maximum(x @ model.coefs_[0] + model.intercepts_[0], 0)
     values: Floats = hidden @ model.coefs_[1] + model.intercepts_[1]
