@@ -12,6 +12,7 @@ import sys
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from mia import paths, seeds
 from mia.arrays import Floats
@@ -22,8 +23,9 @@ from mia.params import Params
 from mia.store import atomic, metrics_files, parquet
 from stages import run
 
-# What the original experiment saw of a record, whatever features.columns says, so that its row is never lost.
+# The attack of the original experiment, whatever params.yaml says of the learned attack, so that its row is never lost.
 POSTERIORS: Sequence[str] = ("posteriors",)
+ORIGINAL: tuple[str, dict[str, Any]] = ("extra_trees", {"n_estimators": 100, "min_samples_leaf": 5})
 
 
 def main(params: Params) -> None:
@@ -42,11 +44,12 @@ def main(params: Params) -> None:
     records = frame["label"].to_numpy(), frame["is_member"].to_numpy()
     with atomic.folder(paths.ATTACK_MODEL) as temporary:
         scores: dict[str, Floats | NotApplicable] = {}
-        of_original = "extra_trees", params.estimators.extra_trees
-        for columns, kind in ((params.features.columns, (family, settings)), (POSTERIORS, of_original)):
+        for columns, (kind, values) in ((params.features.columns, (family, settings)), (POSTERIORS, ORIGINAL)):
             names = features.chosen(frame.columns, columns)
             models = {
-                attack: partial(learned.fit, *kind, tuple(names), per_class=attack == "learned_per_class", seed=seed)
+                attack: partial(
+                    learned.fit, kind, values, tuple(names), per_class=attack == "learned_per_class", seed=seed
+                )
                 for attack in wanted(params.attacks.run, "learned")
                 if (attack == "learned_posteriors") == (columns is POSTERIORS)
             }

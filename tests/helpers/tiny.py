@@ -34,6 +34,7 @@ VALUES: dict[str, Any] = {
     "evaluate.histogram_bins": 8,
     "estimators.random_forest.n_estimators": 5,
     "estimators.extra_trees.n_estimators": 5,
+    "estimators.extra_trees.min_samples_leaf": 5,
     "estimators.bagging.n_estimators": 3,
     "estimators.ada_boost.n_estimators": 3,
     "estimators.hist_gradient_boosting.max_iter": 3,

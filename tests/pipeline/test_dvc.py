@@ -219,7 +219,7 @@ def test_another_attack_model_trains_and_asks_nobody(experiment: tuple[Repositor
 
 def test_an_experiment_changes_its_value_and_what_follows_from_it_in_git(changed: Repository) -> None:
     assert changed.json("params", "diff") == {
-        "params.yaml": {"attacks.learned.estimator": {"old": "hist_gradient_boosting", "new": "gaussian_nb"}}
+        "params.yaml": {"attacks.learned.estimator": {"old": "extra_trees", "new": "gaussian_nb"}}
     }
     status = [line.split() for line in changed.git("status", "--porcelain").splitlines()]
     assert {state for state, _ in status} == {"M"}

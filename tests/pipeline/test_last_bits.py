@@ -30,7 +30,7 @@ CHANGES: dict[str, Any] = {
     "attacks.played.records": 898,
     "attacks.quantile.patches": 32,
     "estimators.extra_trees.n_estimators": 50,
-    "estimators.hist_gradient_boosting.max_iter": 50,
+    "estimators.extra_trees.min_samples_leaf": 50,
     "attacks.stacked.hist_gradient_boosting": {"max_iter": 30, "min_samples_leaf": 50},
 }
 
