@@ -85,7 +85,7 @@ def base_steps_twin(evidence: Evidence, *, per_record: bool) -> Floats:
         linear = (fmean(inside) - fmean(outside)) * (evidence.target[i, v] - (fmean(inside) + fmean(outside)) / 2)
         count = len(inside) + len(outside)
         variance = (len(inside) * pvariance(inside) + len(outside) * pvariance(outside)) / count
-        return linear / max(variance, 1e-10) if per_record else linear
+        return float(linear / max(variance, 1e-10) if per_record else linear)
 
     return each_view(evidence, score)
 
