@@ -62,7 +62,7 @@ def taylor(values: Floats, y: np.ndarray[Any, np.dtype[np.int64]]) -> Floats:
     rows = np.arange(len(y))
     scaled = values / 2
     scaled[rows, y] -= 0.6
-    powers = sum(scaled**k / math.factorial(k) for k in range(5))
+    powers = np.sum([scaled**k / math.factorial(k) for k in range(5)], axis=0)
     own = powers[rows, y]
     margin: Floats = np.log(own) - np.log(powers.sum(axis=1) - own)
     return margin

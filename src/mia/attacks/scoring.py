@@ -137,7 +137,7 @@ def _cautious(seen: Seen) -> Scores:
         known = np.isin(play.rows, of_shadow.index)
         if known.any():
             rows = play.only(known)
-            scored.append(_rows(rows, stacked.cautious(rows.evidence, of_shadow.loc[rows.rows].to_numpy())))
+            scored.append(_rows(rows, stacked.cautious(rows.evidence, of_shadow.reindex(rows.rows).to_numpy())))
     return Scores(stacked.cautious(seen.evidence, target), pd.concat(scored))
 
 
