@@ -85,9 +85,11 @@ def stack(known: evidence.Answers) -> None:
         np.concatenate([play.is_member for play in played]),
         np.concatenate([np.full(len(play.rows), play.fold) for play in played]),
         0,
+        0.01,
     )
     asked = known.of_target()
-    model.scores(stacked.features(asked, N_CLASSES, use_in=True)[1], asked.labels)
+    names, values = stacked.features(asked, N_CLASSES, use_in=True)
+    model.scores(values[:, [names.index(name) for name in model.feature_names]], asked.labels)
 
 
 def choose(known: evidence.Answers) -> None:

@@ -68,17 +68,18 @@ def attacked(
         np.concatenate([play.is_member for play in played]),
     )
     folds = np.concatenate([np.full(len(play.rows), play.fold) for play in played])
-    model, _, _ = stacked.fit(given.stacked.model_dump(), *fitted_on, folds, SEED)
+    model, _, _ = stacked.fit(given.stacked.model_dump(), *fitted_on, folds, SEED, FPR)
     features = stacked.features(asked, n_classes, use_in=use_in)[1]
-    scores["stacked"] = model.scores(features, asked.labels)
     names, values, is_member = fitted_on
+    read = [names.index(name) for name in model.feature_names]
+    scores["stacked"] = model.scores(features[:, read], asked.labels)
     candidates: dict[str, dict[str, Any]] = {
         **given.stacked.model_dump(),
         "extra_trees": {"n_estimators": 100, "min_samples_leaf": 5, "n_jobs": -1},
     }
     for family, settings in candidates.items():
         single = model
-        if family != model.family:
+        if family != model.family or len(read) < len(names):
             single = learned.fit(
                 family, settings, names, values, np.zeros(len(values), np.int64), is_member, per_class=False, seed=SEED
             )

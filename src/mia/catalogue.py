@@ -51,10 +51,12 @@ class Attack:
 
 
 YEOM, SALEM, SONG = "Yeom et al. 2018", "Salem et al. 2019, Adversary 3", "Song & Mittal 2021"
+LABELS = "from labels alone, what an API without probabilities allows"
 VARIANCE, GAMMA = {"variance": "lira.variance"}, {"gamma": "rmia.gamma"}
 IN: tuple[Need, ...] = ("references_in",)
 ATTACKS = (
-    Attack("correctness", "threshold", "thresholds.correctness", f"{YEOM}, Sec. 3.3"),
+    Attack("correctness", "threshold", "thresholds.correctness", f"{YEOM}, Sec. 3.3; {LABELS}"),
+    Attack("views_right", "threshold", "thresholds.views_right", f"Choquette-Choo et al. 2021, Sec. 4; {LABELS}"),
     Attack("loss", "threshold", "thresholds.loss", f"{YEOM}, Adversary 2"),
     Attack("confidence", "threshold", "thresholds.confidence", SALEM),
     Attack("entropy", "threshold", "thresholds.entropy", f"{SONG}, Sec. 3.2; Salem et al. 2019"),
@@ -65,6 +67,7 @@ ATTACKS = (
     Attack("modified_entropy_per_class", "per_class", "thresholds.modified_entropy", f"{SONG}, Sec. 3.2"),
     Attack("learned", "learned", "learned.fit", "Shokri et al. 2017, with one model for all classes"),
     Attack("learned_per_class", "learned", "learned.fit", "Shokri et al. 2017, Sec. V-E"),
+    Attack("learned_posteriors", "learned", "learned.fit", "Shokri et al. 2017, as the original experiment had it"),
     Attack("population", "reference", "reference.population", "Ye et al. 2022, attack P", {}, ("no_shadow",)),
     Attack("reference", "reference", "reference.reference", "Ye et al. 2022, attack R"),
     Attack("calibrated", "reference", "reference.calibrated", "Watson et al. 2022"),
@@ -74,6 +77,8 @@ ATTACKS = (
     Attack("rmia_offline", "reference", "rmia.offline", "Zarifzadeh et al. 2024", {**GAMMA, "a": "rmia.a"}),
     Attack("base_online", "reference", "base.online", "Lassila et al. 2025", {}, IN),
     Attack("base_offline", "reference", "base.offline", "Lassila et al. 2025", {"scale": "base.offline_scale"}),
+    Attack("base2_star", "reference", "base.two_star", "Brännvall 2026, rebuttal, BASE2*", {}, IN),
+    Attack("base3", "reference", "base.three", "Brännvall 2026, BASE3", {}, IN),
     Attack("bavaria_normal", "reference", "bavaria.normal", "Brännvall 2026"),
     Attack("bavaria_t", "reference", "bavaria.student", "Brännvall 2026"),
     Attack("quantile", "quantile", "quantile.fit", "Bertran et al. 2023"),

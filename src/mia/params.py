@@ -115,11 +115,9 @@ class Base(Section):
 
 
 class Quantile(Section):
-    """How the quantile regression is trained."""
+    """What the quantile regression sees of an image."""
 
-    epochs: Count
-    batch_size: Count
-    learning_rate: Positive
+    patches: Annotated[int, Field(ge=1, le=500)]
 
 
 class StackedEstimators(Section):

@@ -2,7 +2,7 @@
 
 Reads: data/signals/target.parquet (which records there are), data/margins.parquet.
 Writes: models/stacked/ (skops, the scores of shadows' records by models that did not see their shadow, the candidates'
-AUC). Where the shadows are too few, or the attack is not among attacks.run, a reason stands there instead.
+AUC and TPR). Where the shadows are too few, or the attack is not among attacks.run, a reason stands there instead.
 """
 
 from __future__ import annotations
@@ -17,10 +17,13 @@ from mia import paths, progress, seeds
 from mia.attacks import evidence, learned, schemas, stacked
 from mia.catalogue import wanted
 from mia.errors import NotApplicable
+from mia.evaluation import verdict
 from mia.models.logits import SIGNALS
 from mia.params import Params
 from mia.store import atomic, metrics_files, parquet
 from stages import run
+
+FPRS = (0.1, 0.01)  # of which the verdict is given at one
 
 
 def main(params: Params) -> None:
@@ -60,13 +63,15 @@ def fit(params: Params, folder: Path) -> None:
         stacked.features(play.evidence, n_classes, use_in=use_in)
         for play in progress.bar(played, "stack", unit="shadow")
     ]
-    model, scores, aucs = stacked.fit(
+    fpr = verdict.headline_fpr(FPRS, len(target) // 2)  # as if half were members, which the attacker does not know
+    model, scores, merits = stacked.fit(
         params.attacks.stacked.model_dump(),
         described[0][0],
         np.concatenate([values for _, values in described]),
         np.concatenate([play.is_member for play in played]),
         np.concatenate([np.full(len(play.rows), play.fold) for play in played]),
         seeds.integer(params.seed, "stacked"),
+        fpr,
     )
     learned.save(folder, model)
     keys = {
@@ -74,7 +79,10 @@ def fit(params: Params, folder: Path) -> None:
         "sample_id": np.concatenate([play.rows for play in played]),
     }
     parquet.write(folder / "out_of_fold.parquet", pd.DataFrame({**keys, "score": scores}), schemas.OUT_OF_FOLD)
-    metrics_files.write_json(folder / "candidates.json", {family: round(auc, 4) for family, auc in aucs.items()})
+    metrics_files.write_json(
+        folder / "candidates.json",
+        {name: {key: round(value, 4) for key, value in found.items()} for name, found in merits.items()},
+    )
 
 
 if __name__ == "__main__":

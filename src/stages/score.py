@@ -16,7 +16,7 @@ from operator import attrgetter
 import pyarrow as pa
 
 from mia import paths, progress, seeds
-from mia.attacks import evidence, features, learned, rmia, schemas, scoring
+from mia.attacks import evidence, learned, rmia, schemas, scoring
 from mia.attacks.seen import Fitted, Seen
 from mia.catalogue import ATTACKS, wanted
 from mia.errors import InputError, NotApplicable
@@ -67,7 +67,6 @@ def read(params: Params) -> Seen:
     return Seen(
         target,
         schemas.read_features(paths.SHADOW_FEATURES, with_membership=True),
-        features.chosen(target.columns, params.features.columns) if "entropy" in target else [],
         answers,
         played,
         settings(params.attacks, played),

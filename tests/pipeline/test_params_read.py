@@ -23,7 +23,7 @@ pytestmark = pytest.mark.long
 STAGES = pipeline.stages()
 QUICK: dict[str, Any] = {
     "target.epochs": 1,
-    "attacks.quantile.epochs": 1,
+    "attacks.quantile.patches": 8,
     "select.search_iterations": 1,
     "estimators.mlp.max_iter": 2,
 }

@@ -21,7 +21,7 @@ pytestmark = pytest.mark.long
 
 HUGE = 10**9
 # Work, not a size of anything held: as much of it as one wants takes as long as it takes.
-WORK = {"target.epochs", "attacks.quantile.epochs", "shadow.per_block", "select.search_iterations"}
+WORK = {"target.epochs", "shadow.per_block", "select.search_iterations"}
 # The smallest value, or the largest that is no work; what it says where it cannot run, None: it runs.
 CASES: list[tuple[str, Any, str | None]] = [
     ("data.population_size", 4, None),
@@ -58,9 +58,8 @@ CASES: list[tuple[str, Any, str | None]] = [
     ("attacks.played.models", HUGE, None),
     ("attacks.played.records", 2, None),
     ("attacks.played.records", HUGE, None),
-    ("attacks.quantile.epochs", 1, None),
-    ("attacks.quantile.batch_size", 1, None),
-    ("attacks.quantile.batch_size", HUGE, None),
+    ("attacks.quantile.patches", 1, None),
+    ("attacks.quantile.patches", 500, None),
     ("select.records_per_model", 2, None),
     ("select.records_per_model", HUGE, None),
     ("select.search_iterations", 1, None),

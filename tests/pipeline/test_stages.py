@@ -18,7 +18,7 @@ from pydantic import BaseModel
 
 import pipeline
 import tiny
-from mia import catalogue, params, paths
+from mia import catalogue, params, params_audit, paths
 from mia.data import digits
 from mia.errors import InputError, NotApplicable
 from stages import score
@@ -59,7 +59,7 @@ CHANGES: list[tuple[str, Any, str]] = [
     ("shadow.train_size", 90, "train_shadows"),
     ("shadow.heldout_size", 90, "train_shadows"),
     ("query.views", 2, "query_target"),
-    ("features.columns", ["signals", "label"], "build_features"),
+    ("features.columns", ["sorted_posteriors", "label"], "build_features"),
     ("features.max_records", 200, "build_features"),
     ("attacks.run", ["loss", "learned"], "fit_attack"),
     ("attacks.played.models", 3, "fit_stacked"),
@@ -69,9 +69,7 @@ CHANGES: list[tuple[str, Any, str]] = [
     ("attacks.rmia.gamma", 4.0, "score"),
     ("attacks.rmia.a", 0.95, "score"),
     ("attacks.base.offline_scale", 0.3, "score"),
-    ("attacks.quantile.epochs", 1, "fit_quantile"),
-    ("attacks.quantile.batch_size", 32, "fit_quantile"),
-    ("attacks.quantile.learning_rate", 0.01, "fit_quantile"),
+    ("attacks.quantile.patches", 8, "fit_quantile"),
     ("attacks.stacked.logistic_regression", {"C": 1e-3}, "fit_stacked"),
     ("attacks.stacked.hist_gradient_boosting", {"max_iter": 5, "min_samples_leaf": 2}, "fit_stacked"),
     ("select.records_per_model", 60, "select_attack"),
@@ -307,16 +305,18 @@ def test_shadows_larger_than_the_attackers_data_are_refused(copy: Path) -> None:
 
 # -- threat models ---------------------------------------------------------------------------------------------------
 
-ONLINE = {"lira_online", "rmia_online", "base_online"}
+ONLINE = {attack.name for attack in catalogue.ATTACKS if "references_in" in attack.needs}
 PREPARED = ("prepare", "split", "train_target", "train_shadows", "query_target", "query_shadows", "build_features")
 
 
 def test_an_attacker_without_the_population_runs_every_attack_but_the_online_ones(finished: Path) -> None:
     refused = json.loads((finished / paths.NOT_APPLICABLE).read_text())
+    assert refused.pop("views_right") == "needs query.views of 2 or more, and predicted classes"
     needed = "needs attacker.knowledge=population"
     assert refused == dict.fromkeys(refused, needed)
     assert set(refused) == ONLINE
-    assert set(pd.read_parquet(finished / paths.SCORES)["attack"]) == set(catalogue.NAMES) - ONLINE
+    run = set(catalogue.NAMES) - ONLINE - {"views_right"}
+    assert set(pd.read_parquet(finished / paths.SCORES)["attack"]) == run
     assert not pd.read_parquet(finished / paths.MARGINS).query("source == 'population'")["is_member"].any()
 
 
@@ -334,10 +334,12 @@ def test_an_attacker_with_the_population_runs_every_attack_but_the_one_that_need
     worst_case: Path,
 ) -> None:
     refused = json.loads((worst_case / paths.NOT_APPLICABLE).read_text())
+    assert refused.pop("views_right").startswith("needs query.views")
     assert refused == {"quantile": "needs 20 sure non-members"}
-    assert set(pd.read_parquet(worst_case / paths.SCORES)["attack"]) == set(catalogue.NAMES) - {"quantile"}
+    left_out = {"quantile", "views_right"}
+    assert set(pd.read_parquet(worst_case / paths.SCORES)["attack"]) == set(catalogue.NAMES) - left_out
     assert [one["attack"] for one in json.loads((worst_case / paths.ATTACK_METRICS).read_text())] == [
-        attack for attack in catalogue.NAMES if attack != "quantile"
+        attack for attack in catalogue.NAMES if attack not in left_out
     ]
 
 

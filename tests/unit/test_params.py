@@ -151,4 +151,4 @@ def test_attacks_are_taken_in_one_order_whatever_order_they_are_asked_for_in() -
     assert wanted("all") == list(catalogue.NAMES)
     assert wanted(["stacked", "loss"]) == ["loss", "stacked"]
     assert wanted(["stacked", "loss"], "stacked") == ["stacked"]
-    assert wanted("all", "learned") == ["learned", "learned_per_class"]
+    assert wanted("all", "learned") == ["learned", "learned_per_class", "learned_posteriors"]

@@ -8,7 +8,7 @@ grow with their number.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -229,6 +229,18 @@ class Play:
     is_member: Bools
     evidence: Evidence
     paired: bool
+
+    def only(self, chosen: Bools) -> Play:
+        """The same play of some of its records. chosen: (samples,)."""
+        e = self.evidence
+        evidence = replace(
+            e,
+            target=e.target[chosen],
+            references=e.references[:, chosen],
+            is_in=e.is_in[:, chosen],
+            labels=e.labels[chosen],
+        )
+        return replace(self, rows=self.rows[chosen], is_member=self.is_member[chosen], evidence=evidence)
 
     @property
     def fold(self) -> int:

@@ -28,8 +28,8 @@ def names(columns: Sequence[str], n_classes: int) -> list[str]:
 
 
 def stored(columns: Sequence[str], n_classes: int) -> list[str]:
-    """The columns of a features table: all signals, which threshold attacks use, then what `names` adds."""
-    return list(dict.fromkeys([*signals.NAMES, *names(columns, n_classes)]))
+    """The columns of a features table: signals and posteriors, which attacks read by name, then what `names` adds."""
+    return list(dict.fromkeys([*signals.NAMES, *names(["posteriors", *columns], n_classes)]))
 
 
 def chosen(available: Iterable[str], columns: Sequence[str]) -> list[str]:

@@ -88,8 +88,9 @@ def features_and_quality(
     """Return one model's features with its membership, and how good the model is on its members and non-members.
 
     membership: of this model, rows of data.membership. Of the answers, those are used that are of records in the
-    membership table, as themselves (view 0). kept: which of these have a row of features, ascending; None: all. The
-    quality is over all, and has the keys of `classifier.quality`, with train_ and test_ before them, and gap, the
+    membership table, as themselves (view 0); views_right, where there are several views, is the share of a record's
+    views in which the largest logit is the label's. kept: which of these have a row of features, ascending; None: all.
+    The quality is over all, and has the keys of `classifier.quality`, with train_ and test_ before them, and gap, the
     difference of the accuracies; not rounded. Answers that hold no loss have none in their quality.
     InputError: the answers are not those of the records in the membership table.
     """
@@ -105,6 +106,8 @@ def features_and_quality(
     frame["is_member"] = is_member if kept is None else is_member[kept]
     of_signals = features.compute(answers.logits[chosen], answers.labels[chosen], columns, answers.holds)
     frame = pd.concat([frame, of_signals], axis=1)
+    if "correctness" in frame and answers.table.column("view").to_numpy().any():
+        frame["views_right"] = _views_right(answers)[chosen]
 
     has_loss = "loss" in frame
     loss = signals.loss(answers.margin[rows]) if has_loss else np.zeros(len(rows))
@@ -115,6 +118,14 @@ def features_and_quality(
         quality |= {f"{name}_{key}": value for key, value in of_side.items() if key != "loss" or has_loss}
     quality["gap"] = quality["train_accuracy"] - quality["test_accuracy"]
     return frame, quality
+
+
+def _views_right(answers: Answered) -> Floats:
+    """Of each row's record the share of views in which the largest logit is the label's, (rows,)."""
+    keys = answers.table.select(["source", "sample_id"]).to_pandas()
+    right = pd.Series(answers.logits.argmax(axis=1) == answers.labels)
+    share: Floats = right.groupby([keys["source"], keys["sample_id"]]).transform("mean").to_numpy(np.float64)
+    return share
 
 
 def margins(answers: Answered, membership: pd.DataFrame, group: Mapping[str, Integers], *, design: str) -> pa.Table:

@@ -4,158 +4,115 @@ Source: Bertran et al. 2023 (Scalable Membership Inference Attacks via Quantile 
 records that are certainly no members, the distribution of the target's margin given the image, as a Gaussian of mean
 and deviation; a record whose margin lies in the upper tail of what was predicted for it is a likely member. No shadow
 model is needed, but the target's answers about records outside its training set are.
+
+The authors train a network. Ours is linear in features of the image that nobody trained (`mia.attacks.image_features`):
+a trained network carries the last bits of the target's answers through its epochs to another network (docs/LOG.md),
+while the least squares move by as little as the answers do.
 """
 
 from __future__ import annotations
 
-import copy
 from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
-import torch
 from numpy.typing import NDArray
-from torch import Tensor, nn
+from threadpoolctl import threadpool_limits
 
-from mia import progress
 from mia.arrays import Bools, Floats, Integers
-from mia.compute import devices
-from mia.errors import InputError, NotApplicable
-from mia.models import building, query
-from mia.models.optimizers import Adam
+from mia.errors import NotApplicable
 
-HELD_BACK = 10  # one record in so many chooses the epoch to stop at
+FEWEST = 20  # known non-members
 LEAST = 1e-2  # least deviation, in units of the margins' own
+PRIOR = 10  # the deviation of all classes counts as so many records of each
+PENALTIES = 10.0 ** np.arange(-3, 3.5, 0.5)  # of a squared weight, times the number of records
+CHUNK = 5000  # records at once
+
+Features = NDArray[np.float32]
 
 
-@dataclass(frozen=True)
-class Settings:
-    """How a regressor is fitted.
-
-    architecture: the network, one of models/networks. initial_seed: of its weights. order_seed: of which records are
-    held back, and of the order of the others.
-    """
-
-    architecture: str
-    n_classes: int
-    epochs: int
-    batch_size: int
-    learning_rate: float
-    initial_seed: int
-    order_seed: int
-
-
-def fit(settings: Settings, images: NDArray[np.uint8], labels: Integers, margins: Floats, *, name: str) -> Regressor:
-    """Fit a regressor of margins (samples,), nats, on images (samples, height, width, channels) of known classes.
-
-    By Gaussian log likelihood with Adam. A tenth of the records is held back and the epoch that predicts them best is
-    kept. name: for the progress bar and errors. NotApplicable: fewer than twenty records. InputError: the regression
-    diverged.
-    """
-    if len(images) < 2 * HELD_BACK:
-        raise NotApplicable(f"{name}: expected at least {2 * HELD_BACK} known non-members to fit, got {len(images)}")
-    devices.deterministic()
-    device = devices.chosen()
-    center, scale = float(margins.mean()), max(float(margins.std()), 1e-6)
-    network = building.create(
-        settings.architecture, images.shape[1:], 2 * settings.n_classes, settings.initial_seed
-    ).to(device)
-    generator = torch.Generator().manual_seed(settings.order_seed)
-    order = torch.randperm(len(images), generator=generator)
-    held_back, fitted = order[: len(images) // HELD_BACK], order[len(images) // HELD_BACK :]
-    pixels, classes = building.tensor(images).to(device), building.tensor(labels).to(device)
-    standard = torch.from_numpy((margins - center) / scale).float().to(device)
-    optimizer = Adam(list(network.parameters()))
-
-    def loss_of(rows: Tensor) -> Tensor:
-        mean, deviation = _predict(network, pixels[rows], classes[rows])
-        return (deviation.log() + ((standard[rows] - mean) / deviation) ** 2 / 2).mean()
-
-    least_loss, best_weights = float("inf"), copy.deepcopy(network.state_dict())
-    for _ in progress.bar(range(settings.epochs), name, unit="epoch"):
-        network.train()
-        batches = fitted[torch.randperm(len(fitted), generator=generator)].split(settings.batch_size)  # type: ignore[no-untyped-call]
-        if building.compares_records(network) and len(batches[-1]) == 1:
-            batches = batches[:-1]
-        for rows in batches:
-            optimizer.clear_gradients()
-            loss_of(rows).backward()  # type: ignore[no-untyped-call]
-            optimizer.step(settings.learning_rate)
-        network.eval()
-        with torch.inference_mode():
-            loss = float(loss_of(held_back))
-        if loss < least_loss:
-            least_loss, best_weights = loss, copy.deepcopy(network.state_dict())
-    network.load_state_dict(best_weights)
-    if not np.isfinite(least_loss):
-        rate = settings.learning_rate
-        raise InputError(f"{name}: the regression diverged; lower attacks.quantile.learning_rate ({rate})")
-    return Regressor(network, center, scale)
-
-
+@dataclass(frozen=True, eq=False)
 class Regressor:
-    """A fitted regressor; made by `fit`."""
+    """A line for each class, and how far margins lie from it.
 
-    def __init__(self, network: nn.Module, center: float, scale: float) -> None:
-        self.network, self.center, self.scale = network, center, scale
+    center, slope: (classes, features). level: (classes,), nats, the margin at the center. deviation: (classes,), nats.
+    """
 
-    def predict(self, images: NDArray[np.uint8], labels: Integers) -> tuple[Floats, Floats]:
+    center: Floats
+    level: Floats
+    slope: Floats
+    deviation: Floats
+
+    def predict(self, features: Features, labels: Integers) -> tuple[Floats, Floats]:
         """Mean and standard deviation, nats, (samples,) each, of the margin each record would have as a non-member."""
-        device = devices.chosen()
-        self.network.to(device).eval()
-        parts = []
-        with torch.inference_mode():
-            for start in range(0, len(images), query.BATCH):
-                rows = slice(start, start + query.BATCH)
-                batch = torch.from_numpy(images[rows]).to(device), torch.from_numpy(labels[rows]).to(device)
-                parts.append(torch.stack(_predict(self.network, *batch)).double().cpu())
-        mean, deviation = torch.cat(parts, dim=1).numpy()
-        return mean * self.scale + self.center, deviation * self.scale
+        mean = np.empty(len(labels))
+        for label in np.unique(labels):
+            rows = labels == label
+            mean[rows] = self.level[label] + (features[rows] - self.center[label]) @ self.slope[label]
+        return mean, self.deviation[labels]
 
-    def table(
-        self, model_id: int, source: str, rows: Integers, images: NDArray[np.uint8], labels: Integers
-    ) -> pd.DataFrame:
-        """Rows of schemas.QUANTILES: what `predict` says of these rows of a source's images and labels."""
-        mean, deviation = self.predict(images[rows], labels[rows])
+    def table(self, model_id: int, source: str, rows: Integers, features: Features, labels: Integers) -> pd.DataFrame:
+        """Rows of schemas.QUANTILES: what `predict` says of these rows of a source's features and labels."""
+        mean, deviation = self.predict(features[rows], labels[rows])
         keys = {"model_id": model_id, "source": source, "sample_id": rows}
         return pd.DataFrame({**keys, "mean": mean, "deviation": deviation})
 
 
-@dataclass(frozen=True)
-class Task:
-    """What is learned of one model, and about whom.
+def fit(features: Features, labels: Integers, margins: Floats, *, n_classes: int, name: str) -> Regressor:
+    """Fit margins (samples,), nats, on features (samples, features), standardised, of records of known classes.
 
-    fitted: rows of the attacker's records, (samples,). margins: nats, what the model said of these, (samples,).
-    source, predicted: whose records, "population" or "attacker", and which rows of them. name: as in `fit`.
+    Ridge regression twice: within classes with one slope for all, then on what is left in each class by itself. Each
+    penalty is the one of PENALTIES that predicts left-out records best. The deviation is that of left-out records of
+    the class, shrunk towards that of all. A class without records has the line of all. name: for errors.
+    NotApplicable: fewer than twenty records.
     """
+    if len(features) < FEWEST:
+        raise NotApplicable(f"{name}: expected at least {FEWEST} known non-members to fit, got {len(features)}")
+    width = features.shape[1]
+    center = np.repeat(features.mean(axis=0, dtype=np.float64)[None], n_classes, axis=0)
+    level = np.full(n_classes, margins.mean())
+    rows_of = {label: np.flatnonzero(labels == label) for label in np.unique(labels).tolist()}
+    leverage = np.empty(len(labels))  # of the class' own mean
+    for label, rows in rows_of.items():
+        center[label], level[label] = features[rows].mean(axis=0, dtype=np.float64), margins[rows].mean()
+        leverage[rows] = 1 / max(2, len(rows))
+    with threadpool_limits(1, "blas"):  # whose last bits depend on their number
+        shared, left = _ridge(features, center[labels], margins - level[labels], leverage)
+        slope = np.repeat(shared[None], n_classes, axis=0)
+        for label, rows in rows_of.items():
+            own, left[rows] = _ridge(features[rows], center[labels[rows]], left[rows], leverage[rows])
+            slope[label] += own
+    assert slope.shape == (n_classes, width)
+    pooled = float(np.mean(left**2))
+    variance = np.full(n_classes, pooled)
+    for label, rows in rows_of.items():
+        variance[label] = (np.sum(left[rows] ** 2) + PRIOR * pooled) / (len(rows) + PRIOR)
+    least = LEAST * max(float(margins.std()), 1e-6)
+    return Regressor(center, level, slope, np.maximum(np.sqrt(variance), least))
 
-    settings: Settings
-    model_id: int
-    fitted: Integers
-    margins: Floats
-    source: str
-    predicted: Integers
-    name: str
 
+def _ridge(features: Features, center: Floats, values: Floats, leverage: Floats) -> tuple[Floats, Floats]:
+    """Weights (features,) of a ridge regression, and by how much it misses each record if that one is left out.
 
-def learned(
-    population: NDArray[np.uint8],
-    population_labels: Integers,
-    attacker: NDArray[np.uint8],
-    attacker_labels: Integers,
-    task: Task,
-) -> pd.DataFrame:
-    """Fit a regressor and return what it predicts, rows of schemas.QUANTILES; errors as of `fit`.
-
-    population, attacker: images (samples, height, width, channels).
+    values: (samples,), of features less center. leverage: of what was taken off before, (samples,).
     """
-    rows = task.fitted
-    regressor = fit(task.settings, attacker[rows], attacker_labels[rows], task.margins, name=task.name)
-    images, labels = {
-        "population": (population, population_labels),
-        "attacker": (attacker, attacker_labels),
-    }[task.source]
-    return regressor.table(task.model_id, task.source, task.predicted, images, labels)
+    chunks = [slice(start, start + CHUNK) for start in range(0, len(values), CHUNK)]
+    width = features.shape[1]
+    gram, product = np.zeros((width, width)), np.zeros(width)
+    for rows in chunks:
+        centered = features[rows] - center[rows]
+        gram += centered.T @ centered
+        product += centered.T @ values[rows]
+    eigenvalues, vectors = np.linalg.eigh(gram)
+    inverse = 1 / (np.maximum(eigenvalues, 0)[:, None] + PENALTIES * len(values))  # (features, penalties)
+    turned = vectors.T @ product
+    missed = np.empty((len(values), len(PENALTIES)))
+    for rows in chunks:
+        seen = (features[rows] - center[rows]) @ vectors
+        own = np.minimum(seen**2 @ inverse + leverage[rows, None], 0.99)
+        missed[rows] = (values[rows, None] - seen @ (turned[:, None] * inverse)) / (1 - own)
+    best = int(np.argmin((missed**2).mean(axis=0)))
+    return vectors @ (turned * inverse[:, best]), missed[:, best]
 
 
 def split_records(is_member: Bools, rng: np.random.Generator) -> tuple[Integers, Integers]:
@@ -166,10 +123,3 @@ def split_records(is_member: Bools, rng: np.random.Generator) -> tuple[Integers,
     """
     fitted, unseen = np.array_split(rng.permutation(np.flatnonzero(~is_member)), 2)
     return np.sort(fitted), np.sort(np.r_[np.flatnonzero(is_member), unseen])
-
-
-def _predict(network: nn.Module, images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
-    """Mean and deviation in standard units: the network has a pair of outputs for each class."""
-    outputs = network(building.to_input(images)).reshape(len(images), -1, 2)
-    mean, free = outputs[torch.arange(len(images), device=images.device), labels].unbind(1)
-    return mean, nn.functional.softplus(free) + LEAST

@@ -15,7 +15,12 @@ from mia.attacks.seen import Seen
 from mia.catalogue import BY_NAME, Attack, Family
 from mia.errors import InputError, NotApplicable
 
-HELD = {"loss": "loss", "correctness": "predicted classes"}  # what a signal is computed from, where not posteriors
+# Why a signal is not there, where it is not that the answers hold no posteriors.
+LACKING = {
+    "loss": "the answers hold no loss",
+    "correctness": "the answers hold no predicted classes",
+    "views_right": "needs query.views of 2 or more, and predicted classes",
+}
 KEYS = ["model_id", "source", "sample_id", "label", "is_member"]
 
 
@@ -38,8 +43,8 @@ def scores(seen: Seen, name: str) -> Scores:
 def _threshold(seen: Seen, attack: Attack) -> Scores:
     score = attack.load()
     if attack.signal not in seen.target:
-        raise NotApplicable(f"the answers hold no {HELD.get(attack.signal, 'posteriors')}")
-    known = [name for name in signals.NAMES if name in seen.target]
+        raise NotApplicable(LACKING.get(attack.signal, "the answers hold no posteriors"))
+    known = [name for name in (*signals.NAMES, "views_right") if name in seen.target]
     target, shadows = (
         score({name: frame[name].to_numpy(np.float64) for name in known}) for frame in (seen.target, seen.shadows)
     )
@@ -59,7 +64,9 @@ def _per_class(seen: Seen, attack: Attack) -> Scores:
 def _learned(seen: Seen, attack: Attack) -> Scores:
     model, out_of_fold = (fitted := seen.fitted(attack.name)).model, fitted.out_of_fold
     _same_records(attack, out_of_fold, seen.shadows)
-    target = model.scores(seen.target[list(seen.columns)].to_numpy(), seen.target["label"].to_numpy())
+    if lacking := sorted(set(model.feature_names) - set(seen.target)):
+        raise InputError(f"data/features: {attack.name} was fitted on {lacking[0]}, which is not there; `dvc repro`")
+    target = model.scores(seen.target[list(model.feature_names)].to_numpy(), seen.target["label"].to_numpy())
     return Scores(target, seen.shadows[KEYS].assign(score=out_of_fold["score"]))
 
 
@@ -103,13 +110,35 @@ def _quantile(seen: Seen, _: Attack) -> Scores:
 def _stacked(seen: Seen, attack: Attack) -> Scores:
     _require_plays(seen)
     model, out_of_fold = (fitted := seen.fitted(attack.name)).model, fitted.out_of_fold
-    names, values = stacked.features(seen.evidence, seen.n_classes, use_in="gain" in model.feature_names)
+    played = [play.evidence for play in seen.played]
+    if stacked.misled(seen.evidence, played):
+        return _cautious(seen)
+    use_in = all(map(stacked.online, [seen.evidence, *played]))
+    names, values = stacked.features(seen.evidence, seen.n_classes, use_in=use_in)
     rows = pd.concat([_rows(play, np.zeros(len(play.rows))) for play in seen.played], ignore_index=True)
     _same_records(attack, out_of_fold, rows)
-    if names != model.feature_names:
+    if set(model.feature_names) - set(names):
         raise InputError(f"models: {attack.name} was fitted on other features; `dvc repro` fits it anew")
+    values = values[:, [names.index(name) for name in model.feature_names]]
     target = stacked.log_odds(model.scores(values, seen.evidence.labels))
     return Scores(target, rows.assign(score=stacked.log_odds(out_of_fold["score"].to_numpy())))
+
+
+def _cautious(seen: Seen) -> Scores:
+    """The stacked attack where references mislead (`stacked.misled`): nothing that was fitted on them is used."""
+    try:
+        target, unlike = _quantile(seen, BY_NAME["quantile"])
+    except NotApplicable:
+        shadows = [_rows(play, stacked.cautious(play.evidence, None)) for play in seen.played]
+        return Scores(stacked.cautious(seen.evidence, None), pd.concat(shadows))
+    scored = []
+    for play in seen.played:
+        of_shadow = unlike[unlike["model_id"] == play.model_id].set_index("sample_id")["score"]
+        known = np.isin(play.rows, of_shadow.index)
+        if known.any():
+            rows = play.only(known)
+            scored.append(_rows(rows, stacked.cautious(rows.evidence, of_shadow.reindex(rows.rows).to_numpy())))
+    return Scores(stacked.cautious(seen.evidence, target), pd.concat(scored))
 
 
 def _require_plays(seen: Seen) -> None:

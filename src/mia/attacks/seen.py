@@ -28,15 +28,14 @@ class Fitted:
 class Seen:
     """The target's and shadows' answers in each form that attacks read.
 
-    target, shadows: features (schemas.features), shadows' with their membership. columns: the features that the learned
-    attack reads. answers: margins by source. played: shadows in the target's place. settings: values by their place
+    target, shadows: features (schemas.features), shadows' with their membership. answers: margins by source.
+    played: shadows in the target's place. settings: values by their place
     below `attacks` in params.yaml. fitted: an attack's name to its model, raises NotApplicable where there is none.
     quantiles: schemas.QUANTILES; the first model is the target.
     """
 
     target: pd.DataFrame
     shadows: pd.DataFrame
-    columns: Sequence[str]
     answers: Mapping[str, Answers]
     played: Sequence[Play]
     settings: Mapping[str, Any]

@@ -2,6 +2,8 @@
 
 Ours. Each shadow plays the target in turn with the other shadows as references, so that membership is known; a
 classifier fitted on their records is asked about the target's. It uses nothing beyond the attacker's models and data.
+It gives way to the best of what it is built of where that is better on the plays, and to what leans on references least
+where the target's records are not like those that the shadows played with.
 """
 
 from __future__ import annotations
@@ -12,6 +14,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.stats import norm, rankdata
 
 from mia.arrays import Bools, Floats
 from mia.attacks import learned
@@ -21,6 +24,11 @@ from mia.errors import NotApplicable
 from mia.evaluation import roc
 
 MOST_CLASSES = 100  # classes up to which a record's class is a feature
+# Features that are an attack each: loss, Watson's, LiRA offline and online, RMIA offline and online, BASE3.
+INPUTS = ("margin", "calibrated", "tail", "likelihood", "ratio", "damped", "ratio_both", "position")
+# References that find the target's records easier or harder than those they were played on, by this much of an AUC,
+# mislead. Real images beside generated ones: .21 (docs/LOG.md); where both are alike, .01.
+MISLEADING = 0.1
 FLOOR = 1e-3  # nats: least standard deviation, so that references which agree give a finite number
 
 
@@ -29,7 +37,8 @@ def features(evidence: Evidence, n_classes: int, *, use_in: bool) -> tuple[tuple
 
     margin: the model's own. difficulty: mean margin of the OUT references. calibrated: margin less difficulty.
     spread: log of the OUT references' standard deviation, shrunk towards that of all records. tail: calibrated in
-    units of that deviation (LiRA offline). ratio: log of the posterior over the mean OUT posterior (RMIA, BASE). With
+    units of that deviation (LiRA offline). ratio: log of the posterior over the mean OUT posterior (RMIA offline with
+    a = 1). damped: over the mean of that and 1 (a = 0). With
     use_in, for references that were trained on the records, also: gain (mean margin IN less mean OUT), position
     (where between the two means the margin lies, LiRA's linear term) and ratio_both (over the mean of both sides).
     Numbers of references are no feature. class_k: 1 for the record's class, up to MOST_CLASSES of them.
@@ -46,6 +55,7 @@ def features(evidence: Evidence, n_classes: int, *, use_in: bool) -> tuple[tuple
         "spread": np.log(spread),
         "tail": calibrated / spread,
         "ratio": ratio,
+        "damped": log_p(margin) - np.logaddexp(outside.log_mean_p, 0) + np.log(2),
     }
     if use_in:
         deviation_in = _spread(inside.squares, inside.count)
@@ -101,12 +111,15 @@ def fit(
     is_member: Bools,
     played: NDArray[np.int64],
     seed: int,
-) -> tuple[AttackModel, Floats, dict[str, float]]:
+    fpr: float | None,
+) -> tuple[AttackModel, Floats, dict[str, dict[str, float]]]:
     """Fit the best of the candidates (family: settings) on the records of shadows in the target's place.
 
     values: (samples, features). played: (samples,), equal for shadows that must stand on one side of a fold: the same
-    shadow, and in the population design its partner. Best is the highest mean AUC on shadows that a candidate was not
-    fitted on; their scores, (samples,), come back beside the model fitted on all, and every candidate's mean AUC.
+    shadow, and in the population design its partner. Best is the highest sum of mean AUC and mean TPR at fpr (of the
+    AUC alone, where fpr is None or below what a shadow's non-members resolve) on shadows that a candidate was not
+    fitted on. Those of INPUTS that are among the names compete, each by itself; where one is best, it is the model.
+    Scores of the unseen shadows, (samples,), come back beside the model fitted on all, and what every candidate got.
     """
     labels = np.zeros(len(values), np.int64)
     model_of = {
@@ -118,13 +131,55 @@ def fit(
         if isinstance(of_family, NotApplicable):
             raise of_family
         scores[family] = of_family
-    groups = [played == fold for fold in np.unique(played)]
-    aucs = {
-        family: float(np.mean([roc.auc(roc.curve(score[rows], is_member[rows])) for rows in groups]))
-        for family, score in scores.items()
-    }
-    best = max(aucs, key=lambda family: aucs[family])
-    return model_of[best](values, labels, is_member), scores[best], aucs
+    fewest = min(int((~is_member[played == fold]).sum()) for fold in np.unique(played))
+    if fpr is not None and not roc.resolvable(fpr, fewest):
+        fpr = None
+    merits = {family: merit(score, is_member, played, fpr) for family, score in scores.items()}
+    for name in INPUTS:
+        if name in names:
+            merits[name] = merit(values[:, names.index(name)], is_member, played, fpr)
+    best = max(merits, key=lambda name: sum(merits[name].values()))
+    if best in model_of:
+        return model_of[best](values, labels, is_member), scores[best], merits
+    column = values[:, [names.index(best)]]  # a line in one feature keeps its order
+    alone = partial(learned.fit, "logistic_regression", {}, (best,), per_class=False, seed=seed)
+    (score,) = learned.out_of_fold({best: alone}, column, labels, is_member, played).values()
+    if isinstance(score, NotApplicable):
+        raise score
+    return alone(column, labels, is_member), score, merits
+
+
+def merit(score: Floats, is_member: Bools, played: NDArray[np.int64], fpr: float | None) -> dict[str, float]:
+    """Mean AUC, and mean TPR at fpr where one is given, over the shadows in the target's place."""
+    curves = [roc.curve(score[rows], is_member[rows]) for rows in (played == fold for fold in np.unique(played))]
+    found = {"auc": float(np.mean([roc.auc(curve) for curve in curves]))}
+    if fpr is not None:
+        found["tpr"] = float(np.mean([roc.tpr_at(curve, fpr) for curve in curves]))
+    return found
+
+
+def misled(target: Evidence, played: Sequence[Evidence]) -> bool:
+    """Whether the references find the target's records harder or easier than the records that the attack is fitted on.
+
+    Nothing of the target is read: what OUT references say of a record does not hang on its membership.
+    """
+    known = np.concatenate([evidence.outside.mean.mean(axis=1) for evidence in played])
+    asked = target.outside.mean.mean(axis=1)
+    share = roc.auc(roc.curve(np.r_[known, asked], np.r_[np.zeros(len(known), bool), np.ones(len(asked), bool)]))
+    return abs(share - 0.5) > MISLEADING
+
+
+def cautious(evidence: Evidence, unlike: Floats | None) -> Floats:
+    """The score where references mislead: the smaller of two ranks, in standard deviations of a normal law.
+
+    One is RMIA's offline with a = 0, which leans on references least. unlike, (samples,): of the quantile regression,
+    which asks the target itself about known non-members; None where there are none. A record must stand out by both.
+    """
+    outside = evidence.outside
+    damped = (log_p(evidence.target) - np.logaddexp(outside.log_mean_p, 0)).mean(axis=1)
+    ranks = [norm.ppf((rankdata(score) - 0.5) / len(score)) for score in (damped, unlike) if score is not None]
+    score: Floats = np.min(ranks, axis=0)
+    return score
 
 
 def log_odds(probability: Sequence[float] | Floats) -> Floats:

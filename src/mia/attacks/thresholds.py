@@ -19,6 +19,14 @@ def correctness(signals: Mapping[str, Floats]) -> Floats:
     return signals["correctness"]
 
 
+def views_right(signals: Mapping[str, Floats]) -> Floats:
+    """The share of a record's views in which the model's class is the record's: no more than labels are asked for.
+
+    Choquette-Choo et al. 2021 fit a classifier on which of the views are right; ours is their number.
+    """
+    return signals["views_right"]
+
+
 def loss(signals: Mapping[str, Floats]) -> Floats:
     """Minus the log of the loss."""
     return _minus_log(signals["loss"])

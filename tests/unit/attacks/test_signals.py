@@ -65,7 +65,7 @@ def test_extreme_logits_give_finite_signals() -> None:
 def test_every_threshold_attack_ranks_a_sure_and_right_record_first() -> None:
     """The sign of every score: a record the model is sure and right about is the likeliest member."""
     logits = np.array([[9.0, 0, 0], [1.0, 0.5, 0], [0.2, 0.3, 0.1]], np.float32)
-    seen = signals.all_signals(logits, np.zeros(3, np.int64))
+    seen = signals.all_signals(logits, np.zeros(3, np.int64)) | {"views_right": np.array([1.0, 0.5, 0.0])}
     for attack in wanted("all", "threshold"):
         scores = BY_NAME[attack].load()(seen)
         assert scores[0] == scores.max(), attack

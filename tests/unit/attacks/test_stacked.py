@@ -81,11 +81,13 @@ def attacked(leak: float, seed: int, paired: bool) -> tuple[Evidence, Bools, Flo
         known,
         np.concatenate([np.full(len(play.rows), play.fold) for play in played]),
         seed,
+        0.1,
     )
     target = answers["population"].of_target()
+    assert not stacked.misled(target, [play.evidence for play in played])
     names, values = stacked.features(target, CLASSES, use_in=use_in)
-    assert names == model.feature_names
     assert {one for one, _ in described} == {names}  # the same columns of every shadow and of the target
+    values = values[:, [names.index(name) for name in model.feature_names]]
     return target, member, model.scores(values, target.labels), unseen, known
 
 
@@ -149,7 +151,7 @@ def test_a_record_that_no_reference_was_trained_on_gives_the_offline_features_al
     assert not stacked.online(blind)
     names, values = stacked.features(blind, 3, use_in=False)
     assert names == (
-        *("margin", "difficulty", "calibrated", "spread", "tail", "ratio"),
+        *("margin", "difficulty", "calibrated", "spread", "tail", "ratio", "damped"),
         "class_0",
         "class_1",
         "class_2",
@@ -176,6 +178,7 @@ def test_features_are_what_their_names_say() -> None:
         "spread": np.log(out),
         "tail": 2 / out,
         "ratio": np.log(p[0] / p[1:3].mean()),
+        "damped": np.log(p[0] / ((p[1:3].mean() + 1) / 2)),
         "gain": 5,
         "position": (4 - 4.5) * 5 / (out * inside),
         "likelihood": ((2 / out) ** 2 - (3 / inside) ** 2) / 2 - np.log(inside / out),
@@ -236,7 +239,7 @@ def test_a_class_is_a_feature_up_to_a_hundred_of_them() -> None:
     assert values[:, -100:].sum() == 3
     names, values = stacked.features(seen, 101, use_in=False)
     assert not [name for name in names if name.startswith("class_")]
-    assert values.shape == (3, 6)
+    assert values.shape == (3, 7)
 
 
 # -- the choice of a classifier --------------------------------------------------------------------------------------
@@ -250,10 +253,12 @@ def records(seed: int = 0, count: int = 1200) -> tuple[Floats, Bools, NDArray[np
 def test_shadows_scores_are_of_models_that_did_not_see_the_shadow() -> None:
     """Features that name the record and a classifier that learns them by heart: perfect in the sample, else nothing."""
     values, member, played = records()
-    model, unseen, aucs = stacked.fit({"k_neighbors": {"n_neighbors": 1}}, ("a", "b"), values, member, played, 0)
+    model, unseen, merits = stacked.fit(
+        {"k_neighbors": {"n_neighbors": 1}}, ("a", "b"), values, member, played, 0, None
+    )
     assert auc(model.scores(values, np.zeros(len(values), np.int64)), member) > 0.99  # the fault would look like this
     assert abs(auc(unseen, member) - 0.5) < band(member, 4)
-    assert abs(aucs["k_neighbors"] - 0.5) < band(member, 4)
+    assert abs(merits["k_neighbors"]["auc"] - 0.5) < band(member, 4)
 
 
 @pytest.mark.parametrize("turned", [False, True])
@@ -267,20 +272,67 @@ def test_the_candidate_that_does_better_on_unseen_shadows_is_taken(turned: bool)
     ):
         member = leaned + rng.normal(0, 0.5, len(values)) > 0
         order = reversed(CANDIDATES) if turned else CANDIDATES
-        model, unseen, aucs = stacked.fit(
-            {family: CANDIDATES[family] for family in order}, ("a", "b"), values, member, played, 0
+        model, unseen, merits = stacked.fit(
+            {family: CANDIDATES[family] for family in order}, ("a", "b"), values, member, played, 0, None
         )
-        assert model.family == best == max(aucs, key=lambda family: aucs[family])
+        assert model.family == best == max(merits, key=lambda family: merits[family]["auc"])
         assert model.settings == CANDIDATES[best]
-        assert set(aucs) == set(CANDIDATES)
+        assert set(merits) == set(CANDIDATES)
         by_shadow = [auc(unseen[played == one], member[played == one]) for one in range(4)]
-        assert aucs[best] == pytest.approx(np.mean(by_shadow))
+        assert merits[best]["auc"] == pytest.approx(np.mean(by_shadow))
 
 
 def test_the_same_seed_gives_the_same_scores() -> None:
     values, member, played = records()
-    one, other = (stacked.fit(CANDIDATES, ("a", "b"), values, member, played, 3)[1] for _ in range(2))
+    one, other = (stacked.fit(CANDIDATES, ("a", "b"), values, member, played, 3, 0.1)[1] for _ in range(2))
     np.testing.assert_array_equal(one, other)
+
+
+@pytest.mark.parametrize("turned", [1, -1])
+def test_an_input_that_is_better_on_unseen_shadows_than_every_candidate_is_the_attack(turned: int) -> None:
+    """Classes that hide what one feature shows: the candidate of the fault knows the class alone."""
+    rng = np.random.default_rng(0)
+    played, member = np.arange(1200) % 4, rng.random(1200) < 0.5
+    values = np.column_stack([rng.normal(size=1200) + 1.5 * turned * member, rng.normal(size=1200)])
+    model, unseen, merits = stacked.fit({"dummy": {}}, ("damped", "class_0"), values, member, played, 0, 0.1)
+    assert set(merits) == {"dummy", "damped"}
+    if turned == 1:  # as an attack has it: higher is a member
+        assert model.feature_names == ("damped",)
+        score = model.scores(values[:, :1], np.zeros(1200, np.int64))
+        assert (np.argsort(score, kind="stable") == np.argsort(values[:, 0], kind="stable")).all()
+        assert auc(unseen, member) > 0.8
+    else:
+        assert model.family == "dummy"
+
+
+def test_the_tpr_decides_where_two_have_the_same_auc() -> None:
+    rng = np.random.default_rng(0)
+    played, member = np.arange(8000) % 4, rng.random(8000) < 0.5
+    sure = member & (rng.random(8000) < 0.3)  # three members of ten stand out, and nobody else
+    values = np.column_stack([rng.normal(size=8000) + 0.6 * member, rng.normal(size=8000) + 9.0 * sure])
+    for fpr, best in ((None, "margin"), (0.01, "damped")):
+        model, _, merits = stacked.fit({"dummy": {}}, ("margin", "damped"), values, member, played, 0, fpr)
+        assert merits["margin"]["auc"] > merits["damped"]["auc"]
+        assert model.feature_names == (best,)
+
+
+@pytest.mark.parametrize("harder", [0.0, -2.0])
+def test_references_mislead_where_records_are_not_like_those_of_the_plays(harder: float) -> None:
+    """Where the target's records are harder for every shadow, what it learned is not asked for."""
+    answers, _ = world(2.0, 1, paired=False)
+    played = evidence.plays(answers, MODELS, 500, lambda number: seeds.generator(1, "played", number))
+    target = answers["population"].of_target()
+    moved = replace(target, references=target.references + harder)
+    assert stacked.misled(moved, [play.evidence for play in played]) == (harder != 0)
+
+
+def test_the_cautious_score_is_the_smaller_rank_and_takes_one_where_there_is_one() -> None:
+    target, member, *_ = attacked(2.0, 1, False)
+    unlike = np.random.default_rng(0).normal(size=len(member)) + 1.5 * member
+    both, alone = stacked.cautious(target, unlike), stacked.cautious(target, None)
+    assert auc(both, member) > auc(alone, member)
+    place = [np.searchsorted(np.sort(values), values) for values in (alone, unlike)]
+    assert (np.searchsorted(np.sort(alone), both) <= np.maximum(*place) + 1).all()
 
 
 @given(st.lists(st.floats(0, 1), min_size=1, max_size=20))

@@ -177,9 +177,9 @@ def test_axes_are_what_differs_in_an_order_that_reads() -> None:
     assert axes["attacker.knowledge"] == ["generated", "disjoint", "population"]
     assert [value for value in axes["rmia.a"] if value is not None] == [9, 9.5, 10]
     assert axes["evaluate.fprs"] == [[0.1, 0.01], [0.1]]
-    assert experiments.short(["target.epochs", "attacks.quantile.epochs", "seed"]) == {
+    assert experiments.short(["target.epochs", "attacks.quantile.patches", "seed"]) == {
         "target.epochs": "target.epochs",
-        "attacks.quantile.epochs": "attacks.quantile.epochs",
+        "attacks.quantile.patches": "attacks.quantile.patches",
         "seed": "seed",
     }
 
