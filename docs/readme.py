@@ -20,7 +20,7 @@ from ruamel.yaml import YAML
 from mia import paths
 from mia.errors import InputError
 from mia.evaluation import metrics, verdict
-from mia.report import show, text_table
+from mia.report import glossary, show, text_table
 from mia.report.figures import overview as overview_figure
 from mia.report.figures import style
 from mia.store import metrics_files
@@ -35,7 +35,8 @@ UNFAIR = "no number is fair"  # what benchmarks say that ran on a busy machine
 FIRST_SCREEN = "docs/results/cifake"  # the audit that README shows first
 CODE = re.compile(r"^```.*?^```", re.DOTALL | re.MULTILINE)
 TABLE = re.compile(
-    r"(<!-- (?P<kind>table|terminal|audits|include|verdict): (?P<path>\S+)(?P<rest> [\w,]+)? -->\n).*?(<!-- end -->)",
+    r"(<!-- (?P<kind>table|terminal|audits|include|verdict|glossary): (?P<path>\S+)(?P<rest> [\w, ]+)? -->\n)"
+    r".*?(<!-- end -->)",
     re.DOTALL,
 )
 
@@ -46,7 +47,8 @@ def filled(text: str) -> str:
     `<!-- table: FILE attack,attack -->`: an audit's attacks, all or those named. `<!-- terminal: FILE attack -->`: what
     `make audit` prints of those named, with the verdict of the file beside it. `<!-- audits: FOLDER measure -->`: one
     measure of every attack over all audits in a folder. `<!-- include: FILE -->`: what a benchmark printed.
-    `<!-- verdict: FILE -->`: what an audit found, in words. Each ends at `<!-- end -->`.
+    `<!-- verdict: FILE -->`: an audit's verdict, in words. `<!-- glossary: SECTION -->`: the terms of
+    `mia.report.glossary`. Each ends at `<!-- end -->`.
     """
 
     def table(match: re.Match[str]) -> str:
@@ -58,6 +60,8 @@ def filled(text: str) -> str:
         elif match["kind"] == "verdict":
             found = metrics_files.read_json(ROOT / match["path"])
             made = f"> **{verdict.sentence(found)}** {verdict.ranking(found)}"
+        elif match["kind"] == "glossary":
+            made = glossary.markdown(f"{match['path']} {rest}".strip())
         elif match["kind"] == "terminal":
             made = terminal(ROOT / match["path"], rest.split(","))
         else:
@@ -71,7 +75,8 @@ def filled(text: str) -> str:
 def terminal(file: Path, attacks: list[str]) -> str:
     """The end of what `make audit` prints, with the rows of some attacks and the first five columns."""
     measured = [entry for entry in metrics_files.read_json(file) if entry["attack"] in attacks]
-    first = f"{measured[0]['n_member']} members, {measured[0]['n_nonmember']} non-members; 95 % intervals"
+    first = f"{measured[0]['n_member']} members, {measured[0]['n_nonmember']} non-members; {show.intervals(measured)}; "
+    first += show.thresholds(measured)
     rows = [row[:5] for row in (show.COLUMNS, *show.rows(measured))]
     table = text_table.plain([[cell.replace("*", "") for cell in row] for row in rows])
     found = verdict.sentence(metrics_files.read_json(file.with_name("verdict.json")))

@@ -15,7 +15,7 @@ from mia.errors import InputError, shown
 
 app = typer.Typer(
     name="mia",
-    help="Membership-inference auditing. `dvc repro` runs the audit; these commands read what it found.",
+    help="Membership-inference auditing. `dvc repro` runs the audit; these commands prepare it and show its numbers.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
@@ -27,9 +27,7 @@ app = typer.Typer(
 def new(
     name: Annotated[str, typer.Argument(help="what to call the audit: a folder of audits/")],
     images: Annotated[Path | None, typer.Option(help="a folder, an archive or a Parquet file of images")] = None,
-    generated: Annotated[
-        Path | None, typer.Option(help="images or records in their likeness, for the attacker")
-    ] = None,
+    generated: Annotated[Path | None, typer.Option(help="images or records that an attacker could generate")] = None,
     data: Annotated[
         list[str] | None,
         typer.Option(help="how images are read, KEY=VALUE: size=[32,32], file_list=NAME.csv, ... (docs/images.md)"),
@@ -91,7 +89,7 @@ def answers(
 
 @app.command()
 def show(path: Annotated[Path, typer.Argument(help="an attacks.json")] = paths.ATTACK_METRICS) -> None:
-    """Print what was found: a table of attacks, the verdict, where the report lies."""
+    """Print the table of attacks, the verdict and the place of the report."""
     from mia.report import show
 
     _run(lambda: show.report(path))
@@ -102,7 +100,7 @@ def compare(
     revisions: Annotated[list[str] | None, typer.Argument(help="experiments by name, git revisions, workspace")] = None,
     out: Annotated[Path, typer.Option(help="where to write the page")] = Path("reports/compare.html"),
 ) -> None:
-    """Set two to seven audits side by side on one page."""
+    """Compare two to seven audits on one page."""
     from mia.history import compare
 
     _run(lambda: compare.report(revisions or [], out))
@@ -114,7 +112,7 @@ def grid(
     attacks: Annotated[str, typer.Option(help="attacks, by commas; none: the strongest, and loss")] = "",
     out: Annotated[Path, typer.Option(help="where to write, without an ending")] = Path("reports/grid"),
 ) -> None:
-    """Print and draw what a grid of experiments found; 1 where one failed or has not run."""
+    """Print and draw the numbers of a grid of experiments; the exit code is 1 if one failed or has not run."""
     from mia.history import grid
 
     _run(lambda: grid.report(names or [], attacks.split(",") if attacks else (), out) > 0)
@@ -122,7 +120,7 @@ def grid(
 
 @app.command()
 def forecast() -> None:
-    """Print how long what `dvc exp run --queue` queued will take; nothing queued: this audit."""
+    """Print how long the queued experiments take; without a queue, this audit."""
     os.environ.setdefault("GOMP_SPINCOUNT", "2000")  # as src/stage.py sets it; before torch is imported
     from mia.history import forecast
 
@@ -141,7 +139,7 @@ def publish(
 
 @app.command()
 def verify() -> None:
-    """Check every object in DVC's cache and remove what is damaged; 1 where one was."""
+    """Check every object in DVC's cache and remove damaged ones; the exit code is 1 if there was one."""
     from mia.store import verify
 
     _run(verify.report)

@@ -18,12 +18,14 @@ class Parsed(HTMLParser):
         self.loads: list[str] = []
         self.text: list[str] = []
         self.titles: list[str] = []
+        self.before = ["", ""]  # the last two of "text" and tags: a link within a sentence does not part it
         self.feed(page)
         self.close()
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         if tag not in VOID:
             self.open.append(tag)
+        self.before = [self.before[1], tag]
         self.handle_startendtag(tag, attrs)
 
     def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
@@ -33,10 +35,15 @@ class Parsed(HTMLParser):
         self.loads += [one for _, value in attrs for one in re.findall(r"url\(([^)]*)\)", value or "")]
 
     def handle_endtag(self, tag: str) -> None:
+        self.before = [self.before[1], tag]
         if tag not in VOID and (not self.open or self.open.pop() != tag):
             self.wrong.append(f"</{tag}> in line {self.getpos()[0]}")
 
     def handle_data(self, data: str) -> None:
-        self.text.append(data)
+        if self.before == ["text", "a"]:
+            self.text[-1] += data
+        else:
+            self.text.append(data)
+        self.before = [self.before[1], "text"]
         if self.open and self.open[-1] == "h1":
             self.titles.append(data)

@@ -271,6 +271,7 @@ def made(*names: str, out: Path) -> str:
 def text_of(page: str) -> str:
     """What a page says, without its style and script."""
     body = re.sub(r"(?s)<(style|script)>.*?</\1>", "", page)
+    body = re.sub(r"</?a\b[^>]*>", "", body)  # a link stands within a sentence
     return " ".join(html.unescape(re.sub(r"(?s)<[^>]*>", " ", body)).replace("\xa0", " ").split())
 
 

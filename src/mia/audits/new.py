@@ -1,4 +1,4 @@
-"""`mia new`: a folder audits/NAME from what a user brings, every value commented, and the next command."""
+"""`mia new`: a folder audits/NAME from a user's data, every value commented, and the next command."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ BATCH = 256  # images a step; fewer where the set is small
 
 
 def images(name: str, population: Path, generated: Path | None, values: Sequence[str] = ()) -> None:
-    """Write audits/NAME for images, and print what was seen and what to do next.
+    """Write audits/NAME for images, and print a summary and the next command.
 
     population, generated: a folder, an archive or a Parquet file each (`mia.data.folder.read`); the audit holds a link
     to it. values: how they are read, `size=[32, 32]`: keys of `data` and their values in YAML. Raises InputError where
@@ -99,7 +99,7 @@ def _settings(values: Sequence[str]) -> ImagesData:
 
 
 def answers(name: str, target: Path, shadows: Path | None) -> None:
-    """Write audits/NAME for a model's answers (`mia.data.answers`), and print what was seen and what to do next.
+    """Write audits/NAME for a model's answers (`mia.data.answers`), and print a summary and the next command.
 
     Raises InputError where the name is taken or cannot be one, or the answers cannot be read.
     """
@@ -116,7 +116,7 @@ def answers(name: str, target: Path, shadows: Path | None) -> None:
 
 
 def table(name: str, population: Path, label: str, generated: Path | None) -> None:
-    """Write audits/NAME for a table (`mia.data.tables`), and print what was seen and what to do next.
+    """Write audits/NAME for a table (`mia.data.tables`), and print a summary and the next command.
 
     A column that says train or test is taken for the published split, one that names every row for the records' names.
     Raises InputError where the name is taken or cannot be one, or the table cannot be read.
@@ -148,9 +148,9 @@ def table(name: str, population: Path, label: str, generated: Path | None) -> No
     _write(name, values, {"data/population": population, "data/generated": generated})
     print(f"{paths.audit(name)}: {summary}")
     print(
-        f"Members are the records where {settings.published} says so."
+        f"The column {settings.published} gives the members."
         if settings.published
-        else "No column says who was trained on: half of the records are drawn as members."
+        else "No column gives the members: half of the records are drawn as members."
     )
     knowledge = "" if generated else " -S attacker.knowledge=population"
     print(f"Read {paths.audit(name) / paths.PARAMS}, then:")

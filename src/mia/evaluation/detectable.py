@@ -15,7 +15,7 @@ def detectable_auc(n_member: int, n_nonmember: int, *, level: float = 0.95, powe
     say nothing (Mann & Whitney 1947). NaN where that is 1 or more: so few records that no attack would have shown.
     Approximate: the same sd stands in for that under a leak, which is a little smaller for most attacks and larger for
     one that finds a few members and says nothing of the rest. For normal scores the true power is within 0.05 of the
-    one asked for, from 100 records a side. Said of the AUC only: an attack may find a few members at a low FPR and
+    nominal one, from 100 records a side. This holds for the AUC only: an attack may find a few members at a low FPR and
     leave the AUC near 0.5.
     InputError: a count below 1, level or power not in (0, 1).
     """
@@ -34,8 +34,8 @@ def sentence(auc: float, low: float, high: float, n_member: int, n_nonmember: in
 
     low, high: as `permutation.limited` leaves them, so that of many attacks that know nothing none is said to find
     members. attacks: how many were tried. "finds members" when low > 0.5; "ranks non-members first: ..." when
-    high < 0.5; else "no better than chance; ...", with `detectable_auc` at 1 - 0.05 / attacks (Bonferroni's rule: what
-    shows by it shows by the exact test too, or nearly so), to 3 decimals, or that the records are too few to say.
+    high < 0.5; else "no better than guessing; ...", with `detectable_auc` at 1 - 0.05 / attacks (Bonferroni's rule:
+    a leak that it shows the exact test shows too, or nearly so), to 3 decimals, or that the records are too few to say.
     InputError: auc, low or high not in [0, 1], or low > high; else as `detectable_auc`.
     """
     if not (0 <= auc <= 1 and 0 <= low <= high <= 1):
@@ -46,5 +46,6 @@ def sentence(auc: float, low: float, high: float, n_member: int, n_nonmember: in
     if high < 0.5:
         return "ranks non-members first: its assumption is wrong here"
     if math.isnan(smallest):
-        return "no better than chance; with so few records no AUC would have shown"
-    return f"no better than chance; an AUC of {smallest:.3f} or more would have shown with these records, 4 times in 5"
+        return "no better than guessing; the records are too few to find any AUC"
+    least = f"{smallest:.3f}".removeprefix("0")
+    return f"no better than guessing; an AUC of {least} or more would have been found 4 times in 5"

@@ -324,7 +324,7 @@ def holm(p_values: ArrayLike) -> Floats:
 
 
 def stacked_scores(scores: Mapping[str, ArrayLike], is_member: ArrayLike) -> tuple[list[str], Floats, Bools]:
-    """Names, (attacks, samples) scores and membership. Raises InputError for no attack, or one of other records."""
+    """Names, (attacks, samples) scores and membership. Raises InputError without attacks, or for other records."""
     member = np.asarray(is_member)
     if not scores:
         raise InputError("scores: expected at least one attack, got none")

@@ -1,4 +1,4 @@
-"""What is measured of each attack, gathered from the modules beside this one, and made ready to be written."""
+"""The numbers of each attack, gathered from the modules beside this file and made ready to be written."""
 
 from __future__ import annotations
 
@@ -114,8 +114,8 @@ def measure(
         numbers["auc"], numbers["auc_low"], numbers["auc_high"], *sizes, attacks=len(target.scores)
     )
     if numbers["balanced_accuracy_low"] <= 0.5 < numbers["auc_low"]:
-        where = "threshold chosen on shadows" if np.isscalar(thresholds.decision) else "other half's threshold"
-        sentence += f", but at the {where} decides no better than chance"
+        where = "the threshold chosen on shadows" if np.isscalar(thresholds.decision) else "the other half's threshold"
+        sentence += f"; its decisions at {where} are no better than guessing"
     homogeneity: dict[str, Any] = {
         **metrics.json_ready({"classes_alike_p": by_class.homogeneity_p_value(score, is_member, target.labels)})
     }

@@ -1,4 +1,4 @@
-"""Whom an attack names: the records whose score is high enough for an FPR."""
+"""The records that an attack accuses: those whose score is high enough for an FPR."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The strongest of many attacks: what it gets, with limits that allow for its having been picked, and is it chance?"""
+"""The strongest of many attacks: its number, limits that allow for the choice, and a test against chance."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _NEGLIGIBLE = 1e-12  # a threshold of the bootstrap that is rarer is left out
 
 @dataclass(frozen=True)
 class Strongest:
-    """An attack, what it gets, and the p-value of "no attack knows anything" (`mia.evaluation.permutation`)."""
+    """An attack, its number, and the p-value of "no attack knows anything" (`mia.evaluation.permutation`)."""
 
     attack: str
     estimate: Estimate

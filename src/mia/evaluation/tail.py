@@ -39,6 +39,6 @@ def sentence(measured: Mapping[str, Any], noun: str) -> str:
     guess = verdict.rate(measured["fnr"])
     return (
         f"Forecast of what shadow models would find: {verdict.share(measured, 'tnr')} of the non-members have a loss "
-        f"that {guess} % of the members exceed; without a leak {guess} % would. The larger this share, the more "
-        f"{noun}s attacks with shadow models recognise; it is no such rate itself."
+        f"that only {guess} % of the members exceed; without a leak, {guess} % have. The larger this share, the more "
+        f"{noun}s attacks with shadow models recognise. The share is no TPR."
     )

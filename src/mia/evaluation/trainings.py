@@ -1,4 +1,4 @@
-"""How far would an attack's numbers move, were the target trained anew on the same members?
+"""How far would an attack's numbers move if the target were trained again on the same members?
 
 Ours. The interval over records holds one trained model fixed; this is the other half. Nobody trains the target again:
 shadows that play the target (`mia.attacks.evidence.plays`) are the other trainings, and have been scored already, for
@@ -38,14 +38,14 @@ class Played:
 
     @property
     def plays(self) -> list[NDArray[np.int64]]:
-        """The rows of every shadow that was asked about two members and two non-members or more."""
+        """The rows of every shadow with queries about at least two members and two non-members."""
         rows = [np.flatnonzero(self.model_id == model) for model in np.unique(self.model_id)]
         return [own for own in rows if 2 <= self.is_member[own].sum() <= len(own) - 2]
 
 
 @dataclass(frozen=True)
 class _Records:
-    """What plays asked, a row a play and record, (rows,) each: the record, its side, how many the play has there."""
+    """The queries of plays, a row a play and record, (rows,) each: the record, its side, the records of that side."""
 
     sample_id: NDArray[np.int64]
     is_member: Bools
@@ -66,8 +66,8 @@ def spreads(played: Played | None, n_member: int, n_nonmember: int, fprs: Sequen
     """Return the standard deviation of an attack's AUC and TPR over trainings of a target, ready for attacks.json.
 
     n_member, n_nonmember: of the target. played: None without shadows. Keys: auc_spread, `fpr_key(fpr)`_spread
-    (`standard_deviation`); plays, how many shadows there were; plays_of, whose records they were asked about, where
-    they were enough; spread_missing, why a spread is None, where one is.
+    (`standard_deviation`); plays, how many shadows there were; plays_of, whose records their queries were
+    about, where they were enough; spread_missing, why a spread is None, where one is.
     """
     plays = [] if played is None else played.plays
     keys = {"auc_spread": None, **{f"{fpr_key(fpr)}_spread": fpr for fpr in fprs}}
@@ -81,9 +81,9 @@ def spreads(played: Played | None, n_member: int, n_nonmember: int, fprs: Sequen
     fewest = min(int((~played.is_member[rows]).sum()) for rows in plays)
     resolved = [fpr for fpr in fprs if roc.resolvable(fpr, fewest)]
     of_plays = [_of_play(played.scores[rows], played.is_member[rows], resolved) for rows in plays]
-    asked = np.concatenate(plays)
+    queried = np.concatenate(plays)
     sizes = [np.where(played.is_member[rows], *_sizes(played.is_member[rows])) for rows in plays]
-    records = _Records(played.sample_id[asked], played.is_member[asked], np.concatenate(sizes))
+    records = _Records(played.sample_id[queried], played.is_member[queried], np.concatenate(sizes))
     deviations = {}
     for name in of_plays[0]:
         values, influences = zip(*(of_play[name] for of_play in of_plays), strict=True)
@@ -113,7 +113,7 @@ def of_verdict(numbers: Mapping[str, Any], measured: Sequence[Mapping[str, Any]]
 
 
 def standard_deviation(statistic: _Statistic, records: _Records, n_member: int, n_nonmember: int) -> float:
-    """Return the standard deviation over trainings of a target on the same members, asked about the same records.
+    """Return the standard deviation over trainings of a target on the same members, with the same queries.
 
     A play's number is taken as the sum of a constant, a term of its training, and of every record asked about a term
     that all trainings repeat (how hard the record is) and one of this training alone. From the variance over plays is

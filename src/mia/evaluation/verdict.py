@@ -1,4 +1,4 @@
-"""What an audit found, in words: which attack is the strongest, what it recognises, and what that means.
+"""The verdict in words: which attack is the strongest, how many members it recognises, and what that means.
 
 Numbers come from `metrics/verdict.json`, which `evaluate` writes; sentences are made here for the terminal, the report
 and README alike.
@@ -12,7 +12,7 @@ from typing import Any
 
 from mia.evaluation import permutation, roc, wording
 
-ASKED_FPR = 0.01  # one false alarm in a hundred, or what the non-members can resolve that is nearest to it
+ASKED_FPR = 0.01  # one non-member in a hundred, or what the non-members can resolve that is nearest to it
 LEAST_FALSE_ALARMS = 10  # non-members that an FPR must be worth: on fewer, a threshold hangs on chance
 KEYS = ("attacks", "n_member", "n_nonmember", "auc_attack", "auc", "auc_low", "auc_high", "auc_p")
 KINDS = ("image", "record")  # the noun of one audited record in every sentence, the first where none is named
@@ -52,20 +52,19 @@ def _more_than_chance(numbers: Mapping[str, Any], name: str, guess: float) -> bo
 
 
 def sentence(numbers: Mapping[str, Any]) -> str:
-    """The verdict: what share of the training records is recognised at one low FPR, where guessing gets that FPR."""
+    """The verdict: the share of the training records that is recognised at one low FPR, beside guessing's share."""
     if "tpr" not in numbers:
         return (
-            f"{numbers['n_nonmember']:,} non-members are too few to say what an attacker recognises at few false "
-            f"alarms: one in ten needs {10 * LEAST_FALSE_ALARMS} non-members, one in a hundred "
-            f"{100 * LEAST_FALSE_ALARMS:,}."
+            f"{numbers['n_nonmember']:,} non-members are too few to measure what an attacker recognises at a low FPR: "
+            f"10 % FPR needs {10 * LEAST_FALSE_ALARMS} non-members, 1 % FPR needs {100 * LEAST_FALSE_ALARMS:,}."
         )
-    who = f"an attacker who may raise one false alarm in {one_in(numbers['fpr'])}"
     recognised, guess, records = of_both(numbers), rate(numbers["fpr"]), f"{noun(numbers)}s"
+    where = f"if one non-member in {one_in(numbers['fpr'])} is accused ({guess} % FPR); guessing gives {guess} %."
     if recognises(numbers):
-        return f"Of the training {records}, {who} recognises {recognised}; guessing would give {guess} %."
+        return f"An attacker recognises {recognised} of the training {records} {where}"
     return (
-        f"It is not shown that {who} recognises more of the training {records} than guessing would: "
-        f"{recognised}, where guessing gives {guess} %."
+        f"It is not shown that an attacker recognises more of the training {records} than guessing does: "
+        f"{recognised} {where}"
     )
 
 
@@ -75,34 +74,30 @@ def short(numbers: Mapping[str, Any]) -> str:
     if recognises(numbers):
         many = "some" if numbers["tpr"] < 0.1 else "many" if numbers["tpr"] < 0.5 else "most"
         few = numbers["fpr"] <= ASKED_FPR
-        who = "who makes few mistakes" if few else f"who may raise one false alarm in {one_in(numbers['fpr'])}"
-        return f"The model gives away {many} of its training {records} to an attacker {who}."
+        who = "few non-members" if few else f"one non-member in {one_in(numbers['fpr'])}"
+        return f"The model reveals {many} of its training {records} to an attacker who accuses {who}."
     if not ranks(numbers):
         return "No leak is shown."
     if "tpr" not in numbers:
-        return (
-            f"The model's answers tell training {records} from others; at few false alarms, nobody can say on so few."
-        )
-    return f"The model's answers tell training {records} from others, but not surely at few false alarms."
+        return f"The model's answers tell training {records} from others; the non-members are too few for a low FPR."
+    return (
+        f"The model's answers tell training {records} from others; at {rate(numbers['fpr'])} % FPR that is not shown."
+    )
 
 
 def ranking(numbers: Mapping[str, Any]) -> str:
-    """What the best AUC says, in words."""
+    """The best AUC in words."""
     times = wording.with_limits(
         wording.estimate(numbers, "auc"), lambda share: f"{100 * share:.0f}", unit=" times in 100"
     )
+    pair = f"Shown one training {noun(numbers)} and one other, an attacker tells them apart {times}"
     if ranks(numbers):
-        return (
-            f"Shown one training {noun(numbers)} and one other, an attacker says which is which {times}; guessing: 50."
-        )
-    return (
-        f"Shown one training {noun(numbers)} and one other, an attacker does not say which is which any better than "
-        f"guessing, as far as these records can tell: {times}; guessing: 50."
-    )
+        return f"{pair}; guessing succeeds 50 times."
+    return f"{pair}. These records do not show that this is better than guessing, which succeeds 50 times."
 
 
-def right_when_naming(tpr: float, fpr: float) -> float:
-    """The share of members among the records named, were members and non-members as many: TPR / (TPR + FPR)."""
+def right_when_accusing(tpr: float, fpr: float) -> float:
+    """The share of members among the accused, if half of all records are members: TPR / (TPR + FPR)."""
     return tpr / (tpr + fpr) if tpr + fpr > 0 else math.nan
 
 

@@ -5,16 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-PROSE = "{value}{unit} ({low} to {high})"  # in sentences and on pages: 37 % (34 to 40)
-TABLE = "{value}{unit} ({low}–{high})"  # in narrow tables: .787 (.782–.793)
-FIGURE = "{value} [{low}, {high}]{unit}"  # in figures: 0.600 [0.590, 0.610]
+PERCENT = "{value}{unit} ({low} to {high})"  # of rates in percent: 37 % (34 to 40)
+FRACTION = "{value}{unit} ({low}–{high})"  # of an AUC and of rates as fractions: .787 (.782–.793)
 
 
-def with_limits(estimate: Sequence[float], text: Callable[[float], str], *, unit: str = "", form: str = PROSE) -> str:
+def with_limits(estimate: Sequence[float], text: Callable[[float], str], *, unit: str = "", form: str = PERCENT) -> str:
     """Return a value with its limits as text.
 
     estimate: (value, low, high), which `text` makes text of one by one. unit: what follows the value, with its space,
-    as in " %". form: `PROSE`, `TABLE` or `FIGURE`.
+    as in " %". form: `PERCENT` or `FRACTION`.
     """
     value, low, high = (text(number) for number in estimate)
     return form.format(value=value, low=low, high=high, unit=unit)
@@ -34,10 +33,20 @@ def estimate(entry: Mapping[str, Any], name: str) -> tuple[float, float, float]:
 
 
 def decimals(digits: int) -> Callable[[float], str]:
-    """Return what makes text of a number, with so many decimals."""
-    return lambda number: f"{number:.{digits}f}"
+    """Return what makes text of a fraction, with so many decimals and no zero before the point: .787, 1.000."""
+    return lambda number: f"{number:.{digits}f}".removeprefix("0")
 
 
-def number(entry: Mapping[str, Any], name: str, digits: int, *, form: str = PROSE) -> str:
-    """Return the number of that name with its limits, with so many decimals."""
-    return with_limits(estimate(entry, name), decimals(digits), form=form)
+def fraction(entry: Mapping[str, Any], name: str, digits: int = 3) -> str:
+    """Return the number of that name with its limits, with so many decimals: .787 (.782–.793)."""
+    return with_limits(estimate(entry, name), decimals(digits), form=FRACTION)
+
+
+def p_value(p: float) -> str:
+    """Return a p-value as text, with its sign: = .036, or < .001."""
+    return f"= {p:.2g}".replace("= 0.", "= .") if p >= 0.001 else "< .001"
+
+
+def words(name: str) -> str:
+    """Return the name of an attack or classifier as text: rmia_offline as "rmia offline"."""
+    return name.replace("_", " ")

@@ -1,7 +1,7 @@
-"""The worst case: what is learned from the target's own answers by whoever knows half of its members already.
+"""The worst case without shadow models: a classifier that is fitted on half of the members and non-members.
 
 No attack, and never the verdict: no attacker knows the members. A classifier is fitted on half of the audited records
-with their membership, and asked about the other half, both ways. So it bounds what a threshold or any other rule on
+with their membership, and used on the other half, both ways. So it bounds what a threshold or any other rule on
 these answers finds, as far as this classifier learns it. It does not bound attacks with shadow models, which also know
 how hard each record is.
 """
@@ -67,10 +67,11 @@ def sentence(measured: Mapping[str, Any], noun: str) -> str:
     """The worst case in words. measured: as `numbers` gives it. noun: what one audited record is called."""
     found = ""
     if "tpr" in measured:
-        found = f"recognises {verdict.share(measured, 'tpr')} of the others at {verdict.rate(measured['fpr'])} % false "
-        found += "alarms and "
+        found = (
+            f" and recognises {verdict.share(measured, 'tpr')} of the members at {verdict.rate(measured['fpr'])} % FPR"
+        )
     return (
-        "Worst case, an upper bound of what these answers alone tell, as far as a classifier learns it: fitted on half "
-        f"of the {noun}s with their membership, which no attacker knows, it {found}has an AUC of "
-        f"{wording.number(measured, 'auc', 3)}. It is no attack and not in the verdict."
+        f"Worst case without shadow models: a classifier is fitted on half of the {noun}s with their membership, which "
+        f"no attacker knows. On the other half, the classifier has an AUC of "
+        f"{wording.fraction(measured, 'auc')}{found}. The worst case is no attack, and the verdict ignores it."
     )

@@ -1,4 +1,4 @@
-"""One audit less another: of what, with which interval, by which test. Nothing is read or written here.
+"""Differences of two audits, with their intervals and tests. Nothing is read or written here.
 
 Two audits of the same records with the same members are compared record by record, any others as independent estimates.
 """
@@ -61,7 +61,7 @@ def common_fpr(audits: Sequence[Revision]) -> float | None:
 
 
 def compare(audits: Sequence[Revision], fpr: float | None) -> list[Pair]:
-    """Every two audits: record by record where both audited the same ones, else as independent estimates."""
+    """Every two audits: record by record where both have the same records, else as independent estimates."""
     pairs = []
     for first, second in combinations(range(len(audits)), 2):
         before, after = audits[first], audits[second]
@@ -180,7 +180,7 @@ def score(audit: Revision, attack: str) -> NDArray[np.float64]:
 
 
 def members(audit: Revision) -> Bools:
-    """(records,): who is a member, by sample_id."""
+    """(records,): which records are members, by sample_id."""
     return records(audit)["is_member"].to_numpy(bool)
 
 
@@ -196,7 +196,7 @@ def correct(audit: Revision) -> Bools | None:
 
 
 def named(audit: Revision, attack: str, fpr: float) -> Bools:
-    """(records,): the members that an attack names at the point of `roc.tpr_at`."""
+    """(records,): the members that an attack recognises at the point of `roc.tpr_at`."""
     scores, member = score(audit, attack), members(audit)
     others = np.sort(scores[~member])[::-1]
     allowed = roc.false_positives_allowed(fpr, others.size)

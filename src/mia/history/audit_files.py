@@ -45,7 +45,7 @@ class AuditFiles:
         return path.read_bytes() if path.is_file() else None
 
     def text(self, path: Path) -> str:
-        """A file's content. Raises InputError where there is none, or it is no text."""
+        """A file's content. Raises InputError if there is no file, or no text in the file."""
         content = self.bytes(path)
         if content is None:
             where = "" if self.name == WORKSPACE else f" at {self.commit[:7]}"
@@ -62,7 +62,7 @@ class AuditFiles:
         return InputError(f"{self.name}: {path}: damaged: {' '.join(fault.split())}; {again}")
 
     def json(self, path: Path, kind: type[Read]) -> Read:
-        """A file of metrics as what it must be."""
+        """A file of metrics as the wanted type."""
         try:
             values = sealed_json.parse(self.text(path))
         except InputError:
@@ -113,7 +113,7 @@ class AuditFiles:
         return values
 
     def outs(self) -> dict[str, tuple[str, int]]:
-        """What dvc.lock says that stages wrote: path -> (md5, bytes). Empty where there is no such file."""
+        """The outputs in dvc.lock: path -> (md5, bytes). Empty where there is no such file."""
         content = self.bytes(LOCK)
         if content is None:
             return {}
@@ -164,7 +164,7 @@ _YAML = YAML(typ="safe")  # with C, where there is one: dvc.lock is long
 
 
 def fetched(commit: str, attacks: list[str]) -> pd.DataFrame:
-    """data/exposure.parquet of a commit, as DVC has it. Raises InputError, of one line, where it has it not."""
+    """data/exposure.parquet of a commit, as DVC has it. Raises InputError, of one line, if DVC lacks the file."""
     os.environ.setdefault("DVC_NO_ANALYTICS", "1")
     import dvc.api  # half a second, for commits only
 

@@ -1,4 +1,4 @@
-"""What is read of the small files of an audit, each value checked: of metrics/*.json and params.yaml.
+"""The values of the small files of an audit, each checked: of metrics/*.json and params.yaml.
 
 An audit of another commit may have keys that this version does not know; they are left out.
 """
@@ -21,7 +21,7 @@ class _File(BaseModel):
 
 
 class Verdict(_File):
-    """metrics/verdict.json; fpr and tpr... are None where the non-members are too few for any FPR that was asked for.
+    """metrics/verdict.json; fpr and tpr... are None where the non-members are too few for every wanted FPR.
 
     auc_p, tpr_p: by the exact test; None in audits that were made before there was one. kind: what one audited record
     is called.

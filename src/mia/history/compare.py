@@ -1,4 +1,4 @@
-"""Audits side by side, as one page: `mia compare REV REV [REV...]`.
+"""Two to seven audits on one page: `mia compare REV REV [REV...]`.
 
 Takes experiments by their names, git revisions, or the word workspace; two to seven. Reads of each, out of git, what
 `mia.history.revisions` names, and data/exposure.parquet out of DVC's cache or remote. Writes reports/compare.html,

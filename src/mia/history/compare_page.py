@@ -1,4 +1,4 @@
-"""The page of audits side by side: src/mia/report/templates/compare.html filled."""
+"""The page that compares audits: src/mia/report/templates/compare.html filled."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pandas as pd
 
 from mia.arrays import Bools
 from mia.errors import shown
-from mia.evaluation import verdict
+from mia.evaluation import verdict, wording
 from mia.evaluation.differences import Comparison
 from mia.evaluation.intervals import Estimate
 from mia.history import audit_differences, compare_tables, compare_words
@@ -22,7 +22,7 @@ from mia.report.audit import headline as audit_headline
 from mia.report.figures import roc_of_revisions
 from mia.report.figures import tradeoff as tradeoff_figure
 
-NAMED = 12  # members named in full
+NAMED = 12  # members in a list
 
 
 def page(audits: Sequence[Revision], pairs: Sequence[Pair], fpr: float | None) -> str:
@@ -51,7 +51,7 @@ def page(audits: Sequence[Revision], pairs: Sequence[Pair], fpr: float | None) -
 
 
 def verdict_card(audit: Revision) -> dict[str, Any]:
-    """An audit's name, where it comes from, and its verdict in words and on a scale."""
+    """An audit's name, its commit, and its verdict in words and on a scale."""
     return {
         "name": audit.name,
         "provenance": provenance(audit),
@@ -73,13 +73,13 @@ def scale(audit: Revision) -> dict[str, Any] | None:
 
 
 def pair_row(audits: Sequence[Revision], pair: Pair) -> dict[str, Any]:
-    """A row of the table of differences: of TPR, AUC and accuracy the difference, its p and whether it is sure."""
+    """A row of the table of differences of TPR, AUC and accuracy, each with its p-value, and whether p is small."""
     return {
         "name": f"{audits[pair.second].name} less {audits[pair.first].name}",
         "tpr": signed(pair.tpr, 100, 1) if pair.tpr else "–",
         "tpr_p": p_text(pair.tpr_p) if pair.tpr else "–",
         "tpr_sure": pair.tpr_p < CHANCE,
-        "auc": signed(pair.auc, 1, 3),
+        "auc": signed(pair.auc, 1, 3, form=wording.FRACTION),
         "auc_p": p_text(pair.auc_p),
         "auc_sure": pair.auc_p < CHANCE,
         "accuracy": signed(pair.accuracy, 100, 1),
@@ -89,18 +89,19 @@ def pair_row(audits: Sequence[Revision], pair: Pair) -> dict[str, Any]:
     }
 
 
-def signed(comparison: Comparison, times: float, digits: int) -> str:
-    """A difference with its limits, signed."""
-    value, low, high = (
-        f"{round(times * end, digits) + 0.0:+.{digits}f}".replace("-", "−")
-        for end in (comparison.difference, comparison.low, comparison.high)
-    )
-    return f"{value} ({low} to {high})"
+def signed(comparison: Comparison, times: float, digits: int, *, form: str = wording.PERCENT) -> str:
+    """A difference with its limits, signed. form: of `wording`."""
+
+    def text(value: float) -> str:
+        signed_value = f"{round(times * value, digits) + 0.0:+.{digits}f}".replace("-", "−")
+        return signed_value.replace("0.", ".", 1) if form == wording.FRACTION else signed_value
+
+    return wording.with_limits((comparison.difference, comparison.low, comparison.high), text, form=form)
 
 
 def p_text(p: float) -> str:
     """A p-value as text."""
-    return f"{p:.2g}" if p >= 0.001 else "< 0.001"
+    return wording.p_value(p).removeprefix("= ")
 
 
 def tradeoff(audits: Sequence[Revision], fpr: float | None) -> Any:
@@ -110,8 +111,8 @@ def tradeoff(audits: Sequence[Revision], fpr: float | None) -> Any:
     return html.figure(
         tradeoff_figure.figure(points(audits, fpr)),
         "tradeoff",
-        "Each audit by the accuracy of its target on non-members and by the share of members that its strongest "
-        "attack recognises; the table below it has the numbers.",
+        "Each audit by the accuracy of its target on non-members and by the TPR of its strongest attack; the table "
+        "below has the numbers.",
     )
 
 
@@ -160,7 +161,7 @@ def strongest_attack(audit: Revision, fpr: float | None) -> str:
 
 
 def exposed(first: Revision, other: Revision, fpr: float | None) -> dict[str, Any]:
-    """Two audits: which members are named in both, and in one of them only.
+    """Two audits: which members are recognised in both, and in only one of them.
 
     first, other: names. why: not None where that cannot be shown. Else attacks: of either; members: how many there are;
     groups: of `group`.
@@ -169,7 +170,7 @@ def exposed(first: Revision, other: Revision, fpr: float | None) -> dict[str, An
     why = audit_differences.unlike(first, other)
     best = None if fpr is None else audit_differences.strongest_of_both(first, other, fpr)
     if fpr is None or best is None:
-        why = why or "the non-members are too few for an FPR as low"
+        why = why or "the non-members are too few for a low FPR"
     if fpr is None or best is None or why is not None:
         return {**names, "why": why, "groups": []}
     attacks = [attack for attack, _ in best]
@@ -177,9 +178,9 @@ def exposed(first: Revision, other: Revision, fpr: float | None) -> dict[str, An
         audit_differences.named(audit, attack, fpr) for audit, attack in zip((first, other), attacks, strict=True)
     )
     groups = [
-        group("named in both", before & after, first, attacks[0]),
-        group(f"named in {first.name} only", before & ~after, first, attacks[0]),
-        group(f"named in {other.name} only", after & ~before, other, attacks[1]),
+        group("recognised in both", before & after, first, attacks[0]),
+        group(f"recognised only in {first.name}", before & ~after, first, attacks[0]),
+        group(f"recognised only in {other.name}", after & ~before, other, attacks[1]),
     ]
     return {**names, "why": None, "attacks": attacks, "members": first.verdict.n_member, "groups": groups}
 

@@ -1,4 +1,4 @@
-"""Audits side by side in tables: parameters that differ, results, costs and every attack; a column an audit."""
+"""Tables that compare audits: parameters that differ, results, costs and every attack; a column an audit."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from typing import Any
 
 from mia import paths
 from mia.errors import shown
-from mia.evaluation import verdict
+from mia.evaluation import verdict, wording
 from mia.evaluation.intervals import Estimate
 from mia.history import audit_differences
 from mia.history.audit_metrics import Given, Used
 from mia.history.revisions import Revision
-from mia.report import html, text_table
+from mia.report import text_table
 
 Rows = list[tuple[str, list[str]]]  # the name of a row, and a cell an audit
 
@@ -32,27 +32,25 @@ def text_of(value: Any) -> str:
 
 
 def results(audits: Sequence[Revision], fpr: float | None) -> Rows:
-    """What was measured, a row a number."""
+    """The numbers of each audit, a row a number."""
     return transposed([result(audit, fpr) for audit in audits])
 
 
 def result(audit: Revision, fpr: float | None) -> dict[str, str]:
-    """What an audit measured: its column of `results`."""
+    """The numbers of an audit: its column of `results`."""
     recognised = {}
     if fpr is not None:
         best = audit_differences.strongest(audit, fpr)
-        recognised[f"recognised at {verdict.rate(fpr)} % false alarms (TPR)"] = (
-            estimated(best[1], percent) if best else "–"
-        )
-        recognised["by the attack"] = html.words(best[0]) if best else "–"
+        recognised[f"TPR at {verdict.rate(fpr)} % FPR"] = estimated(best[1], percent) if best else "–"
+        recognised["attack with this TPR"] = wording.words(best[0]) if best else "–"
     target, strongest = audit.target, audit.verdict
     return {
         "accuracy on members": f"{100 * target.train_accuracy:.1f} %",
         "accuracy on non-members": estimated(audit_differences.accuracy(audit), percent),
         "gap, points": f"{100 * (target.train_accuracy - target.test_accuracy):.1f}",
         **recognised,
-        "best AUC": f"{strongest.auc:.3f} ({strongest.auc_low:.3f} to {strongest.auc_high:.3f})",
-        "of the attack": html.words(strongest.auc_attack),
+        "best AUC": wording.fraction(strongest.model_dump(), "auc"),
+        "attack with this AUC": wording.words(strongest.auc_attack),
         "members, non-members": f"{strongest.n_member:,}, {strongest.n_nonmember:,}",
         "attacks measured": f"{strongest.attacks:,}",
         "attacker.knowledge": "–" if isinstance(audit.used, Given) else shown(audit.used.knowledge),
@@ -61,12 +59,12 @@ def result(audit: Revision, fpr: float | None) -> dict[str, str]:
 
 
 def costs(audits: Sequence[Revision], noun: str) -> Rows:
-    """What the audits took, a row a cost; no row of what applies to none of them. noun: what one record is called."""
+    """The costs of the audits, a row a cost; no row that applies to no audit. noun: what one record is called."""
     return transposed([cost(audit, noun) for audit in audits])
 
 
 def cost(audit: Revision, noun: str) -> dict[str, str]:
-    """What an audit took, counted and not timed, so that it is the same everywhere; "–": not known.
+    """The costs of an audit, counted and not timed, so that they are the same everywhere; "–": not known.
 
     noun: what one record is called. Nothing where the answers were given.
     """
@@ -74,7 +72,7 @@ def cost(audit: Revision, noun: str) -> dict[str, str]:
     if isinstance(used, Given):
         return {}
     models = 1 + audit.shadows.models
-    asked = audit.data.population + (0 if used.knowledge == "population" else audit.data.attacker)
+    queried = audit.data.population + (0 if used.knowledge == "population" else audit.data.attacker)
     stored = [paths.TARGET_MODEL.as_posix(), *(paths.shadow_models(block).as_posix() for block in used.blocks)]
     sizes = [audit.outs[path][1] for path in stored if path in audit.outs]
     about = "about " if used.knowledge == "population" and audit.data.population_duplicates else ""
@@ -90,8 +88,8 @@ def cost(audit: Revision, noun: str) -> dict[str, str]:
     )
     return trained | {
         "models trained: target and shadows": f"{models:,}",
-        "questions asked of each model: records × views": f"{asked * used.views:,}",
-        "questions asked of all models": f"{asked * used.views * models:,}",
+        "queries of each model: records × views": f"{queried * used.views:,}",
+        "queries of all models": f"{queried * used.views * models:,}",
         "stored models, in bytes": f"{sum(sizes):,}" if len(sizes) == len(stored) else "–",
     }
 
@@ -128,12 +126,12 @@ def attack_rows(audits: Sequence[Revision], fpr: float | None) -> list[dict[str,
 
 
 def attack_cells(audit: Revision, name: str, fpr: float | None) -> list[tuple[float | str, str]]:
-    """An attack's TPR, where there is an FPR, and AUC: (value to sort by, text); a dash where it was not run."""
+    """An attack's TPR, where there is an FPR, and AUC: (value to sort by, text); a dash if the attack did not run."""
     attack = audit.attacks.get(name)
     cells: list[tuple[float | str, str]] = []
     if fpr is not None:
         tpr = attack.tprs.get(fpr) if attack else None
-        cells.append((tpr[0], "{} ({}–{})".format(*map(verdict.percent, tpr))) if tpr else ("", "–"))
+        cells.append((tpr[0], wording.with_limits(tpr, verdict.percent, unit=" %")) if tpr else ("", "–"))
     cells.append((attack.auc, text_table.interval(attack.model_dump(), "auc", 3)) if attack else ("", "–"))
     return cells
 
@@ -145,7 +143,7 @@ def transposed(columns: Sequence[Mapping[str, str]]) -> Rows:
 
 
 def percent(share: float) -> str:
-    """A share in percent, to one decimal where it is large enough."""
+    """A share in percent, to one decimal if large enough."""
     return f"{100 * share:.1f}" if share >= 0.0995 else verdict.percent(share)
 
 

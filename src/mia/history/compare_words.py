@@ -1,4 +1,4 @@
-"""Audits side by side in sentences: which leaks least, which can be told apart, and what to know before deciding."""
+"""Sentences that compare audits: which leaks least, which differences are more than chance, and what to know first."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from mia import paths
-from mia.evaluation import verdict
+from mia.evaluation import verdict, wording
 from mia.history import audit_differences
 from mia.history.audit_differences import Pair
 from mia.history.audit_metrics import Given
@@ -22,7 +22,7 @@ ATTACKING = ("attacker", "shadow", "query", "features", "attacks", "select", "es
 
 @dataclass(frozen=True)
 class Leakage:
-    """How much each audit found, by their places, in one number for all.
+    """How much each audit leaks, by their places, in one number for all.
 
     subject, of: what the values say, before and after them. texts: the values as text. p: of each pair, adjusted.
     """
@@ -40,7 +40,7 @@ def leakage(audits: Sequence[Revision], pairs: Sequence[Pair], fpr: float | None
     if fpr is not None and all(best):
         values = [strongest[1].value for strongest in best if strongest is not None]
         return Leakage(
-            f"an attacker who may raise one false alarm in {verdict.one_in(fpr)} recognises",
+            f"at {verdict.rate(fpr)} % FPR, an attacker recognises",
             values,
             [f"{verdict.percent(value)} %" for value in values],
             f" of the training {noun(audits)}s",
@@ -48,16 +48,16 @@ def leakage(audits: Sequence[Revision], pairs: Sequence[Pair], fpr: float | None
         )
     values = [audit.verdict.auc for audit in audits]
     return Leakage(
-        "the strongest attack ranks members above others with an AUC of",
+        "the best AUC is",
         values,
-        [f"{value:.3f}" for value in values],
+        [wording.decimals(3)(value) for value in values],
         "",
         [pair.auc_p for pair in pairs],
     )
 
 
 def headline(audits: Sequence[Revision], pairs: Sequence[Pair], fpr: float | None) -> str:
-    """Which leaks least, and whether that can be told from chance."""
+    """Which audit leaks least, and whether the difference is more than chance."""
     leaks = leakage(audits, pairs, fpr)
     least, *others = sorted(range(len(audits)), key=lambda place: leaks.values[place])
     p_of = {frozenset((pair.first, pair.second)): p for pair, p in zip(pairs, leaks.p, strict=True)}
@@ -69,51 +69,54 @@ def headline(audits: Sequence[Revision], pairs: Sequence[Pair], fpr: float | Non
     values = shortened([f"{leaks.texts[place]} ({audits[place].name})" for place in (least, *others)])
     what = f"{leaks.subject} {values}{leaks.of}"
     if one_model(audits):
-        return f"One trained model, audited in different ways: {what}; the difference {certainty(sure, unsure)}."
+        return f"One trained model, audited in different ways: {what}. The difference {certainty(sure, unsure)}."
     name = audits[least].name
     if not unsure:
-        return f"{name} leaks least: {what}; the difference is more than chance."
+        return f"{name} leaks least: {what}. The difference is more than chance."
     if not sure:
         which = "which of the two leaks less" if len(audits) == 2 else "which leaks least"
-        return f"It cannot be told {which}: {what}; such a difference may be chance."
-    return f"{name} leaks less than {listing(sure)}; whether less than {listing(unsure)} cannot be told: {what}."
+        return f"The audits cannot tell {which}: {what}. The difference may be chance."
+    return (
+        f"{name} leaks less than {listing(sure)}; the audits cannot tell whether {name} leaks less than "
+        f"{listing(unsure)}: {what}."
+    )
 
 
 def certainty(sure: Sequence[str], unsure: Sequence[str]) -> str:
-    """Whether a difference is more than chance, by the names of those from which the least can be told, or not."""
+    """Whether a difference is more than chance. sure, unsure: audits that leak more, for sure or perhaps."""
     if not unsure:
         return "is more than chance"
-    return f"is more than chance to {listing(sure)} only" if sure else "may be chance"
+    return f"is more than chance only for {listing(sure)}" if sure else "may be chance"
 
 
 def ranking(audits: Sequence[Revision], pairs: Sequence[Pair]) -> str:
-    """Leakage over all thresholds: the best AUC of each audit, and which can be told apart."""
+    """Leakage over all thresholds: the best AUC of each audit, and which differences are more than chance."""
     order = sorted(audits, key=lambda audit: audit.verdict.auc)
-    values = shortened([f"{audit.verdict.auc:.3f} ({audit.name})" for audit in order])
+    values = shortened([f"{wording.decimals(3)(audit.verdict.auc)} ({audit.name})" for audit in order])
     apart = told_apart(audits, pairs, [pair.auc_p for pair in pairs])
-    return f"Over all thresholds, the best AUC is {values}: {apart}."
+    return f"The best AUC is {values}: {apart}."
 
 
 def rightness(audits: Sequence[Revision], pairs: Sequence[Pair]) -> str:
-    """What the targets are worth: their accuracy on non-members, and which can be told apart."""
+    """The cost: the accuracy of the targets on non-members, and which differences are more than chance."""
     order = sorted(audits, key=lambda audit: audit.target.test_accuracy)
     values = shortened([f"{100 * audit.target.test_accuracy:.1f} % ({audit.name})" for audit in order])
     apart = told_apart(audits, pairs, [pair.accuracy_p for pair in pairs])
-    return f"On non-members the targets are right in {values}: {apart}."
+    return f"The accuracy of the targets on non-members is {values}: {apart}."
 
 
 def told_apart(audits: Sequence[Revision], pairs: Sequence[Pair], p_values: Sequence[float]) -> str:
-    """Which pairs can be told apart, by their p-values."""
+    """Which differences are more than chance, by their p-values."""
     sure = [
-        f"{audits[pair.first].name} can be told from {audits[pair.second].name}"
+        f"{audits[pair.first].name} from {audits[pair.second].name}"
         for pair, p in zip(pairs, p_values, strict=True)
         if p < CHANCE
     ]
     if len(audits) == 2:
-        return "the two can be told apart" if sure else "the two cannot be told apart"
+        return "the difference is more than chance" if sure else "the difference may be chance"
     if len(audits) > LISTED:
-        return f"of {len(pairs)} pairs {len(sure)} can be told apart"
-    return listing(sure) if sure else "none can be told from another"
+        return f"{len(sure)} of {len(pairs)} differences are more than chance"
+    return f"more than chance differ {listing(sure)}" if sure else "all differences may be chance"
 
 
 def shortened(parts: Sequence[str]) -> str:
@@ -127,49 +130,48 @@ def listing(parts: Sequence[str]) -> str:
 
 
 def noun(audits: Sequence[Revision]) -> str:
-    """What one record is called: image where it is one in all audits, else record."""
+    """The noun of a record: image if all audits are of images, else record."""
     nouns = {audit.noun for audit in audits}
     return nouns.pop() if len(nouns) == 1 else "record"
 
 
 def one_model(audits: Sequence[Revision]) -> bool:
-    """Whether all audited the very same model, as dvc.lock has it; one whose answers were given, by its answers."""
+    """Whether all audits have the same model, by the digest in dvc.lock of the model or of its given answers."""
     return len({model(audit) for audit in audits}) == 1
 
 
 def model(audit: Revision) -> tuple[str, str]:
-    """What tells an audit's target from others: where it lies, and its digest; its name where dvc.lock has none."""
+    """The identity of an audit's target: its path and its digest; its name if dvc.lock has no digest."""
     path = (paths.TARGET_SIGNALS if isinstance(audit.used, Given) else paths.TARGET_MODEL).as_posix()
     return path, audit.outs.get(path, (audit.name, 0))[0]
 
 
 def cautions(audits: Sequence[Revision], fpr: float | None) -> list[str]:
-    """What the headline does not say, and must be known to decide by it."""
+    """What a reader must know beside the headline to decide."""
     sentences = []
     attacking = [name for name, _ in differing(audits) if name.split(".")[0] in ATTACKING]
     if one_model(audits):
         sentences.append(
-            "The trained model is the same in all of them (dvc.lock), and so is what it gives away; what differs is "
-            f"who looks{': ' + listing(attacking) if attacking else ''}. The strongest audit is the one to go by."
+            "All audits have the same trained model (dvc.lock), and so the same leak. Only the attacker differs"
+            f"{': ' + listing(attacking) if attacking else ''}. Decide by the strongest audit."
         )
     elif attacking:
         sentences.append(
-            f"They differ in more than the training: {listing(attacking)}. So the difference is not the training’s "
-            "alone; audit both with the same attacker to compare trainings."
+            f"The audits differ in more than the training: {listing(attacking)}. To compare trainings, audit both with "
+            "the same attacker."
         )
     elsewhere = [audit.name for audit in audits if fpr is not None and audit.verdict.fpr not in (None, fpr)]
     if elsewhere and fpr is not None:
         sentences.append(
-            f"The verdict of {listing(elsewhere)} is at another share of false alarms. Compared is at "
-            f"{verdict.rate(fpr)} %, which all have measured; there, its limits do not allow for the strongest "
-            "attack’s having been picked."
+            f"The verdict of {listing(elsewhere)} is at another FPR. This page compares at {verdict.rate(fpr)} % FPR, "
+            "which all audits have measured. There, the limits do not allow for the choice of the strongest attack."
         )
     sentences.append(
-        "Intervals and p-values are about other records, put to these very models. They know nothing of another "
-        "training with the same settings, which gives another model; to choose a recipe, train each with several seeds."
+        "Intervals and p-values cover other records. They do not cover another training with the same settings. To "
+        "choose a recipe, train each recipe with several seeds."
     )
     sentences.append(
-        "Each audit’s strongest attack was picked on the records it is compared on. Where as many attacks were tried, "
-        "the luck in that is much the same on both sides, and mostly cancels; the tests do not know of it."
+        "Each audit’s strongest attack was chosen on the records of the comparison. With equally many attacks, "
+        "choosing the best adds about the same luck on both sides, so most of it cancels. The tests ignore it."
     )
     return sentences

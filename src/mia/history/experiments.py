@@ -81,14 +81,14 @@ def values_of(files: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def state_of(executor: Mapping[str, Any]) -> str:
-    """What has become of an experiment. DVC calls one running, for ever, whose worker was killed: stopped."""
+    """The state of an experiment. If its worker was killed, DVC calls the experiment running for ever: stopped."""
     state: str = executor.get("state", "success")
     pid = (executor.get("local") or {}).get("pid")
     return "stopped" if state == "running" and pid and not psutil.pid_exists(pid) else state
 
 
 def rank(experiment: Experiment) -> tuple[bool, str]:
-    """The key that sorts what ran over what did not, then the newer over the older."""
+    """The key that sorts experiments that ran over the others, then newer over older."""
     return experiment.state == "success", experiment.time
 
 
@@ -142,7 +142,7 @@ def ordered(grid: Sequence[Experiment], along: Axes) -> list[Experiment]:
 
 
 def short(names: Iterable[str]) -> dict[str, str]:
-    """Each dotted name's last part, or all of it where two end alike."""
+    """Each dotted name's last part, or the whole name if two end alike."""
     names = list(names)
     ends = [name.rpartition(".")[2] for name in names]
     return {name: end if ends.count(end) == 1 else name for name, end in zip(names, ends, strict=True)}

@@ -1,4 +1,4 @@
-"""How long what is queued will take, before it starts: `mia forecast`.
+"""How long the queued experiments take, before they start: `mia forecast`.
 
 A training's time follows from a timed step of its recipe; that of all other stages is what they took when they last ran
 here. A training that experiments share is counted once, and one that dvc.lock has not at all: DVC takes both from
@@ -140,7 +140,7 @@ def line(
 
 
 def trainings_of(params: Params, values: Values, size: Size, lock: Lock) -> dict[str, Work]:
-    """What an experiment trains and dvc.lock does not have, by what it depends on."""
+    """The trainings of an experiment that dvc.lock lacks, by their dependencies."""
     shadow, file = params.audit.sizes, str(params.audit.path)
     target = Work(
         name="target",

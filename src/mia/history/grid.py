@@ -38,7 +38,7 @@ Attacks = Mapping[str, Mapping[str, Any]]  # an experiment's entries of metrics/
 
 
 def read(experiment: Experiment, path: Path) -> Any:
-    """A metrics file of an experiment, out of its commit. Raises InputError where it is not there."""
+    """A metrics file of an experiment, out of its commit. Raises InputError if the commit lacks the file."""
     content = git("show", f"{experiment.rev}:./{path.as_posix()}")
     if content is None:
         name = experiment.name
@@ -62,7 +62,7 @@ def strongest(measured: Iterable[Attacks]) -> list[str]:
 
 
 def checked(attacks: Sequence[str], measured: Iterable[Attacks]) -> Sequence[str]:
-    """The attacks that were asked for. Raises InputError where one of them was measured in no experiment."""
+    """The wanted attacks. Raises InputError if no experiment has measured one of them."""
     known = {attack for by_attack in measured for attack in by_attack}
     if unknown := [attack for attack in attacks if attack not in known]:
         raise InputError(f"--attacks: expected any of {', '.join(sorted(known))}, got {', '.join(unknown)}")

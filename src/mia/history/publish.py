@@ -25,7 +25,7 @@ PLACE = re.compile(r"<!-- provenance -->.*?<!-- end -->", re.DOTALL)
 
 
 def published(page: str, commit: str, date: str) -> str:
-    """The page with its commit and date written in. Raises InputError for what is no page of an audit."""
+    """The page with its commit and date written in. Raises InputError if the text is no page of an audit."""
     provenance = f"<!-- provenance --><code>{escape(commit)}</code>, {escape(date)}<!-- end -->"
     filled, places = PLACE.subn(lambda _: provenance, page)
     if places != 1:
@@ -34,7 +34,7 @@ def published(page: str, commit: str, date: str) -> str:
 
 
 def publish(revision: str) -> Path:
-    """Write the page of a revision. Raises InputError where there is no such revision, or no page of it to be had."""
+    """Write the page of a revision. Raises InputError if the revision or its page does not exist."""
     (commit,) = commits.resolve([revision])
     if revision == commits.WORKSPACE and commits.changed():
         raise InputError(

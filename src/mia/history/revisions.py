@@ -20,7 +20,7 @@ from mia.repository import git
 class Revision:
     """An audit of one commit or of the workspace.
 
-    name: as it was asked for, made to be shown. commit: its hash, in full; the workspace's is that of HEAD.
+    name: the wanted name, made to be shown. commit: its hash, in full; the workspace's is that of HEAD.
     date: of the commit. changed: files of the workspace that its commit does not hold. parameters: by dotted name.
     outs: what dvc.lock says that stages wrote, path -> (md5, bytes). curves: plots/roc.csv.
     exposure: data/exposure.parquet, by sample_id, or why it cannot be had.
@@ -54,7 +54,7 @@ class Revision:
 
 
 def read(name: str, commit: str) -> Revision:
-    """Everything of one audit, checked. Raises InputError where it has no verdict, or a file of it is damaged."""
+    """Everything of one audit, checked. Raises InputError if the audit has no verdict, or a damaged file."""
     files = AuditFiles(name, commit)
     files.text(paths.VERDICT)  # first: without it nothing else is worth a word
     verdict = files.json(paths.VERDICT, Verdict)

@@ -1,4 +1,4 @@
-"""Pages that stand alone: one HTML file with its style, script and figures in it, which asks the network for nothing.
+"""Pages that stand alone: one HTML file with its style, script and figures, which requests nothing from the network.
 
 Templates lie in src/mia/report/templates; what they are given is escaped. A page forbids, by a policy in its head,
 whatever it does not hold itself: a name of a class or of a file that is somebody's script stays text.
@@ -16,11 +16,13 @@ from typing import Any
 
 import jinja2
 import numpy as np
-from markupsafe import Markup
+from markupsafe import Markup, escape
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from PIL import Image
 
+from mia.evaluation import wording
+from mia.report import glossary
 from mia.report.figures import style
 
 TEMPLATES = Path(__file__).parent / "templates"
@@ -49,7 +51,7 @@ _NAMING = ("clip-path", "fill", "filter", "mask", "stroke", f"{{{_LINK}}}href")
 
 
 def render(template: str, **given: Any) -> str:
-    """The page that a template makes of what it is given."""
+    """The page of a template and its values, with terms linked to the glossary at the page's end."""
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(TEMPLATES),
         autoescape=True,
@@ -58,13 +60,14 @@ def render(template: str, **given: Any) -> str:
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
-    environment.filters |= {"colour": colour, "named": named, "words": words}
+    environment.filters |= {"code": code, "colour": colour, "named": named, "words": wording.words}
     script = (TEMPLATES / "sort.js").read_text(encoding="utf-8")
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
     sheet = (TEMPLATES / "style.css").read_text(encoding="utf-8")
-    return environment.get_template(template).render(
-        script=Markup(script), script_digest=digest, style=Markup(sheet), **given
+    page = environment.get_template(template).render(
+        script=Markup(script), script_digest=digest, style=Markup(sheet), glossary=glossary.PAGE, **given
     )
+    return glossary.linked(page)
 
 
 def colour(code: str) -> str:
@@ -73,13 +76,13 @@ def colour(code: str) -> str:
     return f"var(--{name})" if name else code
 
 
-def words(name: str) -> str:
-    """The name of an attack or classifier as text: rmia_offline as "rmia offline"."""
-    return name.replace("_", " ")
+def code(text: str) -> Markup:
+    """A text whose parts in backticks are code."""
+    return Markup(re.sub("`(.+?)`", r"<code>\1</code>", str(escape(text))))
 
 
 def named(name: str) -> str:
-    """The name of a class or a file, which somebody chose, as text that is seen."""
+    """The name of a class or a file, which a user chose, as visible text."""
     return name if name.strip() else "(no name)"
 
 

@@ -1,4 +1,4 @@
-"""What an audit found, as a table: `mia show [metrics/attacks.json]`."""
+"""The numbers of an audit as a table: `mia show [metrics/attacks.json]`."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 
 from mia import paths
 from mia.errors import InputError, shown
-from mia.evaluation import verdict
+from mia.evaluation import verdict, wording
 from mia.report import text_table, without_shadows
 from mia.repository import git
 from mia.store import metrics_files, sealed_json
@@ -23,7 +23,7 @@ COLUMNS = (
     "balanced accuracy",
     "accuracy",
     "F1",
-    "epsilon at least",
+    "epsilon at least (delta 0)",
 )
 MAKING = (
     paths.PARAMS.as_posix(),
@@ -35,26 +35,27 @@ MAKING = (
 NAMES = {"auc": "AUC", "tpr_at_fpr_0_1": "TPR at 10 % FPR", "tpr_at_fpr_0_01": "TPR at 1 % FPR"}
 SHOWN = {"auc": 3, "tpr_at_fpr_0_1": 4, "tpr_at_fpr_0_01": 4}  # decimals in the table
 MOST_MOVED = 4  # numbers that the note names
-FINDS = "finds members"  # what mia.evaluation.detectable.sentence says of an attack that works
+FINDS = "finds members"  # the sentence of mia.evaluation.detectable for an attack that works
 RATES = {"tpr_at_fpr_0_01": 4, "tpr_at_fpr_0_001": 4, "balanced_accuracy": 3}  # decimals in the table
 
 
 def rows(measured: Sequence[dict[str, Any]]) -> list[tuple[str, ...]]:
-    """One row an attack, best AUC first, with 95 % intervals; then what always answering "member" gets."""
+    """One row an attack, best AUC first, with 95 % intervals; then the numbers of always answering "member"."""
+    fraction = wording.decimals(3)
     table = []
     for entry in sorted(measured, key=lambda entry: -entry["auc"]):
         table.append(
             (
-                words(entry["attack"]),
+                wording.words(entry["attack"]),
                 text_table.interval(entry, "auc", 3),
                 *(text_table.interval(entry, name, digits) for name, digits in RATES.items()),
-                f"{entry['accuracy']:.3f}",
-                f"{entry['f1']:.3f}",
+                fraction(entry["accuracy"]),
+                fraction(entry["f1"]),
                 f"{entry['epsilon_lower']:.2f}",
             )
         )
     first = measured[0]
-    guess = f"{first['always_member_accuracy']:.3f}", f"{first['always_member_f1']:.3f}"
+    guess = fraction(first["always_member_accuracy"]), fraction(first["always_member_f1"])
     return [*table, ("*always “member”*", ".500", ".0100", ".0010", ".500", *guess, "0.00")]
 
 
@@ -70,20 +71,23 @@ def plain(measured: Sequence[dict[str, Any]], width: int | None = None) -> str:
 
 
 def remarks(measured: Sequence[dict[str, Any]], refused: dict[str, str]) -> list[str]:
-    """What to know beside the table: attacks that find nothing here, and those that could not run, and why."""
-    idle = [entry for entry in measured if entry.get("verdict", FINDS) != FINDS]
-    lines = [f"{words(entry['attack'])}: {entry['verdict']}" for entry in idle]
+    """What to know beside the table: attacks that find nothing here, and those that cannot run, and why."""
+    idle: dict[str, list[str]] = {}
+    for entry in measured:
+        if entry.get("verdict", FINDS) != FINDS:
+            idle.setdefault(entry["verdict"], []).append(wording.words(entry["attack"]))
     by_reason: dict[str, list[str]] = {}
     for attack, reason in refused.items():
-        by_reason.setdefault(reason, []).append(words(attack))
-    lines += [f"not applicable, {reason}: {', '.join(attacks)}" for reason, attacks in by_reason.items()]
+        by_reason.setdefault(reason, []).append(wording.words(attack))
+    lines = [f"{', '.join(attacks)}: {finding}" for finding, attacks in idle.items()]
+    lines += [f"{', '.join(attacks)}: cannot run, {reason}" for reason, attacks in by_reason.items()]
     if len(reasons := text_table.without_spread(measured)) == 1 and len(next(iter(reasons.values()))) == len(measured):
         return [*lines, f"no ± over trainings: {next(iter(reasons))}"]
-    return lines + [f"no ± over trainings, {why}: {', '.join(map(words, of))}" for why, of in reasons.items()]
+    return lines + [f"{', '.join(map(wording.words, of))}: no ± over trainings, {why}" for why, of in reasons.items()]
 
 
 def intervals(measured: Sequence[dict[str, Any]]) -> str:
-    """What stands in brackets, and after ± where some attack has it."""
+    """The meaning of the numbers in brackets, and after ± if an attack has a spread."""
     known = any(entry.get("auc_spread") is not None for entry in measured)
     return "95 % intervals over records" + ("; ± standard deviation over trainings" if known else "")
 
@@ -91,19 +95,14 @@ def intervals(measured: Sequence[dict[str, Any]]) -> str:
 def thresholds(measured: Sequence[dict[str, Any]]) -> str:
     """What the attacks' thresholds were chosen on."""
     if any(entry.get("thresholds") == "cross-fitted" for entry in measured):
-        return "thresholds cross-fitted on the audited records, as an auditor can, not an attacker"
-    return "thresholds from shadows"
-
-
-def words(attack: str) -> str:
-    """An attack's name as words."""
-    return attack.replace("_", " ")
+        return "thresholds cross-fitted on the audited records, which an auditor can do and an attacker cannot"
+    return "thresholds chosen on shadows"
 
 
 def moved(measured: Sequence[dict[str, Any]]) -> str | None:
-    """Which numbers are not those that git holds, by more than rounding; None where none is.
+    """Which numbers differ from those in git by more than rounding; None where none does.
 
-    Asked only where the last commit has the same parameters and code: the machine is then what differs.
+    None too where the last commit has other parameters or code: then the machine is not the only difference.
     """
     committed = git("show", f"HEAD:./{paths.ATTACK_METRICS.as_posix()}")
     if committed is None or git("diff", "--quiet", "HEAD", "--", *MAKING) is None:
@@ -116,20 +115,20 @@ def moved(measured: Sequence[dict[str, Any]]) -> str | None:
             if there is not None and here is not None and abs(there - here) > 1.5 * 10**-decimals:
                 attacks.add(entry["attack"])
                 texts = (f"{value:.{decimals}f}".removeprefix("0") for value in (there, here))
-                parts.append("{} {} {} there, {} here".format(words(entry["attack"]), NAMES[key], *texts))
+                parts.append("{} {} {} there, {} here".format(wording.words(entry["attack"]), NAMES[key], *texts))
     if not parts:
         return None
     left = len(parts) - MOST_MOVED
-    more = f"; and {left} number{'s' if left > 1 else ''} more" if left > 0 else ""
+    more = f"; and {left} more number{'s' if left > 1 else ''}" if left > 0 else ""
     return (
         f"note: {len(attacks)} of {len(measured)} attacks differ{'s' if len(attacks) == 1 else ''} from the numbers in "
-        "git by more than rounding, as another processor trains other last bits: "
+        "git by more than rounding, because another processor rounds differently: "
         f"{'; '.join(parts[:MOST_MOVED])}{more}"
     )
 
 
 def report(path: Path) -> None:
-    """Print the table of this file, and last the verdict and where the report lies.
+    """Print the table of this file, the verdict and the place of the report.
 
     Raises InputError where the file is missing, or not what `evaluate` writes.
     """

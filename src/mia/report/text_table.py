@@ -40,12 +40,8 @@ def interval(entry: Mapping[str, Any], name: str, digits: int) -> str:
     """
     if name not in entry:
         return "–"  # the non-members cannot resolve it
-    estimate = wording.estimate(entry, name)
-
-    def text(value: float) -> str:
-        return f"{value:.{digits}f}".removeprefix("0")
-
-    return wording.with_limits(estimate, text, form=wording.TABLE) + wording.another_training(entry, name, text)
+    spread = wording.another_training(entry, name, wording.decimals(digits))
+    return wording.fraction(entry, name, digits) + spread
 
 
 def without_spread(measured: Sequence[Mapping[str, Any]]) -> dict[str, list[str]]:

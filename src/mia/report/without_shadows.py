@@ -1,4 +1,4 @@
-"""What the target's answers say without shadow models, beside the attacks: in words, for the terminal and the page."""
+"""The worst case and the forecast in words, for the terminal and the page: numbers that need no shadow models."""
 
 from __future__ import annotations
 

@@ -452,16 +452,15 @@ def test_detectable_auc_by_hand() -> None:
 
 def test_verdicts() -> None:
     assert detectable.sentence(0.53, 0.51, 0.55, 5_000, 5_000) == "finds members"
-    chance = "no better than chance; an AUC of 0.516 or more would have shown with these records, 4 times in 5"
+    chance = "no better than guessing; an AUC of .516 or more would have been found 4 times in 5"
     assert detectable.sentence(0.50, 0.49, 0.51, 5_000, 5_000) == chance
     assert detectable.sentence(0.51, 0.50, 0.52, 5_000, 5_000) == chance
     assert detectable.sentence(0.49, 0.48, 0.50, 5_000, 5_000) == chance
     many = detectable.sentence(0.50, 0.49, 0.51, 5_000, 5_000, attacks=24)
-    assert many == chance.replace("0.516", "0.523")
+    assert many == chance.replace(".516", ".523")
     assert detectable.sentence(0.4, 0.38, 0.42, 90, 90) == "ranks non-members first: its assumption is wrong here"
-    assert (
-        detectable.sentence(0.6, 0.1, 0.9, 2, 2) == "no better than chance; with so few records no AUC would have shown"
-    )
+    few = "no better than guessing; the records are too few to find any AUC"
+    assert detectable.sentence(0.6, 0.1, 0.9, 2, 2) == few
 
 
 # ---- classes

@@ -20,18 +20,18 @@ CHANCE = {"tpr": 0.013, "tpr_low": 0.008, "tpr_high": 0.021}
 
 def test_a_leak_in_one_sentence() -> None:
     assert verdict.sentence(FOUND) == (
-        "Of the training images, an attacker who may raise one false alarm in a hundred recognises 13 % (11 to 15); "
-        "guessing would give 1 %."
+        "An attacker recognises 13 % (11 to 15) of the training images if one non-member in a hundred is accused (1 % "
+        "FPR); guessing gives 1 %."
     )
     assert verdict.ranking(FOUND) == (
-        "Shown one training image and one other, an attacker says which is which 79 times in 100 (78 to 80); "
-        "guessing: 50."
+        "Shown one training image and one other, an attacker tells them apart 79 times in 100 (78 to 80); guessing "
+        "succeeds 50 times."
     )
 
 
 def test_what_another_training_leaves_open_stands_beside_what_these_records_do() -> None:
-    again = "Of the training images, an attacker who may raise one false alarm in a hundred recognises 13 % (these "
-    again += "records: 11 to 15; another training: ± 2.1); guessing would give 1 %."
+    again = "An attacker recognises 13 % (these records: 11 to 15; another training: ± 2.1) of the training images if "
+    again += "one non-member in a hundred is accused (1 % FPR); guessing gives 1 %."
     assert verdict.sentence(FOUND | {"tpr_spread": 0.0213, "auc_spread": 0.01}) == again
     unknown = FOUND | {"tpr_spread": None, "auc_spread": None, "spread_missing": "why"}
     assert verdict.sentence(unknown) == verdict.sentence(FOUND)
@@ -50,27 +50,28 @@ def test_records_that_are_no_images_are_called_records(changes: dict[str, float]
 def test_chance_is_called_chance_and_not_safety() -> None:
     found = FOUND | CHANCE | {"auc": 0.51, "auc_low": 0.49, "auc_high": 0.53}
     assert verdict.sentence(found) == (
-        "It is not shown that an attacker who may raise one false alarm in a hundred recognises more of the training "
-        "images than guessing would: 1.3 % (0.8 to 2.1), where guessing gives 1 %."
+        "It is not shown that an attacker recognises more of the training images than guessing does: 1.3 % (0.8 to "
+        "2.1) if one non-member in a hundred is accused (1 % FPR); guessing gives 1 %."
     )
-    assert verdict.ranking(found).startswith(
-        "Shown one training image and one other, an attacker does not say which is which any better than guessing"
+    assert verdict.ranking(found) == (
+        "Shown one training image and one other, an attacker tells them apart 51 times in 100 (49 to 53). These "
+        "records do not show that this is better than guessing, which succeeds 50 times."
     )
     assert verdict.short(found) == "No leak is shown."
-    assert verdict.short(FOUND | CHANCE).endswith("but not surely at few false alarms.")
+    assert verdict.short(FOUND | CHANCE) == (
+        "The model's answers tell training images from others; at 1 % FPR that is not shown."
+    )
 
 
 @pytest.mark.parametrize(("tpr", "many"), [(0.05, "some"), (0.1, "many"), (0.49, "many"), (0.5, "most"), (1.0, "most")])
 def test_how_many_in_a_word(tpr: float, many: str) -> None:
-    assert f"gives away {many} of its" in verdict.short(FOUND | {"tpr": tpr, "tpr_low": 0.04, "tpr_high": 1.0})
+    assert f"reveals {many} of its" in verdict.short(FOUND | {"tpr": tpr, "tpr_low": 0.04, "tpr_high": 1.0})
 
 
-def test_one_false_alarm_in_ten_is_not_called_few_mistakes() -> None:
-    assert (
-        verdict.short(FOUND)
-        == "The model gives away many of its training images to an attacker who makes few mistakes."
-    )
-    assert verdict.short(FOUND | {"fpr": 0.1}).endswith("to an attacker who may raise one false alarm in ten.")
+def test_one_non_member_in_ten_is_not_called_few() -> None:
+    few = "The model reveals many of its training images to an attacker who accuses few non-members."
+    assert verdict.short(FOUND) == few
+    assert verdict.short(FOUND | {"fpr": 0.1}).endswith("to an attacker who accuses one non-member in ten.")
 
 
 def test_a_limit_at_guessing_is_no_leak() -> None:
@@ -91,8 +92,8 @@ def test_the_exact_test_decides_where_there_is_one() -> None:
 def test_too_few_non_members_are_said_to_be() -> None:
     few = {key: value for key, value in FOUND.items() if "tpr" not in key and key != "fpr"} | {"n_nonmember": 7}
     assert verdict.sentence(few) == (
-        "7 non-members are too few to say what an attacker recognises at few false alarms: one in ten needs 100 "
-        "non-members, one in a hundred 1,000."
+        "7 non-members are too few to measure what an attacker recognises at a low FPR: 10 % FPR needs 100 "
+        "non-members, 1 % FPR needs 1,000."
     )
     assert not verdict.recognises(few)
     assert headline.scale(few) is None
@@ -133,13 +134,13 @@ def test_percent_is_near(share: float) -> None:
     ("fpr", "said"),
     [(0.1, "ten"), (0.01, "a hundred"), (1e-4, "ten thousand"), (0.02, "50"), (1 / 3000, "3,000"), (0.3, "3.33")],
 )
-def test_one_false_alarm_in(fpr: float, said: str) -> None:
+def test_one_non_member_in(fpr: float, said: str) -> None:
     assert verdict.one_in(fpr) == said
 
 
-def test_a_name_is_right_as_often_as_members_are_among_those_named() -> None:
-    assert verdict.right_when_naming(0.04, 0.01) == pytest.approx(0.8)
-    assert verdict.right_when_naming(0.01, 0.01) == 0.5
+def test_an_accusation_is_right_as_often_as_members_are_among_the_accused() -> None:
+    assert verdict.right_when_accusing(0.04, 0.01) == pytest.approx(0.8)
+    assert verdict.right_when_accusing(0.01, 0.01) == 0.5
 
 
 @given(st.floats(0, 1), st.floats(0, 1), st.sampled_from([0.1, 0.01, 0.001]))

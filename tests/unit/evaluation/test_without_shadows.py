@@ -81,15 +81,14 @@ def test_the_sentences_say_what_the_numbers_are_not() -> None:
     }
     assert without_shadows.sentences(measured, "record") == [
         (
-            "Worst case, an upper bound of what these answers alone tell, as far as a classifier learns it: fitted on "
-            "half of the records with their membership, which no attacker knows, it recognises 20 % (10 to 30) of the "
-            "others at 1 % false alarms and has an AUC of 0.812 (0.800 to 0.820). It is no attack and not in the "
-            "verdict."
+            "Worst case without shadow models: a classifier is fitted on half of the records with their membership, "
+            "which no attacker knows. On the other half, the classifier has an AUC of .812 (.800–.820) and recognises "
+            "20 % (10 to 30) of the members at 1 % FPR. The worst case is no attack, and the verdict ignores it."
         ),
         (
-            "Forecast of what shadow models would find: 25 % (20 to 31) of the non-members have a loss that 1 % of the "
-            "members exceed; without a leak 1 % would. The larger this share, the more records attacks with shadow "
-            "models recognise; it is no such rate itself."
+            "Forecast of what shadow models would find: 25 % (20 to 31) of the non-members have a loss that only 1 % "
+            "of the members exceed; without a leak, 1 % have. The larger this share, the more records attacks with "
+            "shadow models recognise. The share is no TPR."
         ),
     ]
     assert without_shadows.sentences({}, "record") == []

@@ -13,22 +13,20 @@ from mia.evaluation.named import named_at
 ENTRY = {"auc": 0.7871, "auc_low": 0.782, "auc_high": 0.793, "tpr": 0.0366, "tpr_low": 0.0251, "tpr_high": 0.05}
 
 
+def test_a_fraction_has_its_limits_and_no_zero_before_the_point() -> None:
+    assert wording.fraction(ENTRY, "auc") == ".787 (.782–.793)"
+    assert wording.fraction({"auc": 1.0, "auc_low": 0.9996, "auc_high": 1.0}, "auc") == "1.000 (1.000–1.000)"
+
+
 @pytest.mark.parametrize(
-    ("form", "text"),
-    [
-        (wording.PROSE, "0.787 (0.782 to 0.793)"),
-        (wording.TABLE, "0.787 (0.782–0.793)"),
-        (wording.FIGURE, "0.787 [0.782, 0.793]"),
-    ],
+    ("p", "text"), [(0.36, "= .36"), (0.036, "= .036"), (0.001, "= .001"), (0.0009, "< .001"), (1.0, "= 1")]
 )
-def test_a_number_has_its_limits(form: str, text: str) -> None:
-    assert wording.number(ENTRY, "auc", 3, form=form) == text
+def test_a_p_value_has_its_sign(p: float, text: str) -> None:
+    assert wording.p_value(p) == text
 
 
 def test_a_share_has_one_sign_of_percent() -> None:
     assert verdict.share(ENTRY, "tpr") == "3.7 % (2.5 to 5.0)"
-    estimate = wording.estimate(ENTRY, "tpr")
-    assert wording.with_limits(estimate, verdict.percent, unit=" %", form=wording.FIGURE) == "3.7 [2.5, 5.0] %"
 
 
 @given(

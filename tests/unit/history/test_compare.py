@@ -19,7 +19,7 @@ import planted
 import repository
 from mia import commands, paths, seeds
 from mia.errors import shown
-from mia.evaluation import differences, intervals, verdict
+from mia.evaluation import differences, intervals, verdict, wording
 from mia.evaluation.intervals import Estimate
 from mia.history import (
     audit_differences,
@@ -48,10 +48,8 @@ def test_the_command_prints_each_verdict_and_where_the_page_is(repo: repository.
         sentence = verdict.sentence(json.loads((repo.root / "prepared" / audit / paths.VERDICT).read_text()))
         assert line == f"{name} (commit {hash_[:7]} of {date[:10]} {date[11:16]}): {sentence}"
     assert printed[2] == ""
-    assert printed[3].startswith(
-        "fewer leaks least: an attacker who may raise one false alarm in a hundred recognises "
-    )
-    assert printed[3].endswith("of the training images; the difference is more than chance.")
+    assert printed[3].startswith("fewer leaks least: at 1 % FPR, an attacker recognises ")
+    assert printed[3].endswith("of the training images. The difference is more than chance.")
     assert printed[4:] == ["The comparison: reports/compare.html"]
     page = (repo.root / "reports/compare.html").read_text()
     assert all(html.unescape(line.partition(": ")[2]) in planted.text_of(page) for line in printed[:2])
@@ -75,7 +73,7 @@ def test_audits_of_the_same_records_are_compared_record_by_record(here: reposito
     (row,) = planted.table_of(page, "Differences")[1:]
     assert row[0] == "fewer less HEAD"
     assert row[1] == compare_page.signed(tpr, 100, 1)
-    assert row[3] == compare_page.signed(auc, 1, 3)
+    assert row[3] == compare_page.signed(auc, 1, 3, form=wording.FRACTION)
     assert row[2] == compare_page.p_text(tpr.p_value)
     assert row[4] == compare_page.p_text(auc.p_value)
     difference = 100 * (lost[1] - lost[0]) / (~member).sum()
@@ -100,15 +98,15 @@ def test_the_page_has_the_numbers_of_the_files(here: repository.Repository, tmp_
         low, high = intervals.clopper_pearson(round(share * planted.N / 2), planted.N // 2)
         assert cell == f"{100 * share:.1f} % ({100 * low:.1f} to {100 * high:.1f})"
     verdicts = [planted.metric(audit, paths.VERDICT) for audit in audits]
-    assert results["by the attack"] == [entry["tpr_attack"] for entry in verdicts]
-    assert results["best AUC"] == [f"{v['auc']:.3f} ({v['auc_low']:.3f} to {v['auc_high']:.3f})" for v in verdicts]
+    assert results["attack with this TPR"] == [entry["tpr_attack"] for entry in verdicts]
+    assert results["best AUC"] == [wording.fraction(entry, "auc") for entry in verdicts]
     rows = {row[0]: row[1:] for row in planted.table_of(page, "Attacks, side by side")}
     assert set(rows) == {"attack", *planted.ATTACKS}
     for at, audit in enumerate(audits):
         for entry in planted.metric(audit, paths.ATTACK_METRICS):
             tpr, auc = rows[entry["attack"]][2 * at : 2 * at + 2]
             ends = [verdict.percent(entry[f"tpr_at_fpr_0_01{end}"]) for end in ("", "_low", "_high")]
-            assert tpr == "{} ({}–{})".format(*ends)
+            assert tpr == "{} % ({} to {})".format(*ends)
             ends = [f"{entry[f'auc{end}']:.3f}".removeprefix("0") for end in ("", "_low", "_high")]
             assert auc == "{} ({}–{})".format(*ends)
     assert page.count("<svg") > 9
@@ -119,13 +117,13 @@ def test_the_page_has_the_numbers_of_the_files(here: repository.Repository, tmp_
 def test_costs_are_counted(here: repository.Repository, tmp_path: Path) -> None:
     page = planted.made("HEAD", "fewer", "worst", out=tmp_path / "page.html")
     rows = {row[0]: row[1:] for row in planted.table_of(page, "Costs, counted")}
-    assert rows.pop("what") == ["HEAD", "fewer", "worst"]
+    assert rows.pop("cost") == ["HEAD", "fewer", "worst"]
     assert rows == {
         "images through training, target: epochs × members": ["480", "240", "480"],
         "images through training, all shadows: epochs × images": ["600", "300", "1,440"],  # 3 halves of 240, 4 epochs
         "models trained: target and shadows": ["4", "4", "4"],
-        "questions asked of each model: records × views": ["2,480", "2,480", "480"],
-        "questions asked of all models": ["9,920", "9,920", "1,920"],
+        "queries of each model: records × views": ["2,480", "2,480", "480"],
+        "queries of all models": ["9,920", "9,920", "1,920"],
         "stored models, in bytes": ["370", "371", "370"],
     }
 
@@ -142,22 +140,26 @@ def test_who_is_named_is_counted_and_named(here: repository.Repository, tmp_path
     both, before, after = sets[0] & sets[1], sets[0] - sets[1], sets[1] - sets[0]
     assert min(len(before), len(after), len(both)) > 0
     section = planted.text_of(page.split('id="members"', 1)[1])
-    counts = f"{len(both)} named in both {len(before)} named in HEAD only {len(after)} named in worst only"
+    counts = (
+        f"{len(both)} recognised in both {len(before)} recognised only in HEAD {len(after)} recognised only in worst"
+    )
     assert counts in section
     frame = planted.exposure("1-population-4")
     by = f"{planted.metric('1-population-4', paths.VERDICT)['tpr_attack']}_rank"
     surest = frame.loc[sorted(after)].sort_values(by).head(12)
     listed = " ".join(f"{shown(record['name'])} {record['class']}" for record in surest.to_dict("records"))
-    title = "named in worst only" + (f", the 12 surest of {len(after)}" if len(after) > 12 else "")
+    title = "recognised only in worst" + (
+        f": the 12 of {len(after)} with the highest scores" if len(after) > 12 else ""
+    )
     assert f"{title} record class {listed}" in section
 
 
 def test_one_model_under_two_attackers_is_said_to_be_one(here: repository.Repository, tmp_path: Path) -> None:
     printed = planted.text_of(planted.made("HEAD", "worst", out=tmp_path / "page.html"))
-    assert "One trained model, audited in different ways: an attacker who may raise" in printed
-    assert "what differs is who looks: attacker.knowledge." in printed
+    assert "One trained model, audited in different ways: at 1 % FPR, an attacker recognises" in printed
+    assert "Only the attacker differs: attacker.knowledge." in printed
     printed = planted.text_of(planted.made("fewer", "worst", out=tmp_path / "page.html"))
-    assert "They differ in more than the training: attacker.knowledge." in printed
+    assert "The audits differ in more than the training: attacker.knowledge." in printed
 
 
 def test_of_other_members_estimates_are_independent_and_no_member_is_named(
@@ -168,7 +170,7 @@ def test_of_other_members_estimates_are_independent_and_no_member_is_named(
         (planted.exposure("1-generated-4")["is_member"] != planted.exposure("2-generated-4")["is_member"]).sum()
     )
     why = f"of the same records, {moved} are members of one target and not of the other"
-    assert f"drawn less HEAD: compared as independent estimates, since {why}." in planted.text_of(page)
+    assert f"drawn less HEAD: compared as independent estimates, because {why}." in planted.text_of(page)
     assert f"Not shown: {why}." in planted.text_of(page)
     (row,) = planted.table_of(page, "Differences")[1:]
     after, before = (
@@ -202,7 +204,7 @@ def test_without_exposures_the_rest_of_the_page_is_made(
         f"{without[:7]}: data/exposure.parquet: neither in DVC's cache nor to be had from a remote ("
     )
     assert str(tmp_path) not in page
-    assert f"since {why[1]}" in planted.text_of(page)
+    assert f"because {why[1]}" in planted.text_of(page)
     assert len(planted.table_of(page, "Attacks, side by side")) == 4
     spoiled = here.root / ".dvc/cache/files/md5/aa" / ("a" * 30)
     spoiled.parent.mkdir(exist_ok=True)
@@ -280,7 +282,7 @@ def test_the_workspace_is_compared_as_it_lies(here: repository.Repository, tmp_p
         (here.root / paths.VERDICT).write_text(before)
     head = here.git("rev-parse", "HEAD").strip()[:7]
     assert f"workspace not committed, on commit {head} of " in planted.text_of(page)
-    assert "0.432 (0.400 to " in planted.table_of(page, "Results")[6][2]
+    assert ".432 (.400–" in planted.table_of(page, "Results")[6][2]
     assert "Compared record by record" in planted.text_of(page)
 
 
@@ -288,12 +290,12 @@ def test_two_names_that_look_alike_are_told_apart(here: repository.Repository, t
     fewer = planted.experiment(here, "fewer")
     here.git("update-ref", f"refs/heads/{fewer[:7]}", "HEAD")  # a branch with the look of the other's hash
     page = planted.made(fewer, f"refs/heads/{fewer[:7]}", out=tmp_path / "page.html")
-    assert planted.table_of(page, "Costs, counted")[0] == ["what", fewer[:7], f"refs/heads/{fewer[:7]}"]
+    assert planted.table_of(page, "Costs, counted")[0] == ["cost", fewer[:7], f"refs/heads/{fewer[:7]}"]
     here.git("update-ref", "-d", f"refs/heads/{fewer[:7]}")
     worst = planted.altered(here, planted.experiment(here, "worst"), {"note": "x"}, "refs/heads/" + fewer[:7])
     page = planted.made(fewer, fewer[:7], out=tmp_path / "page.html")
     assert planted.table_of(page, "Costs, counted")[0] == [
-        "what",
+        "cost",
         f"{fewer[:7]} ({fewer[:10]})",
         f"{fewer[:7]} ({worst[:10]})",
     ]

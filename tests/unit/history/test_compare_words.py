@@ -1,4 +1,4 @@
-"""Audits side by side in sentences: what they say follows the numbers."""
+"""Sentences that compare audits follow the numbers."""
 
 from __future__ import annotations
 
@@ -38,47 +38,47 @@ def apart(count: int, p: float, **ps: float) -> list[Pair]:
 
 def test_the_headline_says_what_can_be_told(pair: list[Revision]) -> None:
     audits = [as_verdict(pair[0], name, tpr=tpr, auc=tpr + 0.5) for name, tpr in (("A", 0.05), ("B", 0.02), ("C", 0.1))]
-    who = "an attacker who may raise one false alarm in a hundred recognises"
+    who = "at 1 % FPR, an attacker recognises"
     two = f"{who} 2.0 % (B) and 5.0 % (A) of the training images"
     three = f"{who} 2.0 % (B), 5.0 % (A) and 10 % (C) of the training images"
     say = compare_words.headline
-    assert say(audits[:2], apart(2, 0.01), 0.01) == f"B leaks least: {two}; the difference is more than chance."
+    assert say(audits[:2], apart(2, 0.01), 0.01) == f"B leaks least: {two}. The difference is more than chance."
     assert say(audits[:2], apart(2, 0.05), 0.01) == (
-        f"It cannot be told which of the two leaks less: {two}; such a difference may be chance."
+        f"The audits cannot tell which of the two leaks less: {two}. The difference may be chance."
     )
-    assert say(audits, apart(3, 0.01), 0.01) == f"B leaks least: {three}; the difference is more than chance."
+    assert say(audits, apart(3, 0.01), 0.01) == f"B leaks least: {three}. The difference is more than chance."
     assert say(audits, apart(3, 0.2), 0.01) == (
-        f"It cannot be told which leaks least: {three}; such a difference may be chance."
+        f"The audits cannot tell which leaks least: {three}. The difference may be chance."
     )
     assert say(audits, apart(3, 0.2, p12=0.01), 0.01) == (
-        f"B leaks less than C; whether less than A cannot be told: {three}."
+        f"B leaks less than C; the audits cannot tell whether B leaks less than A: {three}."
     )
     assert say(audits[:2], apart(2, 0.01), None) == (
-        "B leaks least: the strongest attack ranks members above others with an AUC of 0.520 (B) and 0.550 (A); the "
-        "difference is more than chance."
+        "B leaks least: the best AUC is .520 (B) and .550 (A). The difference is more than chance."
     )
     five = [replace(audits[at % 3], name=str(at)) for at in range(5)]
     assert say(five, apart(5, 0.2), 0.01) == (
-        f"It cannot be told which leaks least: {who} 2.0 % (1) to 10 % (2) of the training images; such a "
+        f"The audits cannot tell which leaks least: {who} 2.0 % (1) to 10 % (2) of the training images. The "
         "difference may be chance."
     )
     assert compare_words.ranking(five, apart(5, 0.2, p12=0.01)) == (
-        "Over all thresholds, the best AUC is 0.520 (1) to 0.600 (2): of 10 pairs 1 can be told apart."
+        "The best AUC is .520 (1) to .600 (2): 1 of 10 differences are more than chance."
     )
     assert compare_words.ranking(audits[:2], apart(2, 0.01)) == (
-        "Over all thresholds, the best AUC is 0.520 (B) and 0.550 (A): the two can be told apart."
+        "The best AUC is .520 (B) and .550 (A): the difference is more than chance."
     )
     right = [
         replace(audit, target=audit.target.model_copy(update={"test_accuracy": accuracy}))
         for audit, accuracy in zip(audits, (0.9, 0.5, 0.7), strict=True)
     ]
     assert compare_words.rightness(right[:2], apart(2, 0.05)) == (
-        "On non-members the targets are right in 50.0 % (B) and 90.0 % (A): the two cannot be told apart."
+        "The accuracy of the targets on non-members is 50.0 % (B) and 90.0 % (A): the difference may be chance."
     )
     assert compare_words.rightness(right, apart(3, 0.2)) == (
-        "On non-members the targets are right in 50.0 % (B), 70.0 % (C) and 90.0 % (A): none can be told from another."
+        "The accuracy of the targets on non-members is 50.0 % (B), 70.0 % (C) and 90.0 % (A): all differences may be "
+        "chance."
     )
-    assert compare_words.ranking(audits, apart(3, 0.2, p12=0.01)).endswith(": B can be told from C.")
+    assert compare_words.ranking(audits, apart(3, 0.2, p12=0.01)).endswith(": more than chance differ B from C.")
 
 
 def test_audits_are_compared_at_an_fpr_that_all_measured(pair: list[Revision]) -> None:
@@ -90,7 +90,7 @@ def test_audits_are_compared_at_an_fpr_that_all_measured(pair: list[Revision]) -
     )
     assert audit_differences.common_fpr([pair[0], strict]) == 0.1
     assert audit_differences.strongest(strict, 0.1) == ("correctness", Estimate(0.3, 0.2, 0.4))
-    assert "verdict of HEAD and strict is at another share" in " ".join(compare_words.cautions([pair[0], strict], 0.1))
+    assert "verdict of HEAD and strict is at another FPR" in " ".join(compare_words.cautions([pair[0], strict], 0.1))
     none = as_verdict(pair[1], "few", fpr=None, tpr_attack=None, tpr=None, tpr_low=None, tpr_high=None)
     none = replace(none, attacks={name: of.model_copy(update={"tprs": {}}) for name, of in none.attacks.items()})
     assert audit_differences.common_fpr([none, pair[0]]) == 0.01
@@ -100,10 +100,10 @@ def test_audits_are_compared_at_an_fpr_that_all_measured(pair: list[Revision]) -
     assert pairs[0].tpr is None
     page = compare_page.page(audits, pairs, 0.01)
     assert "few: not drawn, too few non-members" in planted.text_of(page)
-    assert "Not shown: the non-members are too few for an FPR as low." in planted.text_of(page)
+    assert "Not shown: the non-members are too few for a low FPR." in planted.text_of(page)
     few = [replace(none, name="one"), replace(none, name="other")]
     page = compare_page.page(few, audit_differences.compare(few, None), None)
-    assert "Not drawn: there is no share of false alarms" in planted.text_of(page)
+    assert "Not drawn: there is no FPR that all these audits have measured." in planted.text_of(page)
     assert [len(row) for row in planted.table_of(page, "Attacks, side by side")] == [3] * 4
 
 
@@ -116,12 +116,13 @@ def test_audits_of_answers_speak_of_records(pair: list[Revision], tmp_path: Path
     assert pairs[0].unlike is None
     assert "of the training records" in compare_words.headline(given, pairs, 0.01)
     text = planted.text_of(compare_page.page(given, pairs, 0.01))
-    assert "image" not in text
-    assert "Nothing was trained or asked here: the answers were given." in text
+    assert "image" not in text.partition(" Glossary record ")[0]
+    assert "No model was trained or queried here: the answers were given." in text
     mixed = [pair[0], given[1]]
     assert compare_words.noun(mixed) == "record"
     text = planted.text_of(compare_page.page(mixed, audit_differences.compare(mixed, 0.01), 0.01))
-    assert text.count("image") == text.count("Of the training images") == 1  # the verdict of the audit of images
+    text = text.partition(" Glossary record ")[0]
+    assert text.count("image") == text.count("of the training images") == 1  # the verdict of the audit of images
     assert "A record counts once for each epoch" in text
     assert "An image counts once" in planted.text_of(
         compare_page.page(pair, audit_differences.compare(pair, 0.01), 0.01)

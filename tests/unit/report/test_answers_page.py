@@ -11,6 +11,7 @@ import pytest
 
 import planted
 import reports
+from mia.report import glossary
 from mia.report.audit import attacker, drawings
 from parsed_page import Parsed
 
@@ -37,8 +38,13 @@ def body_of(page: str) -> str:
     return re.sub(r"(?s)<(style|script)>.*?</\1>", "", page)
 
 
+def before_glossary(page: str) -> str:
+    """The body without the sentences that every page has."""
+    return body_of(page).partition(glossary.START)[0]
+
+
 def test_no_record_is_called_an_image(page: str) -> None:
-    body = body_of(page)
+    body = before_glossary(page)
     for name in reports.HOSTILE:
         body = body.replace(name, "")
     assert "image" not in body.lower()
@@ -50,7 +56,7 @@ def test_nothing_is_said_of_a_training(page: str) -> None:
     text = planted.text_of(page)
     for word in ("epoch", "ugment", "learning curve", "shokri_cnn", "attacker.knowledge", "dvc exp run"):
         assert word not in re.sub(r"attacks\.quantile\.epochs", "", text)
-    assert "Target model its answers were given: " in text
+    assert "Target model trained elsewhere; its answers were given: " in text
 
 
 def test_tags_are_closed_and_nothing_is_loaded(page: str) -> None:
@@ -75,18 +81,18 @@ def test_no_section_list_or_table_is_empty_and_every_link_leads_somewhere(page: 
 def test_without_shadows_the_page_says_whose_thresholds_they_are_and_leaves_their_models_out() -> None:
     text = planted.text_of(reports.page(reports.answered()))
     assert text.count(attacker.CROSS_FITTED) == 1
-    assert "holds the target’s answers and no shadow model" in text
+    assert "holds the target’s answers, and no shadow model" in text
     assert "chosen on the shadows" not in text
-    assert "Attack models tried" not in text
+    assert "The learned attack fits a classifier" not in text
     assert "Models" not in text.partition("Is it bad?")[2].partition("Method")[0]
 
 
 def test_with_shadows_the_page_has_their_accuracy_and_the_attack_models() -> None:
     page = reports.page(reports.answered(shadows=4))
     text = planted.text_of(page)
-    assert "those of 4 shadow models, knowing which records each was trained on (70.0 % right on records they" in text
-    assert "the shadows on 97.0 and 70.0 % of theirs" in text
-    assert "Attack models tried" in text
+    assert "and the answers and the members of 4 shadow models (accuracy 70.0 % on non-members)" in text
+    assert "The shadows have 97.0 % and 70.0 %." in text
+    assert "The learned attack fits a classifier" in text
     assert "at the threshold chosen on the shadows" in text
     assert attacker.CROSS_FITTED not in text
     assert "How the models learned" not in text
@@ -97,8 +103,8 @@ def test_the_most_and_least_exposed_are_listed_by_name_class_and_score() -> None
     page = reports.page(audit, gallery=6)
     attack = audit.verdict["tpr_attack"]
     members = audit.exposure[audit.exposure["is_member"]].sort_values(f"{attack}_rank")
-    rows = planted.table_of(page, "Most exposed, in short")
-    assert rows[0] == ["record", "class", "rank", "score", "loss, nats", "non-members as high"]
+    rows = planted.table_of(page, "Most exposed, the first 5")
+    assert rows[0] == ["record", "class", "rank", "score", "loss, nats", "non-members with a score as high"]
     for row, record in zip(rows[1:], members.head(5).to_dict("records"), strict=True):
         assert row[:4] == [
             record["name"],
@@ -106,24 +112,26 @@ def test_the_most_and_least_exposed_are_listed_by_name_class_and_score() -> None
             str(record[f"{attack}_rank"]),
             f"{record[f'{attack}_score']:.3g}",
         ]
-    assert [row[0] for row in planted.table_of(page, "Least exposed, in short")[1:]] == members["name"].tolist()[:-6:-1]
+    assert [row[0] for row in planted.table_of(page, "Least exposed, the first 5")[1:]] == members["name"].tolist()[
+        :-6:-1
+    ]
     without = reports.page(reports.answered(loss=False))
-    assert planted.table_of(without, "Most exposed, in short")[0] == [
+    assert planted.table_of(without, "Most exposed, the first 5")[0] == [
         "record",
         "class",
         "rank",
         "score",
-        "non-members as high",
+        "non-members with a score as high",
     ]
     assert "loss, nats" not in without
     hidden = planted.text_of(reports.page(audit, gallery=0))
-    assert "The records are left out here" in hidden
+    assert "This page lists no records" in hidden
     assert not any(name in hidden for name in members["name"])
 
 
 def test_advice_is_given_where_it_applies_alone() -> None:
     audit = reports.answered()
-    assert "Narrow the gap: the target is right on 98.0 % of members" in reports.page(audit)
+    assert "Narrow the gap between members and non-members" in planted.text_of(reports.page(audit))
     alike = dataclasses.replace(audit, target={"train_accuracy": 0.7, "test_accuracy": 0.7, "gap": 0.0})
     assert "Narrow the gap" not in reports.page(alike)
 
@@ -143,8 +151,8 @@ def test_rows_of_a_table_that_was_trained_on_here_are_records_too() -> None:
     audit = dataclasses.replace(reports.made(), images=None)
     audit = dataclasses.replace(audit, verdict={**audit.verdict, "kind": "record"})
     page = reports.table_page(audit, {"estimator": "random_forest", "max_depth": 4})
-    assert "image" not in body_of(page).lower()
+    assert "image" not in before_glossary(page).lower()
     text = planted.text_of(page)
     assert "Target model estimator random_forest, max depth 4" in text
-    assert "holds only generated records, no real one; 4 shadow models, each trained on" in text
+    assert "holds generated records, and no real record; 4 shadow models, each trained on" in text
     assert "Augment" not in text

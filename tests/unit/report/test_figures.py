@@ -26,6 +26,7 @@ from figure_cases import (
     summary,
     texts,
 )
+from mia.evaluation import wording
 from mia.report.figures import (
     curves,
     style,
@@ -49,7 +50,7 @@ def test_every_attack_is_named_once(name: str, size: int) -> None:
     """But in the ROC of many, which names the chosen, and where there is no other to compare with."""
     said = [text.get_text() for text in texts(OF_ATTACKS[name](size))]
     named = set(curves.chosen(summary(size)) if name == "roc" else [] if (name, size) == ("comparison", 1) else ATTACKS)
-    assert {attack: said.count(attack) for attack in ATTACKS} == {
+    assert {attack: said.count(wording.words(attack)) for attack in ATTACKS} == {
         attack: int(attack in named and attack in ATTACKS[:size]) for attack in ATTACKS
     }
 

@@ -25,7 +25,7 @@ def test_a_grid_is_drawn_as_measured_and_what_was_not_measured_has_no_dot() -> N
     given = cells(3, 2)
     figure = cross(3, 2)
     panels = {axes.get_title(loc="left"): axes for axes in figure.axes}
-    assert list(panels) == [f"{a}: {m}" for m in ("AUC", "TPR at FPR 1 %") for a in ("stacked", "loss")]
+    assert list(panels) == [f"{a}: {m}" for m in ("AUC", "TPR at 1 % FPR") for a in ("stacked", "loss")]
     for (title, axes), key in zip(panels.items(), ("auc", "auc", "tpr", "tpr"), strict=True):
         part = given[given["attack"] == title.partition(":")[0]].dropna(subset=key)
         drawn = [dot for line in axes.lines if line.get_marker() != "None" for dot in points(line)]

@@ -18,6 +18,7 @@ from figure_cases import (
     points,
     texts,
 )
+from mia.evaluation import wording
 from mia.report.figures import (
     comparison,
     confusion,
@@ -87,8 +88,8 @@ def test_comparison_names_the_better_attack_left_of_its_row_and_the_worse_one_un
     transform = figure.axes[0].transData
     for place, attack in enumerate(reversed(ATTACKS[:5])):  # the best first
         (left, bottom), (right, top) = transform.transform([(place, place + 1), (place + 1, place)])
-        assert bottom < (boxes[attack].y0 + boxes[attack].y1) / 2 < top
-        assert left < boxes[attack].x1 < right
+        assert bottom < (boxes[wording.words(attack)].y0 + boxes[wording.words(attack)].y1) / 2 < top
+        assert left < boxes[wording.words(attack)].x1 < right
 
 
 def test_comparison_of_a_difference_too_small_to_write_does_not_say_zero() -> None:

@@ -20,6 +20,7 @@ from figure_cases import (
     summary,
     texts,
 )
+from mia.evaluation import wording
 from mia.report.figures import (
     curves,
     roc,
@@ -50,8 +51,8 @@ def test_roc_curves_are_the_data_as_steps_and_carry_their_auc_and_tpr(size: int)
         assert sum(np.array_equal(line, part[["fpr", "tpr"]].T) for line in drawn) == 1, attack
     said = {text.get_text() for text in texts(figure)}
     best = summary(size)[ATTACKS[size - 1]]["auc"]
-    assert {f"{best:.3f} [{best - 0.01:.3f}, {best + 0.01:.3f}]", "guessing"} <= said
-    assert ("0.0920 [0.0690, 0.1400]" in said) == (size == EVERY)
+    assert {wording.fraction({"auc": best, "auc_low": best - 0.01, "auc_high": best + 0.01}, "auc"), "guessing"} <= said
+    assert (".0920 (.0690–.1400)" in said) == (size == EVERY)
     assert any("1,197 members" in text and "600 non-members" in text for text in said)
 
 
@@ -66,7 +67,7 @@ def test_of_many_roc_curves_a_few_are_in_colour_and_over_the_others() -> None:
     assert max(line.get_zorder() for line in others) < min(line.get_zorder() for line in coloured)
     said = {text.get_text() for text in texts(figure)}
     assert f"{EVERY - 6} other attacks" in said
-    assert sum(bool(re.fullmatch(r"0\.\d+ to 0\.\d+", text)) for text in said) == 2
+    assert sum(bool(re.fullmatch(r"\.\d+ to \.\d+", text)) for text in said) == 2
 
 
 def test_the_chosen_are_the_best_what_a_reader_looks_for_and_then_the_next_best() -> None:

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 import reports
+from mia.evaluation import wording
 from mia.report import show, text_table
 from mia.report.audit import headline
 from mia.report.audit.measured import Audit
@@ -21,7 +22,7 @@ NONE = {
     "spread_missing": "no shadow in the target's place, 4 needed",
 }
 LOST = NONE | {"plays": 1, "spread_missing": "one shadow in the target's place, 4 needed"}
-RECORDS = "Records: 85 to 94 % is the 95 % interval over images (240 members, 240 non-members), with this one trained "
+RECORDS = "The 95 % interval is 85 to 94 %, from 240 members and 240 non-members. It holds for this trained model."
 
 
 def audit(spreads: dict[str, Any], *, of_first: dict[str, Any] | None = None, **drawn: Any) -> Audit:
@@ -36,45 +37,47 @@ def said(made: Audit) -> str:
     return " ".join(" ".join(Parsed(reports.page(made)).text).split())
 
 
-def test_one_line_says_records_trainings_and_shadows() -> None:
-    assert headline.how_sure(audit(KNOWN)) == (
-        RECORDS + "model. Trainings: another training on the same members would move it by ± 2.1 points or less, one "
-        "standard deviation, estimated from 8 shadow models in the target’s place, which have other members. "
-        "Shadows: 4, taken as they are; with more of them, or others, an attack may recognise more."
-    )
+def test_records_trainings_and_shadows_have_a_line_each() -> None:
+    assert headline.how_sure(audit(KNOWN)) == [
+        ("Records", RECORDS),
+        (
+            "Trainings",
+            (
+                "Another training on the same members moves the number by ± 2.1 points or less (one standard "
+                "deviation). 8 shadow models in the target’s place give this estimate; they have other members."
+            ),
+        ),
+        ("Shadow models", "The audit has 4. An attacker with more of them may recognise more."),
+    ]
     assert "How sure is this?" in said(audit(KNOWN))
 
 
 def test_other_records_than_those_under_audit_are_called_that() -> None:
-    line = headline.how_sure(audit(KNOWN | {"plays_of": "attacker"}))
-    assert line is not None
-    assert "members and are asked about images of the attacker’s own, another kind than these. Shadows" in line
+    lines = dict(headline.how_sure(audit(KNOWN | {"plays_of": "attacker"})))
+    assert lines["Trainings"].endswith("Their queries are images of the attacker, not of the audit.")
 
 
 def test_where_it_is_not_known_the_page_says_why() -> None:
-    line = headline.how_sure(audit(NONE))
-    assert line is not None
+    lines = dict(headline.how_sure(audit(NONE)))
     why = "no shadow in the target's place, 4 needed"
-    assert f"Trainings: how far another training would move it is not known ({why})." in line
-    assert f"no ± over trainings, {why}: every attack" in said(audit(NONE))
-    assert "no ± over trainings, one shadow in the target's place, 4 needed: loss" in said(audit(KNOWN, of_first=LOST))
+    assert lines["Trainings"] == f"How far another training would move the number is not known: {why}."
+    assert f"every attack: no ± over trainings, {why}" in said(audit(NONE))
+    assert "loss: no ± over trainings, one shadow in the target's place, 4 needed" in said(audit(KNOWN, of_first=LOST))
 
 
 def test_without_shadows_that_is_said() -> None:
     made = replace(audit(NONE), shadows={"models": 0})
-    line = headline.how_sure(made)
-    assert line is not None
-    assert line.endswith("Shadows: there are none; whoever has some may recognise more.")
+    lines = dict(headline.how_sure(made))
+    assert lines["Shadow models"] == "The audit has none. An attacker with shadow models may recognise more."
 
 
 def test_where_no_tpr_is_given_it_is_about_the_auc() -> None:
-    line = headline.how_sure(audit(KNOWN, n_member=30, n_nonmember=8))
-    assert line is not None
-    assert "would move it by ± 0.012 or less, one" in line
+    lines = dict(headline.how_sure(audit(KNOWN, n_member=30, n_nonmember=8)))
+    assert "moves the number by ± .012 or less (one" in lines["Trainings"]
 
 
 def test_an_audit_of_before_has_no_such_line() -> None:
-    assert headline.how_sure(reports.made()) is None
+    assert headline.how_sure(reports.made()) == []
     page = said(reports.made())
     assert "How sure is this?" not in page
     assert "±, one standard deviation over trainings" not in page
@@ -84,7 +87,7 @@ def test_the_page_has_it_beside_the_interval_of_every_attack() -> None:
     made = audit(KNOWN)
     page = said(made)
     for entry in made.attacks:
-        assert f"{entry['auc']:.3f} ({entry['auc_low']:.3f} to {entry['auc_high']:.3f}) ± 0.012" in page
+        assert f"{wording.fraction(entry, 'auc')} ± .012" in page
     assert ") ± 2.1" in page
 
 
@@ -103,5 +106,5 @@ def test_the_terminal_says_what_it_is_and_where_it_is_not_known() -> None:
     assert show.intervals([known, lost]) == "95 % intervals over records; ± standard deviation over trainings"
     assert show.intervals([lost, {"attack": "loss"}]) == "95 % intervals over records"
     why = "one shadow in the target's place, 4 needed"
-    assert show.remarks([known, lost], {}) == [f"no ± over trainings, {why}: quantile"]
+    assert show.remarks([known, lost], {}) == [f"quantile: no ± over trainings, {why}"]
     assert show.remarks([lost, {**lost, "attack": "loss"}], {}) == [f"no ± over trainings: {why}"]

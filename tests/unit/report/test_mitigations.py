@@ -17,7 +17,7 @@ from mia.report.audit import mitigations
 
 OURS = pipeline.ROOT / "docs/results/reducing/reducing.json"
 ROW: dict[str, Any] = {"change": "a", **dict.fromkeys(mitigations.RATES, 0.5)}
-HEADING = "What reduced leakage where it was measured"
+HEADING = "Trainings that were measured, and their cost"
 FAULTS: dict[str, tuple[Any, list[str]]] = {
     "no object": ([], ["expected setting and rows, got []"]),
     "nothing in it": ({}, ["setting: expected a text, got None", "rows: expected a list of trainings, got None"]),
@@ -73,5 +73,5 @@ def test_our_own_results_are_such_a_file() -> None:
         "test": "54.9 %",
         "train": "97.7 %",
         "tpr": "33 % (30 to 37)",
-        "auc": "0.910 (0.902 to 0.917)",
+        "auc": ".910 (.902–.917)",
     }

@@ -45,15 +45,15 @@ def test_the_same_numbers_and_their_rounding_are_not_worth_a_word(measured: list
 def test_numbers_that_another_processor_moved_are_named_in_one_line(measured: list[dict[str, Any]]) -> None:
     measured[1] |= {"auc": 0.5809, "tpr_at_fpr_0_01": 0.02}
     assert show.moved(measured) == (
-        "note: 1 of 4 attacks differs from the numbers in git by more than rounding, as another processor trains other "
-        "last bits: learned AUC .574 there, .581 here; learned TPR at 1 % FPR .0089 there, .0200 here"
+        "note: 1 of 4 attacks differs from the numbers in git by more than rounding, because another processor rounds "
+        "differently: learned AUC .574 there, .581 here; learned TPR at 1 % FPR .0089 there, .0200 here"
     )
     for entry in measured:
         entry["auc"] = 0.6
     note = show.moved(measured)
     assert note is not None
     assert note.startswith("note: 4 of 4 attacks differ from the numbers in git")
-    assert note.endswith("rmia offline AUC .574 there, .600 here; and 1 number more")
+    assert note.endswith("rmia offline AUC .574 there, .600 here; and 1 more number")
 
 
 @pytest.mark.parametrize("name", ["params.yaml", "src/code.py"])
@@ -65,9 +65,9 @@ def test_what_other_parameters_or_code_changed_is_no_news(measured: list[dict[st
 
 
 def test_thresholds_of_an_auditor_are_called_that() -> None:
-    assert show.thresholds(MEASURED) == "thresholds from shadows"
+    assert show.thresholds(MEASURED) == "thresholds chosen on shadows"
     assert show.thresholds([{**MEASURED[0], "thresholds": "cross-fitted"}]) == (
-        "thresholds cross-fitted on the audited records, as an auditor can, not an attacker"
+        "thresholds cross-fitted on the audited records, which an auditor can do and an attacker cannot"
     )
 
 

@@ -1,4 +1,4 @@
-"""What these very numbers say on how to leak less."""
+"""What the numbers of an audit suggest for a smaller leak."""
 
 from __future__ import annotations
 
@@ -16,23 +16,24 @@ def advice(audit: Audit, active: Numbers) -> list[Advice]:
     """Return what to do, and the commands that try it. active: parameters by section."""
     given = narrower_gap(audit.target) if attacker.answers_given(active) else of_training(audit, active)
     if label_only := audit.by_attack.get("correctness"):
-        auc = wording.number(label_only, "auc", 3)
+        remains = "remains" if label_only["auc_low"] > 0.5 else "may remain"
         what = (
-            "Answering with the class alone, without probabilities, does not end it: whether the target is right tells "
-            f"members from others with an AUC of {auc}, where the strongest attack has {audit.verdict['auc']:.3f}."
+            f"If the model answers only with a class, a leak {remains}. The attack “correctness” needs only the class: "
+            f"its AUC is {wording.fraction(label_only, 'auc')}. The best AUC of all attacks is "
+            f"{wording.decimals(3)(audit.verdict['auc'])}."
         )
         given.append((what, None))
     return given
 
 
 def narrower_gap(target: Numbers) -> list[Advice]:
-    """Return what a target that was trained elsewhere should gain, where it is better on members than on others."""
+    """Return the advice for a target that was trained elsewhere and is better on members than on non-members."""
     if target["gap"] <= 0:
         return []
     inside, outside = (f"{100 * target[name]:.1f} %" for name in ("train_accuracy", "test_accuracy"))
     what = (
-        f"Narrow the gap: the target is right on {inside} of members and on {outside} of others, and that difference "
-        "is what attacks feed on. How it was trained is not known here."
+        f"Narrow the gap between members and non-members: attacks use it. The target’s accuracy is {inside} on members "
+        f"and {outside} on non-members. Regularisation narrows the gap."
     )
     return [(what, None)]
 
@@ -40,18 +41,18 @@ def narrower_gap(target: Numbers) -> list[Advice]:
 def of_training(audit: Audit, active: Numbers) -> list[Advice]:
     """Return what to change in the recipe of a target that was trained here."""
     values = f"{paths.audit(active['audit'])}/{paths.PARAMS}"
-    given = fewer_epochs(audit.history, audit.noun, values)
+    given = fewer_epochs(audit.history, values)
     if audit.images is not None and not active["target"]["augmentation"]:
-        moves = "flip,shift" if audit.images.shape[1] > 8 else "shift"  # a mirrored digit is none
-        what = "Augment, so that no image is seen twice in the same way."
+        moves = "flip,shift" if audit.images.shape[1] > 8 else "shift"  # a mirrored digit is no digit
+        what = "Augment the images, so that the model sees no image twice in the same form."
         given.append((what, f"dvc exp run -S '{values}:target.augmentation=[{moves}]'"))
     return given
 
 
-def fewer_epochs(history: pd.DataFrame, noun: str, values: str) -> list[Advice]:
+def fewer_epochs(history: pd.DataFrame, values: str) -> list[Advice]:
     """Return the advice to stop early, where the target was as accurate before.
 
-    history: plots/learning.csv. noun: what one record is called. values: the audit's params.yaml.
+    history: plots/learning.csv. values: the audit's params.yaml.
     """
     curve = history[history["model"] == "target"].sort_values("epoch")
     if curve.empty:
@@ -64,8 +65,8 @@ def fewer_epochs(history: pd.DataFrame, noun: str, values: str) -> list[Advice]:
         f"{100 * epoch[name]:.1f}" for name in ("test_accuracy", "train_accuracy") for epoch in (enough, last)
     )
     what = (
-        f"Train for fewer epochs. After epoch {enough['epoch']:.0f} of {last['epoch']:.0f} the target was already "
-        f"right on {unseen} % of unseen {noun}s, against {unseen_last} % at the end; what came after raised its "
-        f"accuracy on members from {inside} to {inside_last} %, and that difference is what attacks feed on."
+        f"Train for fewer epochs. After epoch {enough['epoch']:.0f} of {last['epoch']:.0f}, accuracy on non-members "
+        f"was {unseen} %; at the end it is {unseen_last} %. The later epochs raised only the accuracy on members, from "
+        f"{inside} to {inside_last} %, and attacks use that gap."
     )
     return [(what, f"dvc exp run -S {values}:target.epochs={enough['epoch']:.0f}")]

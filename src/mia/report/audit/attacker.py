@@ -1,4 +1,4 @@
-"""The attacker in words: who it is, what it holds, and what it chooses its thresholds on."""
+"""The attacker in words: its name, what it holds, and what it chooses its thresholds on."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ from mia.report.audit.measured import Audit, Numbers
 
 GIVEN = "answers"  # data.source of an audit whose models were trained elsewhere: their answers were given
 CROSS_FITTED = (
-    "Thresholds were chosen on audited records whose membership is known, each for other records than those it was "
-    "chosen on: an auditor can do that, an attacker cannot."
+    "Thresholds are chosen on audited records whose membership is known, and used on other audited records. An auditor "
+    "can do that; an attacker cannot."
 )
 TITLES = {  # by attacker.knowledge
     "generated": "an attacker with generated {noun}s",
@@ -15,16 +15,17 @@ TITLES = {  # by attacker.knowledge
     "population": "an auditor",
 }
 HOLDS = {  # what the attacker trains its shadows on, by attacker.knowledge
-    "generated": "only generated {noun}s, no real one",
-    "disjoint": "other real {noun}s, none of those under audit",
-    "population": "all {noun}s under audit, not knowing which the target was trained on",
+    "generated": "generated {noun}s, and no real {noun}",
+    "disjoint": "other real {noun}s, and none of the {noun}s under audit",
+    "population": "all {noun}s under audit, without knowing which are members",
 }
 WHO = {
-    "generated": "an attacker without any real {noun}, a lower bound: one with other real {noun}s of the kind "
-    "recognises more, an auditor most",
-    "disjoint": "an attacker with other real {noun}s; an auditor, who trains shadows on the audited {noun}s, would "
-    "recognise more",
-    "population": "an auditor, who holds all {noun}s under audit, the worst case; whoever holds less recognises less",
+    "generated": "This attacker holds no real {noun}, so the number is a lower bound. An attacker with real {noun}s of "
+    "the same kind recognises more. An auditor recognises most.",
+    "disjoint": "This attacker holds other real {noun}s. An auditor trains shadow models on the audited {noun}s and "
+    "recognises more.",
+    "population": "This attacker is an auditor and holds all {noun}s under audit: the worst case. An attacker with "
+    "less recognises less.",
 }
 
 
@@ -41,15 +42,15 @@ def title(audit: Audit, active: Numbers) -> str:
 
 
 def who(audit: Audit, active: Numbers) -> str:
-    """Return who the attacker is and whether another one would recognise more, as in "That is ..."."""
+    """Return who the attacker is, and whether another attacker would recognise more, in sentences."""
     if not answers_given(active):
         return WHO[active["attacker"]["knowledge"]].format(noun=audit.noun)
     if audit.shadows["models"]:
         return (
-            "an auditor, who knows what shadow models answer about the audited records; whoever holds less "
-            "recognises less"
+            "This attacker is an auditor and has shadow models' answers about the audited records. An attacker with "
+            "less recognises less."
         )
-    return "an auditor without shadow models; with them, more may be recognised"
+    return "This attacker has no shadow models. An attacker with shadow models may recognise more."
 
 
 def holds(audit: Audit, active: Numbers) -> str:
@@ -57,19 +58,19 @@ def holds(audit: Audit, active: Numbers) -> str:
     if not answers_given(active):
         return HOLDS[active["attacker"]["knowledge"]].format(noun=audit.noun)
     if not audit.shadows["models"]:
-        return "the target’s answers and no shadow model"
-    return f"the target’s answers, and those of {shadow_models(audit)}, knowing which records each was trained on"
+        return "the target’s answers, and no shadow model"
+    return f"the target’s answers, and the answers and the members of {shadow_models(audit)}"
 
 
 def fact(audit: Audit, active: Numbers) -> str:
     """Return the attacker in one line: what it holds, its shadows and their accuracy."""
-    unseen = f"{100 * audit.shadows['test_accuracy']:.1f} % right" if audit.shadows["models"] else ""
+    unseen = f"accuracy {100 * audit.shadows['test_accuracy']:.1f} % on non-members" if audit.shadows["models"] else ""
     if answers_given(active):
-        right = f" ({unseen} on records they were not trained on)" if unseen else ""
+        right = f" ({unseen})" if unseen else ""
         return f"holds {holds(audit, active)}{right}"
     whole = active["attacker"]["knowledge"] == "population"
-    sized = "half of them" if whole else f"{active['shadow']['train_size']:,} of its {audit.noun}s"
-    return f"holds {holds(audit, active)}; {shadow_models(audit)}, each trained on {sized} ({unseen} on unseen ones)"
+    sized = f"half of these {audit.noun}s" if whole else f"{active['shadow']['train_size']:,} of these {audit.noun}s"
+    return f"holds {holds(audit, active)}; {shadow_models(audit)}, each trained on {sized} ({unseen})"
 
 
 def shadow_models(audit: Audit) -> str:

@@ -8,6 +8,7 @@ from typing import Any
 from markupsafe import Markup
 from matplotlib.figure import Figure
 
+from mia.evaluation import wording
 from mia.report import html
 from mia.report.audit.measured import Audit
 from mia.report.figures import (
@@ -24,7 +25,7 @@ from mia.report.figures import (
     scores,
 )
 
-NO_BOARD = "No leaderboard: without shadow models, no classifier was fitted as an attack model."
+NO_BOARD = "No leaderboard: without shadow models, no classifier can be fitted as an attack model."
 
 
 def for_files(audit: Audit, *, chosen: str | None, given: bool) -> dict[str, Callable[[], Figure]]:
@@ -61,8 +62,8 @@ def for_page(audit: Audit) -> dict[str, Any]:
         "pairs": html.figure(
             comparison.figure(audit.pairs),
             "pairs",
-            "Differences of AUC between every two attacks, and which are too small to tell; "
-            "plots/comparisons.csv has them as numbers.",
+            "The difference of AUC between every two attacks, and which differences may be chance; "
+            "plots/comparisons.csv has the numbers.",
         ),
         "learning": [] if audit.history.empty else [_learning(audit, measure) for measure in ("accuracy", "loss")],
     }
@@ -72,8 +73,8 @@ def _roc(audit: Audit, *, log: bool) -> Markup:
     return html.figure(
         roc.panel(audit.curves, audit.by_attack, n_nonmember=audit.verdict["n_nonmember"], log=log),
         f"roc-{'log' if log else 'linear'}",
-        f"ROC curves, {'both axes logarithmic' if log else 'linear axes'}: the share of members called member "
-        "against the share of non-members called member. The table of attacks has the same as numbers.",
+        f"ROC curves, {'both axes logarithmic' if log else 'linear axes'}: TPR against FPR. "
+        "The table of attacks has the numbers.",
     )
 
 
@@ -81,7 +82,7 @@ def _scores(audit: Audit, attack: str) -> Markup:
     return html.figure(
         scores.panel(audit.bins[audit.bins["attack"] == attack]),
         f"scores-{attack}",
-        f"Histogram of the scores of {html.words(attack)}, members and non-members.",
+        f"Histogram of the scores of {wording.words(attack)}, members and non-members.",
     )
 
 

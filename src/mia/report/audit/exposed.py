@@ -1,4 +1,4 @@
-"""Which records: the members that an attack is surest of, and least sure of."""
+"""Which records are exposed: the members that an attack recognises best and worst."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ BESIDE = ("loss", "learned", "stacked")  # attacks whose scores stand beside
 
 
 def attack_of(numbers: Numbers) -> str:
-    """Return the attack that says which records are exposed: the strongest at the low FPR, or else by AUC.
+    """Return the attack that orders the exposed records: the strongest at the low FPR, or else by AUC.
 
     numbers: metrics/verdict.json. By AUC where no attack recognises more than guessing does.
     """
@@ -24,7 +24,7 @@ def attack_of(numbers: Numbers) -> str:
 
 
 def gallery(audit: Audit, attack: str, count: int) -> dict[str, Any]:
-    """Return as many members at either end as `count`, and how many records an attack names at the verdict's FPR."""
+    """Return `count` members at either end, and how many records the attack accuses at the verdict's FPR."""
     frame = audit.exposure.assign(loss=np.nan if audit.loss is None else audit.loss)
     score = frame[f"{attack}_score"].to_numpy()
     member = frame["is_member"].to_numpy(bool)
@@ -52,7 +52,7 @@ def gallery(audit: Audit, attack: str, count: int) -> dict[str, Any]:
         "beside": beside,
         "records": len(frame),
         "has_loss": audit.loss is not None,
-        "named": _counts(score, member, audit.verdict["fpr"]) if "fpr" in audit.verdict else None,
+        "accused": _counts(score, member, audit.verdict["fpr"]) if "fpr" in audit.verdict else None,
     }
 
 

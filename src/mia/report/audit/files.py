@@ -1,4 +1,4 @@
-"""Reads what the stages measured, and checks that each file has what the report takes from it."""
+"""Reads the numbers of the stages, and checks that each file has the values that the report takes."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ WANTED: dict[Path, tuple[str, ...]] = {  # what is taken from each file
 
 
 def read_metrics(path: Path) -> dict[str, Any]:
-    """Read the JSON at `path`. Raises InputError if it lacks what is taken from it."""
+    """Read the JSON at `path`. Raises InputError if the file lacks a value that the report takes."""
     values = metrics_files.read_json(path)
     if not isinstance(values, dict):
         raise damaged(path, "no names with values")
@@ -171,5 +171,5 @@ def check_spreads(path: Path, entry: dict[str, Any]) -> None:
 
 
 def damaged(path: Path, fault: str) -> InputError:
-    """Return what to say of a file that was changed since it was written."""
+    """Return the error of a file that was changed since a stage wrote the file."""
     return InputError(f"{path}: damaged: {fault}; delete it, then `dvc repro` makes it anew")

@@ -1,4 +1,4 @@
-"""The verdict on a scale and in other words, and what was audited: the page's head."""
+"""The verdict on a scale and in other words, and the facts of the audit: the page's head."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def scale(numbers: Numbers) -> dict[str, Any] | None:
         {
             "at": place(share),
             "label": f"{verdict.rate(share)} %",
-            "right": f"{100 * verdict.right_when_naming(share, guess):.0f}",
+            "right": f"{100 * verdict.right_when_accusing(share, guess):.0f}",
             "anchor": "end" if share == 1 else "middle",
             "minor": share == 0.5,  # no room for it on a phone
         }
@@ -44,68 +44,76 @@ def scale(numbers: Numbers) -> dict[str, Any] | None:
         "text": f"{verdict.percent(numbers['tpr'])} %",
         "anchor": "end" if ends["value"] > 90 else "start" if beside_guessing else "middle",
         "sure": verdict.recognises(numbers),
-        "said": f"A scale from guessing, {verdict.rate(guess)} % of the members recognised, to all. Here: "
-        f"{verdict.share(numbers, 'tpr')}.",
+        "said": f"A scale from guessing, {verdict.rate(guess)} % of the members recognised, to all members. This "
+        f"audit: {verdict.share(numbers, 'tpr')}.",
     }
 
 
 def meaning(numbers: Numbers, who: str) -> list[str]:
-    """Return the verdict in other words, neither alarming nor comforting. who: of `attacker.who`."""
+    """Return the verdict in other words, and how to decide by it. who: of `attacker.who`."""
     sentences = []
     if verdict.recognises(numbers):
         tpr, fpr, members = numbers["tpr"], numbers["fpr"], numbers["n_member"]
         right, low, high = (
-            f"{100 * verdict.right_when_naming(numbers[name], fpr):.0f}" for name in ("tpr", "tpr_low", "tpr_high")
+            f"{100 * verdict.right_when_accusing(numbers[name], fpr):.0f}" for name in ("tpr", "tpr_low", "tpr_high")
         )
         sentences.append(
-            f"The attacker names {round(tpr * members):,} of the {members:,} members. If half of "
-            f"all records were members, {right} of 100 names would be right ({low} to {high}); of guesses, 50."
+            f"The attacker recognises {round(tpr * members):,} of the {members:,} members. If half of all records are "
+            f"members, {right} of 100 accused records are members ({low} to {high}); with random guesses, 50 are."
         )
         sentences.append(
-            f"The other {100 - 100 * tpr:.0f} % are not safe for that: a laxer attacker names more of them, at the "
-            "price of more false alarms."
+            f"The other {100 - 100 * tpr:.0f} % are not safe: an attacker who accepts more false accusations "
+            "recognises more of them."
         )
     elif "tpr" in numbers:
-        likewise = verdict.percent(numbers["tpr_high"])
         sentences.append(
-            "That is no proof of safety: with these records, an attack that recognises up to "
-            f"{likewise} % of the members would look the same."
+            "This is no proof of safety: an attack that recognises up to "
+            f"{verdict.percent(numbers['tpr_high'])} % of the members could look the same."
         )
-    return [*sentences, verdict.ranking(numbers), f"That is {who}."]
+    return [*sentences, verdict.ranking(numbers), who, safe(numbers)]
 
 
-def how_sure(audit: Audit) -> str | None:
-    """Return what the verdict's interval, its spread over trainings and neither of them hold.
+def safe(numbers: Numbers) -> str:
+    """Return how to decide whether the model may ship, which the page leaves to its reader."""
+    if "tpr" not in numbers:
+        return "Is the model safe to ship? This audit cannot tell: audit more non-members."
+    low, high = (verdict.percent(numbers[f"tpr_{end}"]) for end in ("low", "high"))
+    fails = f" If you accept less than {low} %, it fails. In between," if verdict.recognises(numbers) else " Otherwise"
+    return (
+        "Is the model safe to ship? You decide: which share of recognised members do you accept at "
+        f"{verdict.rate(numbers['fpr'])} % FPR? If you accept more than {high} %, the model passes these "
+        f"attacks.{fails} the audit cannot tell: audit more records."
+    )
 
-    None of an audit that was made before there was a spread.
+
+def how_sure(audit: Audit) -> list[tuple[str, str]]:
+    """Return what records, trainings and shadows leave open of the verdict, each by its name.
+
+    Nothing for an audit that was made before there was a spread over trainings.
     """
-    numbers, nouns = audit.verdict, f"{audit.noun}s"
+    numbers = audit.verdict
     name, text, unit = ("tpr", verdict.percent, " %") if "tpr" in numbers else ("auc", wording.decimals(3), "")
     if f"{name}_spread" not in numbers:
-        return None
+        return []
     low, high = (text(numbers[f"{name}_{end}"]) for end in ("low", "high"))
     records = (
-        f"Records: {low} to {high}{unit} is the 95 % interval over {nouns} ({numbers['n_member']:,} members, "
-        f"{numbers['n_nonmember']:,} non-members), with this one trained model."
+        f"The 95 % interval is {low} to {high}{unit}, from {numbers['n_member']:,} members and "
+        f"{numbers['n_nonmember']:,} non-members. It holds for this trained model."
     )
-    return f"{records} {of_trainings(audit, name)} {of_shadows(audit)}"
+    return [("Records", records), ("Trainings", of_trainings(audit, name)), ("Shadow models", of_shadows(audit))]
 
 
 def of_trainings(audit: Audit, name: str) -> str:
     """Return how far another training of the target would move the number of the verdict of that name."""
     numbers = audit.verdict
     if numbers[f"{name}_spread"] is None:
-        return f"Trainings: how far another training would move it is not known ({numbers['spread_missing']})."
+        return f"How far another training would move the number is not known: {numbers['spread_missing']}."
     text, unit = (verdict.percent, " points") if name == "tpr" else (wording.decimals(3), "")
     spread = f"± {text(numbers[f'{name}_spread'])}{unit}"
-    own = (
-        f" and are asked about {audit.noun}s of the attacker’s own, another kind than these"
-        if of_others(numbers)
-        else ""
-    )
+    queries = f" Their queries are {audit.noun}s of the attacker, not of the audit." if of_others(numbers) else ""
     return (
-        f"Trainings: another training on the same members would move it by {spread} or less, one standard deviation, "
-        f"estimated from {numbers['plays']} shadow models in the target’s place, which have other members{own}."
+        f"Another training on the same members moves the number by {spread} or less (one standard deviation). "
+        f"{numbers['plays']} shadow models in the target’s place give this estimate; they have other members.{queries}"
     )
 
 
@@ -115,28 +123,32 @@ def of_others(numbers: Numbers) -> bool:
 
 
 def of_shadows(audit: Audit) -> str:
-    """Return what more shadows would do, which neither number holds."""
+    """Return what more shadow models would do, which neither number covers."""
     if not (models := audit.shadows["models"]):
-        return "Shadows: there are none; whoever has some may recognise more."
-    return f"Shadows: {models}, taken as they are; with more of them, or others, an attack may recognise more."
+        return "The audit has none. An attacker with shadow models may recognise more."
+    return f"The audit has {models}. An attacker with more of them may recognise more."
 
 
 def facts(audit: Audit, active: Numbers) -> list[tuple[str, str]]:
-    """Return what was audited, term by term. active: parameters by section, of the active audit."""
+    """Return the facts of the audit, term by term. active: parameters by section, of the active audit."""
     numbers = audit.verdict
     inside, outside = audit.target["train_accuracy"], audit.target["test_accuracy"]
     records, classes = f"{numbers['n_member'] + numbers['n_nonmember']:,} {audit.noun}s", audit.data["classes"]
     data = (
-        f"{active['audit']}: {records} of {classes} classes; {numbers['n_member']:,} members (trained on), "
+        f"{active['audit']}: {records} of {classes} classes; {numbers['n_member']:,} members (in the training set), "
         f"{numbers['n_nonmember']:,} non-members"
     )
     given = attacker.answers_given(active)
-    target = f"its answers were given: {records}, {classes} classes" if given else recipe(active["target"])
+    target = (
+        f"trained elsewhere; its answers were given: {records}, {classes} classes"
+        if given
+        else recipe(active["target"])
+    )
     accuracy = (
         f"{100 * inside:.1f} % on members, {100 * outside:.1f} % on non-members: a gap of "
         f"{100 * audit.target['gap']:.1f} points"
     )
-    refused = f"; {len(audit.refused)} cannot be run by this attacker" if audit.refused else ""
+    refused = f"; this attacker cannot run {len(audit.refused)} others" if audit.refused else ""
     return [
         ("Data", data),
         ("Target model", target),

@@ -1,4 +1,4 @@
-"""What an audit measured, as its files hold it."""
+"""The numbers of an audit, as its files hold them."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ class Audit:
 
     @property
     def fpr(self) -> float:
-        """The FPR of the verdict, or the one that was asked for where the non-members are too few for any."""
+        """The FPR of the verdict, or the wanted FPR where the non-members are too few for any."""
         return float(self.verdict.get("fpr", verdict.ASKED_FPR))
 
     @property

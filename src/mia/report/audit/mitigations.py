@@ -1,4 +1,4 @@
-"""What other trainings of a target gave, measured by the user: a file that the report shows beside its advice."""
+"""Other trainings of a target and their audits, of a user's file: the report shows them beside its advice."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ def table(mitigations: Numbers) -> dict[str, Any]:
                 "test": f"{100 * row['test_accuracy']:.1f} %",
                 "train": f"{100 * row['train_accuracy']:.1f} %",
                 "tpr": verdict.share(row, "tpr"),
-                "auc": wording.number(row, "auc", 3),
+                "auc": wording.fraction(row, "auc"),
             }
             for row in rows
         ],

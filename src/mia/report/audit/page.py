@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 
 from mia import dotted
-from mia.evaluation import verdict
+from mia.evaluation import verdict, wording
 from mia.report import html, text_table, without_shadows
 from mia.report.audit import advice, attacker, drawings, exposed, headline, mitigations, tables, usual_counting
 from mia.report.audit.measured import Audit, Numbers
@@ -19,6 +19,7 @@ def render(audit: Audit, active: Numbers, *, gallery: int, estimator: str | None
     """
     numbers = audit.verdict
     attack = exposed.attack_of(numbers)
+    alike = audit.by_attack[numbers["auc_attack"]].get("classes_alike_p")
     return html.render(
         "audit.html",
         measured=numbers,
@@ -54,7 +55,7 @@ def render(audit: Audit, active: Numbers, *, gallery: int, estimator: str | None
         **drawings.for_page(audit),
         classes=tables.classes(audit),
         classes_attack=numbers["auc_attack"],
-        classes_alike=audit.by_attack[numbers["auc_attack"]].get("classes_alike_p"),
+        classes_alike=None if alike is None else wording.p_value(alike),
         board=tables.attack_models(audit.board, estimator),
         left_out=audit.selection.get("left_out", {}),
         original=usual_counting.table(audit),

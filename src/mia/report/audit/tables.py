@@ -9,8 +9,9 @@ import numpy as np
 import pandas as pd
 
 from mia.evaluation import verdict, wording
-from mia.report import ranking
+from mia.report import ranking, text_table
 from mia.report.audit.measured import Audit, Numbers
+from mia.report.figures import classes as figure
 
 
 def attacks(audit: Audit) -> list[dict[str, Any]]:
@@ -33,14 +34,15 @@ def attacks(audit: Audit) -> list[dict[str, Any]]:
                 "tpr_bar": bar(entry, "tpr", fpr, low=fpr / 10, high=largest, log=True) if known else None,
                 "tpr_sure": known and entry["tpr_low"] > fpr,
                 "tpr_axis": f"{verdict.rate(fpr / 10)} to {verdict.percent(largest)} %, log" if known else "",
-                "auc_axis": f"{lowest:.2f} to {highest:.2f}",
+                "auc_axis": "{} to {}".format(*map(wording.decimals(2), (lowest, highest))),
                 "auc": entry["auc"],
-                "auc_text": wording.number(entry, "auc", 3)
-                + wording.another_training(entry, "auc", wording.decimals(3)),
+                "auc_text": text_table.interval(entry, "auc", 3),
                 "auc_bar": bar(entry, "auc", 0.5, low=lowest, high=highest, log=False),
                 "auc_sure": entry["auc_low"] > 0.5,
                 "balanced": entry["balanced_accuracy"],
-                "balanced_text": wording.number(entry, "balanced_accuracy", 3),
+                "balanced_text": wording.with_limits(
+                    wording.estimate(entry, "balanced_accuracy"), lambda share: f"{100 * share:.1f}", unit=" %"
+                ),
                 "epsilon": entry["epsilon_lower"],
                 "epsilon_text": f"{entry['epsilon_lower']:.2f}",
             }
@@ -70,7 +72,7 @@ def classes(audit: Audit) -> list[dict[str, Any]]:
                 "n_member": f"{row['n_member']:,}",
                 "n_nonmember": f"{row['n_nonmember']:,}",
                 "auc": row["auc"] if known else "",
-                "text": wording.number(row, "auc", 3) if known else "one kind only",
+                "text": wording.fraction(row, "auc") if known else figure.only(row),
                 "bar": bar(row, "auc", 0.5, low=low, high=high, log=False) if known else None,
                 "sure": bool(row["auc_low"] > 0.5),
             }
@@ -109,5 +111,5 @@ def bar(entry: Numbers, name: str, guess: float, *, low: float, high: float, log
         return round(100 * share, 2)
 
     ends = {end: place(entry[key]) for end, key in (("value", name), ("low", f"{name}_low"), ("high", f"{name}_high"))}
-    text = wording.number(entry, name, 3) if name == "auc" else verdict.share(entry, name)
+    text = wording.fraction(entry, name) if name == "auc" else verdict.share(entry, name)
     return ends | {"guess": place(guess), "said": text}

@@ -1,9 +1,10 @@
-"""Whose records does the model give away? A row a class: AUC of the best attack, the loss in grey beside it."""
+"""Which classes does the model reveal? A row a class: AUC of the best attack, the loss in grey beside it."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -129,12 +130,12 @@ def _put_columns(sheet: Figure, ranked: Ranked, best: str, *, left: float, width
     ends = [float(end) for end in np.cumsum([left + width, *COLUMNS])]
     head = BOTTOM + ranked.high + 0.14
     layout.put(sheet, left - 0.1, head, "class", ha="right", color=style.MUTED, fontsize=8)
-    for end, title in zip(ends[1:], (f"{best} [95 %]", "members", "non-members"), strict=True):
+    for end, title in zip(ends[1:], (f"{wording.words(best)} (95 %)", "members", "non-members"), strict=True):
         layout.put(sheet, end, head, title, ha="right", color=style.MUTED, fontsize=8)
     for at, row in zip(ranked.places, ranked.classes.to_dict("records"), strict=True):
         y, known = ranked.middle(at), np.isfinite(row["auc"])
         estimate = row["auc"], row["auc_low"], row["auc_high"]
-        text = wording.with_limits(estimate, wording.decimals(3), form=wording.FIGURE) if known else "one kind only"
+        text = wording.with_limits(estimate, wording.decimals(3), form=wording.FRACTION) if known else only(row)
         layout.put(sheet, left - 0.1, y, _named(row["class"]), ha="right")
         layout.put(sheet, ends[1], y, text, ha="right", fontsize=8, color=style.INK if known else style.MUTED)
         for end, name in zip(ends[2:], ("n_member", "n_nonmember"), strict=True):
@@ -147,12 +148,17 @@ def _put_keys(sheet: Figure, drawn: Drawn, best: Mapping[str, float]) -> None:
     for order, (attack, colour, marker) in enumerate(drawn):
         layout.key(sheet, x, y, color=colour, linewidth=1.8)
         layout.dot(sheet, x + 0.19, y, color=colour, marker=marker)
-        text = f"{attack}{', the best attack over all' if order == 0 else ''}"
+        text = f"{wording.words(attack)}{', the best attack over all' if order == 0 else ''}"
         layout.put(sheet, x + 0.46, y, text)
         x += 0.46 + layout.text_width(sheet, text, 8.5) + 0.3
-    notes = ["dashed line: guessing", f"blue line: all classes ({best['auc']:.3f})"]
+    notes = ["dashed line: guessing", f"blue line: all classes ({wording.decimals(3)(best['auc'])})"]
     alike = best.get("classes_alike_p")
     if alike is not None and np.isfinite(alike):
-        notes.append(f"all classes alike: p = {alike:.2g}" if alike >= 0.001 else "all classes alike: p < 0.001")
+        notes.append(f"all classes leak equally: p {wording.p_value(alike)}")
     notes.append("filled: interval above guessing")
     layout.put(sheet, 0.15, y - 0.24, "      ".join(notes), color=style.MUTED, fontsize=8)
+
+
+def only(row: Mapping[Hashable, Any]) -> str:
+    """Say why a class has no AUC. row: n_member, n_nonmember, one of which is 0."""
+    return "only members" if row["n_member"] else "only non-members"

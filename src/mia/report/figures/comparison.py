@@ -1,4 +1,4 @@
-"""Is one attack better than another? A cell a pair: by how much the AUC differs, or a ring where that is not sure."""
+"""Is one attack better than another? A cell a pair: by how much the AUC differs, or a ring if that may be chance."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
+from mia.evaluation import wording
 from mia.report.figures import layout, style
 
 SHADES = 16  # of the scale of colours
@@ -29,7 +30,7 @@ def figure(pairs: pd.DataFrame) -> Figure:
     names = sorted(attacks, key=lambda name: -int(wins.get(name, 0)))
     if not names:
         sheet = style.new_sheet(style.WIDTH, 0.5)
-        layout.put(sheet, 0.1, 0.25, "One attack: there is no other to compare it with.", color=style.MUTED)
+        layout.put(sheet, 0.1, 0.25, "One attack: there is no other attack to compare with.", color=style.MUTED)
         return sheet
     count = len(names)
     lengths = [layout.widest([name], 8.5) for name in names]
@@ -42,8 +43,8 @@ def figure(pairs: pd.DataFrame) -> Figure:
     axes = layout.add_axes(sheet, left, BOTTOM + cell, side, side)
     _draw_cells(axes, pairs, names, most=most, size=6.5 if cell < 0.4 else 8)
     for at, name in enumerate(names):
-        layout.put(sheet, left + cell * at - 0.06, BOTTOM + cell * (count - at - 0.5), name, ha="right")
-    title = "AUC of the attack left of a cell, less that of the attack below it"
+        layout.put(sheet, left + cell * at - 0.06, BOTTOM + cell * (count - at - 0.5), wording.words(name), ha="right")
+    title = "AUC of the attack to the left, minus AUC of the attack below"
     layout.put(sheet, 0.1, layout.height(sheet) - 0.2, title, weight="bold", fontsize=9)
     _draw_key(sheet, most)
     return sheet
@@ -82,7 +83,7 @@ def _draw_key(sheet: Figure, most: float) -> None:
     ring.set(xlim=(0, 1), ylim=(0, 1))
     ring.set_axis_off()
     _draw_ring(ring, 0.5, 0.5)
-    text = f"not to be told apart: p ≥ {style.NOT_APART:g}\n(DeLong, adjusted after Holm)"
+    text = f"the difference may be chance: p ≥ {wording.decimals(2)(style.NOT_APART)}\n(DeLong, Holm's correction)"
     layout.put(sheet, 2.92, 0.56, text, fontsize=8, linespacing=1.4)
 
 

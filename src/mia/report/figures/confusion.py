@@ -9,6 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
+from mia.evaluation import wording
 from mia.report.figures import layout, style
 
 KINDS = ("member", "non-member")
@@ -35,7 +36,7 @@ def figure(counts: pd.DataFrame, *, cross_fitted: bool = False) -> Figure:
     for at, attack in enumerate(attacks):
         axes = tables.add(sheet, at)
         _draw_table(axes, counts[counts["attack"] == attack])
-        axes.set_title(attack, fontsize=8.5, pad=4)
+        axes.set_title(wording.words(attack), fontsize=8.5, pad=4)
         if at % columns == 0:
             axes.set_yticks([0.5, 1.5], KINDS)
             axes.tick_params(axis="y", length=0)

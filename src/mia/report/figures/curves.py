@@ -120,9 +120,9 @@ def draw_curve(axes: Axes, points: pd.DataFrame, *, start: float, band: bool, lo
 def draw_frame(axes: Axes, *, n_nonmember: int, start: float) -> None:
     """Make axes those of ROC curves, with the line of guessing: linear (start 0), or log-log from `start`."""
     floor, log = 1.0 / n_nonmember, start > 0
-    axes.set_title("Log-log axes: few false alarms" if log else "Linear axes")
-    axes.set_xlabel("FPR: share of non-members called member")
-    axes.set_ylabel("TPR: share of members called member")
+    axes.set_title("Both axes logarithmic: low FPR" if log else "Linear axes")
+    axes.set_xlabel("FPR: share of non-members called members")
+    axes.set_ylabel("TPR: share of members called members")
     axes.plot([floor, 1], [floor, 1], color=style.MUTED, linewidth=1.0, dashes=(1.5, 1.5), zorder=1.5)
     if log:
         for which in ("x", "y"):

@@ -10,6 +10,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from mia.evaluation import wording
 from mia.report.figures import layout, style
 
 LEFT, GAP, HEIGHT = 0.62, 0.75, 1.75  # inches: beside the panels; between two in a row; of a panel
@@ -73,13 +74,13 @@ def figure(experiments: pd.DataFrame, *, x: str, joined: bool, fpr: float) -> Fi
     sheet = style.new_sheet(style.WIDTH, bottom + len(attacks) * step - 0.52 - below + legend + 0.62)
     for name, title, left, guess in (
         ("auc", "AUC", LEFT, 0.5),
-        ("tpr", f"TPR at FPR {layout.percent(fpr)}", LEFT + design.width + GAP, fpr),
+        ("tpr", f"TPR at {layout.percent(fpr)} FPR", LEFT + design.width + GAP, fpr),
     ):
         limits = _limits(experiments, name, guess)
         for at, attack in enumerate(attacks):
             y = bottom + (len(attacks) - 1 - at) * step
             axes = layout.add_axes(sheet, left, y, design.width, HEIGHT)
-            axes.set_title(f"{attack}: {title}")
+            axes.set_title(f"{wording.words(attack)}: {title}")
             axes.set_ylim(*limits)
             axes.axhline(guess, color=style.INK, linewidth=1.0, dashes=(2, 1.5), zorder=1.5)
             _draw_panel(axes, experiments[experiments["attack"] == attack], name, design)

@@ -9,6 +9,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from mia.evaluation import wording
 from mia.report import ranking
 from mia.report.figures import layout, rows, style
 
@@ -32,18 +33,19 @@ def figure(board: pd.DataFrame, *, chosen: str | None = None) -> Figure:
     left = 0.25 + layout.widest(ranked["estimator"], 8.5, "bold")
     width = style.WIDTH - left - 1.75
     axes = rows.panel(sheet, (left, BOTTOM, width, PITCH * count), count)
+    number = wording.decimals(3)
     columns = ["estimator", "auc_mean", "auc_std", "fold_aucs", "stopped_in_round"]
     for at, (name, mean, spread, folds, stopped) in enumerate(ranked[columns].itertuples(index=False)):
         picked, y = name == chosen, BOTTOM + PITCH * (count - at - 0.5)
         weight = "bold" if picked else "normal"
         _draw_row(axes, at, mean, spread, folds, picked=picked, stopped=bool(stopped))
-        layout.put(sheet, left - 0.1, y, str(name), ha="right", weight=weight)
-        result = f"{mean:.3f}, round {stopped}" if stopped else f"{mean:.3f} ± {spread:.3f}"
+        layout.put(sheet, left - 0.1, y, wording.words(str(name)), ha="right", weight=weight)
+        result = f"{number(mean)}, round {stopped}" if stopped else f"{number(mean)} ± {number(spread)}"
         text = f"{result}{'  chosen' if picked else ''}"
         colour = style.MUTED if stopped and not picked else style.INK
         layout.put(sheet, left + width + 0.12, y, text, fontsize=8, weight=weight, color=colour)
     _auc_axis(axes, ranked, base)
-    guessing = f"dashed: guessing, as the dummy does ({base:.2f})"
+    guessing = f"dashed: guessing, as the dummy does ({wording.decimals(2)(base)})"
     if ranked["stopped_in_round"].any():
         guessing = "grey: stopped after a round      dashed: guessing"
     note = "      ".join([*NOTES, guessing])

@@ -40,13 +40,13 @@ def figure(summary: Summary, *, fpr: float) -> Figure:
         estimates = [wording.estimate(summary[attack], name) for attack in attacks]
         _draw_rows(sheet, axes, estimates, beside=x + width + 0.1, guess=guess, digits=digits)
     for at, attack in enumerate(attacks):
-        layout.put(sheet, left - 0.1, _row(at, len(attacks)), attack, ha="right")
-    for x, title in ((left, "AUC"), (right, f"TPR at FPR {layout.percent(fpr)}")):
+        layout.put(sheet, left - 0.1, _row(at, len(attacks)), wording.words(attack), ha="right")
+    for x, title in ((left, "AUC"), (right, f"TPR at {layout.percent(fpr)} FPR")):
         head = BOTTOM + high + 0.12
         layout.put(sheet, x, head, title, weight="bold", fontsize=9.5, va="bottom")
-        layout.put(sheet, x + width + 0.1, head, "value [95 %]", color=style.MUTED, fontsize=8, va="bottom")
-    auc.set_xlabel("chance that a member outscores a non-member", x=0.5, fontsize=8.5)
-    tpr.set_xlabel("share of members called member", x=0.5, fontsize=8.5)
+        layout.put(sheet, x + width + 0.1, head, "value (95 %)", color=style.MUTED, fontsize=8, va="bottom")
+    auc.set_xlabel("probability that a member outscores a non-member", x=0.5, fontsize=8.5)
+    tpr.set_xlabel("share of members called members", x=0.5, fontsize=8.5)
     layout.put(sheet, 0.1, layout.height(sheet) - 0.16, "      ".join(NOTES), color=style.MUTED, fontsize=8)
     return sheet
 
@@ -74,7 +74,7 @@ def _draw_rows(
             layout.put(sheet, beside, y, "too few non-members", color=style.MUTED, fontsize=8)
             continue
         rows.draw_estimate(axes, at, estimate, guess=guess)
-        text = wording.with_limits(estimate, wording.decimals(digits), form=wording.FIGURE)
+        text = wording.with_limits(estimate, wording.decimals(digits), form=wording.FRACTION)
         layout.put(sheet, beside, y, text, fontsize=8)
 
 

@@ -29,10 +29,10 @@ def figure(curves: pd.DataFrame, summary: Summary, *, fpr: float, n_member: int,
     axes = rows.shaded_panel(sheet, (left, BOTTOM + SIDE - high - 0.02, width, high), len(attacks), fpr)
     _tpr_axis(axes, [summary[attack] for attack in attacks], fpr)
     _draw_rows(sheet, axes, {attack: looks[attack] for attack in attacks}, summary, beside=left + width + 0.08, fpr=fpr)
-    title = f"TPR at FPR {layout.percent(fpr)}"
+    title = f"TPR at {layout.percent(fpr)} FPR"
     layout.put(sheet, 0.1, layout.height(sheet) - 0.14, title, weight="bold", fontsize=9.5)
     banded = " and ".join(roc_curves.banded(list(looks)))
-    note = f"dashed: guessing; filled: surely above it\nbands: 95 % limits of {banded}"
+    note = f"dashed: guessing; filled: interval above it\nbands: 95 % limits of {banded}"
     note += f"\ngrey: {len(others)} other attacks" if others else ""
     note += f"\n{n_member:,} members, {n_nonmember:,} non-members"
     layout.put(sheet, 0.1, 0.36, note, color=style.MUTED, fontsize=8, linespacing=1.5)
@@ -46,7 +46,7 @@ def _tpr_axis(axes: Axes, entries: Sequence[Mapping[str, float]], fpr: float) ->
     values = layout.finite([entry[name] for entry in entries for name in ("tpr_low", "tpr_high")])
     least = min([fpr, *(value for value in values if value > 0)])
     layout.log_axis(axes, "x", max(least, fpr / 5) / 1.3, stop=min(1.0, max([10 * fpr, *values]) * 1.3))
-    axes.set_xlabel("share of members called member", fontsize=8)
+    axes.set_xlabel("share of members called members", fontsize=8)
 
 
 def _draw_rows(
@@ -57,11 +57,11 @@ def _draw_rows(
     for at, (attack, look) in enumerate(looks.items()):
         y = top - PITCH * (at + 0.5)
         layout.key(sheet, 0.1, y, **look)
-        layout.put(sheet, 0.55, y, attack)
+        layout.put(sheet, 0.55, y, wording.words(attack))
         estimate = wording.estimate(summary[attack], "tpr")
         if not np.isfinite(estimate[0]):
             layout.put(sheet, beside, y, "too few non-members", color=style.MUTED, fontsize=8)
             continue
         rows.draw_estimate(axes, at, estimate, guess=fpr, colour=look["color"])
-        text = wording.with_limits(estimate, lambda share: f"{100 * share:.1f}", unit=" %", form=wording.FIGURE)
+        text = wording.with_limits(estimate, lambda share: f"{100 * share:.1f}", unit=" %")
         layout.put(sheet, beside, y, text, fontsize=8)

@@ -1,4 +1,4 @@
-"""ROC curves of all attacks, on linear and on log-log axes; the second shows what few false alarms buy."""
+"""ROC curves of all attacks, on linear and on log-log axes; the second shows the TPR at a low FPR."""
 
 from __future__ import annotations
 
@@ -70,16 +70,16 @@ def _put_numbers(
     names = layout.widest([*looks, "00 other attacks"], 8.5)
     ends = [LEFT + SAMPLE + names + NUMBERS + at * (NUMBERS + 0.1) for at in range(2)]
     layout.put(sheet, LEFT + SAMPLE, head, "attack", color=style.MUTED, fontsize=8)
-    for end, title in zip(ends, ("AUC [95 %]", f"TPR at FPR {layout.percent(fpr)} [95 %]"), strict=True):
+    for end, title in zip(ends, ("AUC (95 %)", f"TPR at {layout.percent(fpr)} FPR (95 %)"), strict=True):
         layout.put(sheet, end, head, title, color=style.MUTED, fontsize=8, ha="right")
     for at, (attack, look) in enumerate(looks.items()):
         y = head - 0.18 - ROW * at
         layout.key(sheet, LEFT, y, **look)
-        layout.put(sheet, LEFT + SAMPLE, y, attack)
+        layout.put(sheet, LEFT + SAMPLE, y, wording.words(attack))
         for end, (name, digits) in zip(ends, PANELS, strict=True):
             estimate = wording.estimate(summary[attack], name)
             known = np.isfinite(estimate[0])
-            text = wording.with_limits(estimate, wording.decimals(digits), form=wording.FIGURE)
+            text = wording.with_limits(estimate, wording.decimals(digits), form=wording.FRACTION)
             text = text if known else "too few non-members"
             layout.put(sheet, end, y, text, ha="right", color=style.INK if known else style.MUTED)
     if others:
@@ -95,5 +95,5 @@ def _put_others(sheet: Figure, others: Sequence[str], summary: Summary, y: float
     for end, (name, digits) in zip(ends, PANELS, strict=True):
         values = layout.finite([summary[attack][name] for attack in others])
         if values.size:
-            text = f"{values.min():.{digits}f} to {values.max():.{digits}f}"
+            text = " to ".join(wording.decimals(digits)(end) for end in (values.min(), values.max()))
             layout.put(sheet, end, y, text, ha="right", color=style.MUTED)

@@ -11,6 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
+from mia.evaluation import wording
 from mia.report.figures import layout, style
 
 LEFT, RIGHT, BOTTOM, TOP = 0.98, 0.15, 0.52, 0.66  # inches around the panels
@@ -32,7 +33,7 @@ def figure(bins: pd.DataFrame) -> Figure:
     for at, attack in enumerate(attacks):
         axes = panels.add(sheet, at)
         _draw_histogram(axes, bins[bins["attack"] == attack])
-        axes.set_title(attack, fontsize=size, pad=4)
+        axes.set_title(wording.words(attack), fontsize=size, pad=4)
     middle = LEFT + (style.WIDTH - LEFT - RIGHT) / 2
     layout.put(sheet, middle, 0.14, "score (higher = more likely a member)", ha="center", fontsize=9)
     label = "share of records in each bin\n(each group sums to 1)"

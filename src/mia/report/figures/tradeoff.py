@@ -1,4 +1,4 @@
-"""What does privacy cost, and accuracy? A marker an audit: its accuracy on non-members, and what is recognised."""
+"""What does privacy cost, and accuracy? A marker an audit: its accuracy on non-members, and its TPR."""
 
 from __future__ import annotations
 
