@@ -60,7 +60,7 @@ def _raster(attacks: Sequence[str], size: float) -> layout.Raster:
     wide = {n: (style.WIDTH - LEFT - RIGHT - GAP_X * (n - 1)) / n for n in (1, 2, 3)}
     columns = max(n for n in wide if n == 1 or (n <= len(attacks) and widest < wide[n] + RIGHT - 0.05))
     rows = -(-len(attacks) // columns)
-    height = 1.7 if rows == 1 else 1.25 if rows <= 4 else 0.9
+    height = 1.7 if rows == 1 else 1.25 if rows <= 4 else 0.85
     return layout.Raster(len(attacks), columns, LEFT, BOTTOM, wide[columns], height, GAP_X, GAP_Y)
 
 
