@@ -37,7 +37,7 @@ def main(params: Params) -> None:
     margins = parquet.read_parts(paths.MARGINS, schemas.MARGINS)
     answers = evidence.gather(parquet.read_table(paths.TARGET_SIGNALS, SIGNALS), margins)
     tables = [pd.DataFrame({name: [] for name in schemas.QUANTILES.names})]
-    if wanted(params.attacks.run, "quantile") and "attacker" in answers and params.audit.door == "network":
+    if wanted(params.attacks.run, "quantile") and "attacker" in answers and params.audit.shadows_door == "network":
         networks.declared(paths.NETWORK, params.audit.recipe.architecture)
         population, attacker = stored_records.load(paths.POPULATION), stored_records.load(paths.ATTACKER)
         shared = population.images, population.labels, attacker.images, attacker.labels

@@ -16,7 +16,7 @@ from mia.errors import InputError
 from mia.store import atomic
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")  # it is part of paths and of commands
-PLACES = ("data/population", "data/generated", "answers/target", "answers/shadows", "code")
+PLACES = ("data/population", "data/generated", "answers/target", "answers/shadows", "code", "model")
 ANSWERS = "answers.yaml"
 BATCH = 256  # images a step; fewer where the set is small
 
