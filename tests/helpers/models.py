@@ -32,7 +32,7 @@ def images(count: int = 240, seed: int = 0, classes: int = 3, channels: int = 3,
     """Images of a grey that says the class, more or less: of three classes 60, 120 and 180. Half are members."""
     rng = np.random.default_rng(seed)
     labels = np.arange(count) % classes
-    grey = 60 + 120 * labels / max(1, classes - 1) + rng.normal(0, 15, count)
+    grey = 60 + 120 * labels / max(1, classes - 1) + rng.normal(0, 7, count)
     pixels = grey[:, None, None, None] + rng.normal(0, 8, (count, side, side, channels))
     published = np.arange(count) % 4 < 2
     names = tuple(["cat", "dog", "fox", "owl", "pig"][:classes])

@@ -43,8 +43,8 @@ def check(model: Asked, records: Records, is_member: Bools) -> None:
         f"{model.place}: right on {100 * inside.mean():.1f} % of {len(inside):,} members and on "
         f"{100 * outside.mean():.1f} % of {len(outside):,} non-members"
     )
-    _check_scale(model, sample, right)
     _check_order(model, predicted, sample.labels)
+    _check_scale(model, sample, right)
     if not _beats_guessing(right, sample.labels):
         fed = "model.columns" if records.is_table else "model.pixels, mean, deviation"
         _warn(
@@ -82,8 +82,8 @@ def _check_state(model: Asked, sample: Records) -> None:
     if (off := _apart(first[: len(alone)], alone)) > NEAR:
         raise InputError(
             f"{model.place}: records asked alone are answered otherwise than in a batch of {len(few)}, by {off:.2g}: "
-            "an answer must not depend on other records, as batch normalisation in training mode does; export the model "
-            "in evaluation mode"
+            "an answer must not depend on other records, as batch normalisation in training mode does; export the "
+            "model in evaluation mode"
         )
 
 
@@ -119,7 +119,7 @@ def _check_scale(model: Asked, sample: Records, right: Bools) -> None:
             other = model.order[raw.argmax(axis=1)] == sample.labels
             if other.mean() > most.mean() + (0 if best else BETTER):
                 best, most = name, other
-    if best and _above(most, right) > SURE:
+    if best and _above(most, right) > SURE and _beats_guessing(most, sample.labels):
         raise InputError(
             f"{model.place}: right on {100 * right.mean():.1f} % of records with model.pixels: "
             f"{model.settings.pixels}, and on {100 * most.mean():.1f} % with {best}; set it to {best} in "
@@ -139,7 +139,8 @@ def _check_order(model: Asked, predicted: Integers, labels: Integers) -> None:
     _, renamed = linear_sum_assignment(-counts + 1e-6 * (1 - np.eye(n_classes)))  # of two alike, the names as they are
     as_they_are = predicted[~choose] == labels[~choose]
     otherwise = renamed[predicted[~choose]] == labels[~choose]
-    if otherwise.mean() > as_they_are.mean() + BETTER and _above(otherwise, as_they_are) > SURE:
+    far = otherwise.mean() > as_they_are.mean() + BETTER and _above(otherwise, as_they_are) > SURE
+    if far and _beats_guessing(otherwise, labels[~choose]):
         names = [model.classes[renamed[label]] for label in model.order]
         raise InputError(
             f"{model.place}: right on {100 * as_they_are.mean():.1f} % of records, and on "

@@ -79,16 +79,16 @@ def test_a_fixed_batch_is_filled_up(tmp_path: Path) -> None:
             {"shape": ("n", 3, 6, 6)},
             {},
             (
-                "takes images of 3 x 6 x 6, got images of 6 x 6 x 3 with model.layout: channels_last; set model.layout to "
-                f"channels_first ({FILE})"
+                "takes images of 3 x 6 x 6, got images of 6 x 6 x 3 with model.layout: channels_last; set model.layout "
+                f"to channels_first ({FILE})"
             ),
         ),
         (
             {"shape": ("n", 8, 8, 3)},
             {},
             (
-                "takes images of 8 x 8 x 3, got images of 6 x 6 x 3 with model.layout: channels_last; resize the images to "
-                f"it ({FILE})"
+                "takes images of 8 x 8 x 3, got images of 6 x 6 x 3 with model.layout: channels_last; resize the "
+                f"images to it ({FILE})"
             ),
         ),
         (
