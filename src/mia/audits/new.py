@@ -21,11 +21,12 @@ ANSWERS = "answers.yaml"
 BATCH = 256  # images a step; fewer where the set is small
 
 
-def images(name: str, population: Path, generated: Path | None) -> None:
+def images(name: str, population: Path, generated: Path | None, model: Path | None = None) -> None:
     """Write audits/NAME for images, and print what was seen and what to do next.
 
     population, generated: a folder, an archive or a Parquet file each (`mia.data.folder.load`); the audit holds a link
-    to it. Raises InputError where the name is taken or cannot be one, or the images cannot be read.
+    to it. model: a trained model that was trained on the images in train/ (mia.audits.new_model).
+    Raises InputError where the name is taken or cannot be one, or the images cannot be read.
     """
     _check(name)
     real = folder.load(population, min_per_class=1)
@@ -36,17 +37,15 @@ def images(name: str, population: Path, generated: Path | None) -> None:
     split = "half" if real.published_train is None else "published"
     members = len(real) // 2 if real.published_train is None else int(real.published_train.sum())
     text = (resources.files("mia.audits") / "templates/images.yaml").read_text(encoding="utf-8")
-    _write(
-        name,
-        text.format(
-            summary=_summary(real),
-            split=split,
-            min_per_class=min(10, smallest),
-            batch_size=min(BATCH, max(16, members // 32)),
-            train_size=max(1, min(members, len(attackers) // 2)),
-        ),
-        {"data/population": population, "data/generated": generated},
+    values = text.format(
+        summary=_summary(real),
+        split=split,
+        min_per_class=min(10, smallest),
+        batch_size=min(BATCH, max(16, members // 32)),
+        train_size=max(1, min(members, len(attackers) // 2)),
     )
+    given = {"data/population": population, "data/generated": generated, "model": model}
+    _write(name, _with(model, values, real), given)
     more = "" if generated is None else f"; generated: {len(attackers):,} images"
     print(f"{paths.audit(name)}: {_summary(real)}{more}")
     if split == "half":
@@ -73,10 +72,11 @@ def answers(name: str, target: Path, shadows: Path | None) -> None:
     print(f"  git add {paths.audit(name)} && dvc exp run -S audit={name} -S attacker.knowledge=population")
 
 
-def table(name: str, population: Path, label: str, generated: Path | None) -> None:
+def table(name: str, population: Path, label: str, generated: Path | None, model: Path | None = None) -> None:
     """Write audits/NAME for a table (`mia.data.tables`), and print what was seen and what to do next.
 
     A column that says train or test is taken for the published split, one that names every row for the records' names.
+    model: a trained model that was trained on the training split (mia.audits.new_model).
     Raises InputError where the name is taken or cannot be one, or the table cannot be read.
     """
     from mia.data import tables
@@ -103,7 +103,8 @@ def table(name: str, population: Path, label: str, generated: Path | None) -> No
         split=settings.split,
         train_size=max(1, min(members, len(attackers) // 2)),
     )
-    _write(name, values, {"data/population": population, "data/generated": generated})
+    given = {"data/population": population, "data/generated": generated, "model": model}
+    _write(name, _with(model, values, real), given)
     print(f"{paths.audit(name)}: {summary}")
     print(
         f"Members are the records where {settings.published} says so."
@@ -130,6 +131,14 @@ def _check(name: str) -> None:
         raise InputError(f"{paths.AUDITS}: no such folder; run from the root of the repository")
     if paths.audit(name).exists():
         raise InputError(f"{paths.audit(name)} exists; choose another name, or remove it: `rm -r {paths.audit(name)}`")
+
+
+def _with(model: Path | None, text: str, records: Records) -> str:
+    if model is None:
+        return text
+    from mia.audits import new_model
+
+    return new_model.with_model(text, model, records)
 
 
 def _summary(records: Records) -> str:

@@ -24,7 +24,8 @@ from mia.params_audit import Model
 
 BYTES = 64 << 20  # of one batch, as float32
 MOST = {True: 8192, False: 256}  # rows of a batch, by whether records are rows of a table
-SCALES: dict[str, tuple[float, float]] = {"bytes": (1, 0), "unit": (1 / 255, 0), "symmetric": (2 / 255, -1)}
+# Divided by and subtracted, in float32 as torchvision's ToTensor does: one bit less, and trees go another way.
+SCALES: dict[str, tuple[float, float]] = {"bytes": (1, 0), "unit": (255, 0), "symmetric": (127.5, 1)}
 
 
 @dataclass(frozen=True)
@@ -122,8 +123,8 @@ def given(x: Any, settings: Model, reading: Reading) -> Any:
         return rows if reading.by_column else rows.to_numpy(reading.dtype)
     flat = reading.inputs is not None and len(reading.inputs) == 1  # an estimator takes a row of numbers
     if reading.dtype != "uint8":
-        factor, offset = SCALES[str(settings.pixels)]
-        x = x.astype(np.float32) * np.float32(factor) + np.float32(offset)
+        divisor, less = SCALES[str(settings.pixels)]
+        x = x.astype(np.float32) / np.float32(divisor) - np.float32(less)
         if settings.mean and settings.deviation:
             x = (x - np.array(settings.mean, np.float32)) / np.array(settings.deviation, np.float32)
         x = x.astype(reading.dtype)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -40,9 +41,9 @@ def check(answer: Answer, records: Records = RECORDS, order: Any = (0, 1, 2), **
     model_checks.check(model, records, MEMBER[: len(records)])
 
 
-def refused(answer: Answer, **changes: Any) -> str:
+def refused(answer: Answer, records: Records = RECORDS, **changes: Any) -> str:
     with pytest.raises(InputError) as error:
-        check(answer, **changes)
+        check(answer, records, **changes)
     return str(error.value)
 
 
@@ -55,8 +56,18 @@ def test_of_a_sound_model_the_accuracies_are_said_and_nothing_else(capsys: pytes
 
 def test_another_scale_is_named() -> None:
     assert refused(says, pixels="bytes") == (
-        "m.onnx: right on 33.3 % of records with model.pixels: bytes, and on 100.0 % with unit; set it to unit in "
-        f"{FILE}"
+        "m.onnx: right on 33.3 % of records with model.pixels: bytes, and on 100.0 % with model.pixels: unit; set that "
+        f"in {FILE}"
+    )
+
+
+def test_another_layout_is_named_where_the_file_does_not_say() -> None:
+    """An estimator takes rows of numbers, whatever their order."""
+    blue = dataclasses.replace(RECORDS, x=RECORDS.images * np.array([0, 0, 1], np.uint8))
+    message = refused(lambda x: says(x[:, :, :, 2:] if x.shape[3] == 3 else 0 * x), blue, layout="channels_first")
+    assert message == (
+        "m.onnx: right on 33.3 % of records with model.layout: channels_first, and on 100.0 % with model.layout: "
+        f"channels_last; set that in {FILE}"
     )
 
 
