@@ -206,8 +206,6 @@ def test_new_refuses_a_model_in_a_line(
 
 
 def test_new_finds_what_an_onnx_file_takes_and_answers_with(here: Path) -> None:
-    pytest.importorskip("onnxruntime")
-    pytest.importorskip("onnx")
     models.onnx(here / "m.onnx", shape=("n", 3, 8, 8), scale=1 / 255, dtype="UINT8", probabilities=False)
     assert commands.main(["new", "mine", "--images", "photos", "--model", "m.onnx"]) == 0
     model = params.load(paths.PARAMS).audit.brought
