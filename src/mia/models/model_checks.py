@@ -128,7 +128,7 @@ def _check_input(model: Asked, sample: Records, right: Bools) -> None:
         )
         raise InputError(
             f"{model.place}: right on {100 * right.mean():.1f} % of records with {has}, and on "
-            f"{100 * most.mean():.1f} % with {meant}; set that in {model.settings_file}"
+            f"{100 * most.mean():.1f} % with {meant}; set that in {model.settings_file}, or mean and deviation"
         )
 
 

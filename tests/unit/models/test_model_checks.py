@@ -57,7 +57,7 @@ def test_of_a_sound_model_the_accuracies_are_said_and_nothing_else(capsys: pytes
 def test_another_scale_is_named() -> None:
     assert refused(says, pixels="bytes") == (
         "m.onnx: right on 33.3 % of records with model.pixels: bytes, and on 100.0 % with model.pixels: unit; set that "
-        f"in {FILE}"
+        f"in {FILE}, or mean and deviation"
     )
 
 
@@ -67,7 +67,7 @@ def test_another_layout_is_named_where_the_file_does_not_say() -> None:
     message = refused(lambda x: says(x[:, :, :, 2:] if x.shape[3] == 3 else 0 * x), blue, layout="channels_first")
     assert message == (
         "m.onnx: right on 33.3 % of records with model.layout: channels_first, and on 100.0 % with model.layout: "
-        f"channels_last; set that in {FILE}"
+        f"channels_last; set that in {FILE}, or mean and deviation"
     )
 
 
