@@ -22,7 +22,7 @@ from mia.data import stored_records
 from mia.data.membership import MEMBERSHIP
 from mia.data.records import Records
 from mia.errors import InputError
-from mia.models import fitting, given_model, model_checks, model_files, recipes
+from mia.models import fitting, given_model, model_checks, model_files, model_kinds, recipes
 from mia.models.given_model import Asked
 from mia.models.learning import LEARNING
 from mia.models.logits import SIGNALS
@@ -31,7 +31,15 @@ from mia.params_audit import Audit
 from mia.store import atomic, parquet, sealed_json
 
 RULE = "expected a trained model, or a folder or link with one, got nothing; docs/your-own.md lists the kinds"
-CODE = (__file__, fitting.__file__, given_model.__file__, model_checks.__file__, model_files.__file__, recipes.__file__)
+CODE = (
+    __file__,
+    fitting.__file__,
+    given_model.__file__,
+    model_checks.__file__,
+    model_files.__file__,
+    model_kinds.__file__,
+    recipes.__file__,
+)
 
 
 def declare(path: Path, params: Params, asked: Sequence[Path]) -> None:
@@ -67,7 +75,7 @@ def _digest(params: Params) -> dict[str, object]:
     whole = b"".join(Path(module).read_bytes() for module in CODE)
     return {
         "model": recipes.digest(place) if place.is_dir() else hashlib.sha256(place.read_bytes()).hexdigest(),
-        "kind": model_files.kind(model_files.file(place, code)),
+        "kind": model_kinds.kind(model_kinds.file(place, code)),
         "settings": params.audit.brought.model_dump(),
         "views": params.query.views,
         "own": recipes.digest(code),

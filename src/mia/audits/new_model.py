@@ -10,7 +10,7 @@ import numpy as np
 
 from mia.data.records import Records
 from mia.errors import InputError
-from mia.models import fitting, given_model, model_files
+from mia.models import fitting, given_model, model_files, model_kinds
 from mia.params_audit import Model
 
 ROWS = 256  # of the sample
@@ -46,7 +46,7 @@ def guessed(place: Path, records: Records) -> Model:
         classes=None,
         columns=None,
     )
-    if _of_own_code(place) or model_files.file(place, CODE).suffix not in model_files.READERS:
+    if _of_own_code(place) or model_kinds.file(place, CODE).suffix not in model_files.READERS:
         return settings  # of networks in torch; its code is not there yet
     sample = records.take(np.linspace(0, len(records) - 1, min(ROWS, len(records))).astype(np.int64))
     best, most, errors = settings, -1.0, []
@@ -81,4 +81,4 @@ def _right(place: Path, settings: Model, sample: Records) -> float:
 def _of_own_code(place: Path) -> bool:
     """Whether nothing but the user's code can read it: a folder, or a file, of no known kind and no pickle."""
     files = [place] if place.is_file() else [path for path in place.iterdir() if path.is_file()]
-    return not {path.suffix for path in files} & {*model_files.KINDS, *model_files.CONVERT}
+    return not {path.suffix for path in files} & {*model_kinds.KINDS, *model_kinds.CONVERT}

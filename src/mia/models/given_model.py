@@ -18,7 +18,7 @@ from mia import progress
 from mia.arrays import Floats, Integers
 from mia.data.records import Records
 from mia.errors import InputError
-from mia.models import fitting, model_files, views
+from mia.models import fitting, model_files, model_kinds, views
 from mia.models.model_files import Reading
 from mia.params_audit import Model
 
@@ -101,7 +101,7 @@ def read(place: Path, code: Path, settings: Model, settings_file: str, records: 
     Raises InputError where they differ.
     """
     shape = (len(columns_of(records, settings)),) if records.is_table else records.images.shape[1:]
-    path = model_files.file(place, code)
+    path = model_kinds.file(place, code)
     channels = 1 if records.is_table else shape[-1]
     if settings.mean and len(settings.mean) not in (1, channels):
         raise InputError(
@@ -216,6 +216,10 @@ def _order(path: Path, settings_file: str, settings: Model, reading: Reading, cl
         if unknown := [name for name in settings.classes if name not in labels]:
             raise InputError(
                 f"{settings_file}: model.classes: expected names of {_some(classes)}, got {_some(unknown)}; mend them"
+            )
+        if len(set(settings.classes)) < len(settings.classes):
+            raise InputError(
+                f"{settings_file}: model.classes: expected each name once, got {_some(settings.classes)}; mend them"
             )
         return np.array([labels[name] for name in settings.classes])
     own = [str(name) for name in reading.classes or classes]

@@ -18,32 +18,11 @@ import numpy as np
 import pandas as pd
 
 from mia.errors import InputError
-from mia.models import fitting, recipes
+from mia.models import fitting, model_kinds, recipes
 from mia.models.fitting import METHODS
 from mia.params_audit import Model
 from mia.store import skops_writing
 
-PREPROCESSING = ".preprocessing.skops"  # of XGBoost and LightGBM, as mia.models.kept_models writes it
-RULE = (
-    "expected a trained model: .onnx, .skops, .safetensors, XGBoost's .ubj or .json, LightGBM's .txt, or a folder that "
-    "load(folder) in code/recipe.py reads"
-)
-OWN = "own code"
-KINDS = {
-    ".onnx": "ONNX",
-    ".skops": "skops",
-    ".ubj": "XGBoost",
-    ".json": "XGBoost",
-    ".txt": "LightGBM",
-    ".safetensors": "safetensors",
-}
-CONVERT = {
-    ".pkl": "skops.io.dump(model, 'model.skops')",
-    ".pickle": "skops.io.dump(model, 'model.skops')",
-    ".joblib": "skops.io.dump(joblib.load('{name}'), 'model.skops')",
-    ".pt": "safetensors.torch.save_model(model, 'model.safetensors')",
-    ".pth": "safetensors.torch.save_model(model, 'model.safetensors')",
-}
 TRUSTED = ("sklearn.", "numpy.", "scipy.")  # types of these packages, beside those that skops trusts
 LOADERS = {"LossNode", "ObjectNode", "TreeNode", "TypeNode"}  # how skops stores objects of those types, and the types
 
@@ -66,41 +45,13 @@ class Reading:
     by_column: bool = False
 
 
-def file(place: Path, code: Path) -> Path:
-    """What is read of a place: the model's file, or the whole place where the user's own code reads it.
-
-    Raises InputError for a pickle, for several models, and for what nothing reads.
-    """
-    files = [place] if place.is_file() else [path for path in sorted(place.iterdir()) if path.is_file()]
-    for path in files:
-        if line := CONVERT.get(path.suffix):
-            raise InputError(
-                f"{path}: a pickle runs code when it is read, and is not read here; write the model anew: "
-                f"`{line.format(name=path.name)}`"
-            )
-    if recipes.has(code, "load"):
-        return place
-    known = [path for path in files if path.suffix in KINDS and not path.name.endswith(PREPROCESSING)]
-    models = [path for path in known if path.suffix not in (".json", ".txt")] or known
-    if len(models) > 1:
-        raise InputError(f"{place}: expected one model, got {', '.join(path.name for path in models[:5])}; leave one")
-    if not models:
-        raise InputError(f"{place}: {RULE}, got {', '.join(path.name for path in files[:5]) or 'nothing'}")
-    return models[0]
-
-
-def kind(path: Path) -> str:
-    """What a file of `file` is called."""
-    return KINDS.get(path.suffix, OWN)
-
-
 def read(place: Path, code: Path, settings: Model, shape: tuple[int, ...], n_classes: int) -> Reading:
     """Read the model in a place.
 
     code: the folder of the user's recipe.py. shape: of a record: (height, width, channels), or (columns,).
     Raises InputError where its package is not installed or the file is not what its suffix says.
     """
-    path = file(place, code)
+    path = model_kinds.file(place, code)
     if path == place and recipes.has(code, "load"):
         return _own(path, code, settings)
     if path.suffix == ".safetensors":
@@ -115,8 +66,8 @@ def read(place: Path, code: Path, settings: Model, shape: tuple[int, ...], n_cla
     except ImportError as error:
         extra = "onnx" if path.suffix == ".onnx" else "tables"
         raise InputError(
-            f"{path}: {kind(path)} needs a package that is not installed: `pip install {error.name}` or this project "
-            f"with its extra `{extra}`"
+            f"{path}: {model_kinds.kind(path)} needs a package that is not installed: `pip install "
+            f"{error.name}`, or this project with its extra `{extra}`"
         ) from None
 
 
@@ -235,7 +186,7 @@ def _lightgbm(path: Path, settings: Model) -> Reading:
 
 def _trees(path: Path, answer: Callable[[Any], Any], names: Any, width: int) -> Reading:
     """Trees take numbers by position; the steps before them lie beside them where the pipeline had such."""
-    before = sorted(path.parent.glob(f"*{PREPROCESSING}"))
+    before = sorted(path.parent.glob(f"*{model_kinds.PREPROCESSING}"))
     if not before:
         return Reading(answer, inputs=(width,), dtype="float64", columns=names or None)
     steps = _from_skops(before[0])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -346,3 +347,18 @@ def test_the_order_of_classes_is_the_user_s_or_the_model_s(tmp_path: Path) -> No
     with pytest.raises(InputError) as error:
         read(path, models.settings(classes=["fox", "cat", "hen"]))
     assert str(error.value) == f"{FILE}: model.classes: expected names of cat, dog, fox, got hen; mend them"
+    with pytest.raises(InputError) as error:
+        read(path, models.settings(classes=["fox", "cat", "cat"]))
+    assert str(error.value) == f"{FILE}: model.classes: expected each name once, got fox, cat, cat; mend them"
+
+
+def test_a_package_that_is_not_installed_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "onnxruntime", None)
+    path = tmp_path / "m.onnx"
+    path.touch()
+    with pytest.raises(InputError) as error:
+        read(path, models.settings())
+    assert str(error.value) == (
+        f"{path}: ONNX needs a package that is not installed: `pip install onnxruntime`, or this project with its "
+        "extra `onnx`"
+    )
