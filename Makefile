@@ -71,7 +71,7 @@ grid: unshallow $(READY) ## run a grid of experiments, WORKERS at once, as a tab
 # The table of `dvc exp show` has a column for every dependency, metric and parameter, 360 of them: kept are two numbers of
 # ATTACK and the parameters, and of these what differs.
 ATTACK ?= stacked
-PARAMS := seed|audit|(audits/[^:]*:)?(data|attacker|target|shadow|query|features|attacks|select|estimators|evaluate|report)\..*
+PARAMS := seed|audit|(audits/[^:]*:)?(data|attacker|model|target|shadow|query|features|attacks|select|estimators|evaluate|report)\..*
 experiments: $(READY) ## the table of experiments, by two numbers of ATTACK (make experiments ATTACK='(stacked|loss)')
 	$(RUN) dvc exp show --only-changed --drop '^(?!(Experiment|$(ATTACK)\.(auc|tpr_at_fpr_0_01)|$(PARAMS))$$)' --md
 

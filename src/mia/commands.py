@@ -38,6 +38,9 @@ def new(
         Path | None, typer.Option(help="a table of records: .csv or .parquet, or a folder of them")
     ] = None,
     label: Annotated[str | None, typer.Option(help="the table's column of classes")] = None,
+    model: Annotated[
+        Path | None, typer.Option(help="a trained model, a file or a folder: with --images or --table")
+    ] = None,
 ) -> None:
     """Write the folder of a new audit, every value commented, and print the next command."""
     from mia.audits import new
@@ -47,12 +50,16 @@ def new(
             raise InputError("expected one of --images, --answers and --table")
         if (table is None) != (label is None):
             raise InputError("--label: expected with --table, the name of its column of classes")
+        if model and answers:
+            raise InputError("--model: expected with --images or --table, not with --answers")
+        if model and not model.exists():
+            raise InputError(f"{model}: no such file; correct the path")
         if images:
-            new.images(name, images, generated, data or ())
+            new.images(name, images, generated, data or (), model)
         elif answers:
             new.answers(name, answers, shadows)
         elif table and label:
-            new.table(name, table, label, generated)
+            new.table(name, table, label, generated, model)
 
     _run(make)
 

@@ -177,6 +177,29 @@ class Estimator(Section):
     settings: Settings
 
 
+class Model(Section):
+    """A trained model that the user brings in audits/NAME/model: what it takes, and what its answers are.
+
+    layout, pixels: of images (None: of a table). mean, deviation: what each channel is normalised by after scaling, one
+    for all or one a channel (None: it is not). classes: the model's own order of class names (None: the data's, or the
+    one that the model names). columns: of a table, in the model's order (None: the table's, or the model's own).
+    """
+
+    layout: Literal["channels_last", "channels_first"] | None
+    pixels: Literal["bytes", "unit", "symmetric"] | None  # 0 to 255, 0 to 1, -1 to 1
+    mean: list[float] | None
+    deviation: list[Positive] | None
+    outputs: Literal["probabilities", "logits"]
+    classes: list[str] | None
+    columns: list[str] | None
+
+    @model_validator(mode="after")
+    def _both_or_none(self) -> Model:
+        if len(self.mean or []) != len(self.deviation or []):
+            raise ValueError("deviation: expected as many numbers as in mean")
+        return self
+
+
 def _kind(target: Any) -> str:
     names_one = isinstance(target, dict) and "estimator" in target
     return "estimator" if isinstance(target, Estimator) or names_one else "network"
@@ -185,19 +208,45 @@ def _kind(target: Any) -> str:
 Trained = Annotated[Annotated[Recipe, Tag("network")] | Annotated[Estimator, Tag("estimator")], Discriminator(_kind)]
 
 
+def _brought(model: Model, data: Data) -> None:
+    """Raise ValueError where the settings of a trained model do not fit the data that it is asked about."""
+    if data.source == "answers":
+        raise ValueError("model: expected null, as answers are given")
+    if data.split != "published":
+        raise ValueError("data.split: a trained model's members are those it was trained on: expected published")
+    of_images, of_tables = ("layout", "pixels", "mean", "deviation"), ("columns",)
+    for name in of_images if data.source == "table" else of_tables:
+        if getattr(model, name) is not None:
+            raise ValueError(f"model.{name}: expected null, as records are {_noun(data)}")
+    if data.source != "table" and (model.layout is None or model.pixels is None):
+        raise ValueError("model: expected a layout and pixels, as records are images")
+
+
+def _noun(data: Data) -> str:
+    return "rows of a table" if data.source == "table" else "images"
+
+
 class Audit(Section):
-    """audits/NAME/params.yaml: what is audited and how it was trained. Shadows imitate the target's recipe."""
+    """audits/NAME/params.yaml: what is audited and how it was trained.
+
+    Shadows imitate the target's recipe; where a trained model is the target, `target` is what they are made by.
+    """
 
     name: str
     data: Data
+    model: Model | None  # None: no trained model is brought
     target: Trained | None  # None: nothing is trained here
     shadow: Sizes | None
 
     @model_validator(mode="after")
     def _trained_or_given(self) -> Audit:
         given = self.data.source == "answers"
+        if self.model is not None:
+            _brought(self.model, self.data)
+            if (self.target is None) != (self.shadow is None):
+                raise ValueError("shadow: expected values where target has them, and null where it is null")
         for section, value in (("target", self.target), ("shadow", self.shadow)):
-            if (value is None) != given:
+            if (value is None) != given and self.model is None:
                 expected = "no values, as answers are given" if given else f"values, as for {self.data.source}"
                 raise ValueError(f"{section}: expected {expected}")
         if self.data.source == "table" and isinstance(self.target, Recipe):
@@ -205,11 +254,22 @@ class Audit(Section):
         return self
 
     @property
-    def door(self) -> Literal["answers", "estimator", "network"]:
-        """How models come: their answers are given, or they are fitted or trained here."""
+    def door(self) -> Literal["model", "answers", "estimator", "network"]:
+        """How the target comes: as a trained model, by its answers, or it is fitted or trained here."""
+        return "model" if self.model is not None else self.shadows_door
+
+    @property
+    def shadows_door(self) -> Literal["answers", "estimator", "network"]:
+        """How shadows come: their answers are given, or there are none; or they are fitted or trained here."""
         if self.target is None:
             return "answers"
         return "estimator" if isinstance(self.target, Estimator) else "network"
+
+    @property
+    def brought(self) -> Model:
+        """What the trained model takes and answers; only where one is brought."""
+        assert self.model is not None
+        return self.model
 
     @property
     def recipe(self) -> Recipe:

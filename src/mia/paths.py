@@ -20,6 +20,7 @@ ALL_SHADOW_MEMBERSHIP = Path("data/membership/shadows")
 DATA_METRICS = Path("metrics/data.json")
 
 NETWORK = Path("data/network.json")
+MODEL = Path("data/model.json")
 TARGET_MODEL = Path("models/target")
 TARGET_LEARNING = Path("data/learning/target.parquet")
 TARGET_SIGNALS = Path("data/signals/target.parquet")

@@ -23,7 +23,7 @@ def main(params: Params) -> None:
     if door == "answers":
         given.query_target(params.audit)
         return
-    if door == "estimator":
+    if door in ("estimator", "model"):
         from mia.audits import fitted
 
         fitted.query(paths.TARGET_MODEL, paths.TARGET_SIGNALS)

@@ -1,7 +1,7 @@
 """Draw what was measured, and write it as a page that people can read.
 
-Reads: metrics/*.json, plots/*.csv; data/exposure.parquet, data/features/target.parquet (for the loss), data/population/
-(for the images shown, where the records are images); the file that report.mitigations names.
+Reads: metrics/*.json, plots/*.csv, data/model.json; data/exposure.parquet, data/features/target.parquet (for the
+loss), data/population/ (for the images shown, where the records are images); the file that report.mitigations names.
 Writes: plots/*.png, reports/audit.html; says on stdout what was found and where it stands.
 """
 
@@ -19,10 +19,11 @@ from mia.compute import forks
 from mia.data import stored_records
 from mia.evaluation import verdict
 from mia.params import Params
+from mia.params_audit import Audit as AuditParams
 from mia.report.audit import attacker, drawings, files, mitigations, page
 from mia.report.audit.measured import Audit
 from mia.report.figures import style
-from mia.store import atomic, parquet
+from mia.store import atomic, parquet, sealed_json
 from stages import run
 
 FIGURES = (paths.OVERVIEW_FIGURE, paths.LEAK_FIGURE, paths.ROC_FIGURE, paths.SCORE_FIGURE, paths.CONFUSION_FIGURE,
@@ -87,9 +88,10 @@ def active(params: Params) -> dict[str, Any]:
         "audit": audit.name,
         "data": audit.data.model_dump(),
         "attacker": params.attacker.model_dump() if target else None,
+        "model": brought_model(audit),
         "target": target,
         "shadow": None if sizes is None else {"blocks": params.shadow.blocks, **sizes},
-        "query": params.query.model_dump() if target else None,
+        "query": params.query.model_dump() if target or audit.door == "model" else None,
         "features": params.features.model_dump(),
         "attacks": params.attacks.model_dump(),
         "select": params.select.model_dump(),
@@ -98,6 +100,14 @@ def active(params: Params) -> dict[str, Any]:
         "report": params.report.model_dump(),
     }
     return {name: values for name, values in sections.items() if values is not None}
+
+
+def brought_model(audit: AuditParams) -> dict[str, Any] | None:
+    """The kind and the settings of a trained model that was brought."""
+    if audit.door != "model":
+        return None
+    kind = sealed_json.unseal(paths.MODEL.read_text(encoding="utf-8"))["kind"]
+    return {"kind": kind, **audit.brought.model_dump()}
 
 
 def dumped(section: BaseModel | None) -> dict[str, Any] | None:

@@ -1,9 +1,10 @@
 """Decide which records of the population the target is trained on.
 
-Reads: the records of data/population/ and of data/attacker/.
+Reads: the records of data/population/ and of data/attacker/; of a trained model its file and the user's code.
 Writes: data/membership/target.parquet (model_id, source, sample_id, is_member); data/network.json, the digest of the
 architecture's file, on which all that builds the network depends (for models that are no networks: of what they depend
-on, mia.audits.fitted and given).
+on, mia.audits.fitted and given); data/model.json, the digest of a trained model that the user brings, and of all that
+it is asked about (mia.audits.brought).
 
 What a shadow is trained on is drawn by `train_shadows` for its own block: it depends on the shadow's number alone, and
 one table for all shadows would change, and retrain them all, whenever a block is added.
@@ -14,7 +15,7 @@ from __future__ import annotations
 import numpy as np
 
 from mia import paths, seeds
-from mia.audits import given
+from mia.audits import brought, fitted, given
 from mia.data import splits, stored_records
 from mia.data.membership import MEMBERSHIP, membership_table
 from mia.errors import InputError
@@ -37,13 +38,13 @@ def main(params: Params) -> None:
             f"{int((~is_member).sum())}; give the population more records"
         )
     membership = membership_table(0, "population", np.flatnonzero(is_member), np.flatnonzero(~is_member))
-    door = params.audit.door
+    asked = [paths.POPULATION, paths.ATTACKER]
+    brought.declare(paths.MODEL, params, asked)
+    door = params.audit.shadows_door
     if door == "answers":
         given.declare()
     elif door == "estimator":
-        from mia.audits import fitted
-
-        fitted.declare(params, [paths.POPULATION, paths.ATTACKER])
+        fitted.declare(params, asked)
     else:
         networks.declare(paths.NETWORK, params.audit.recipe.architecture)
     parquet.write(paths.TARGET_MEMBERSHIP, membership, MEMBERSHIP)

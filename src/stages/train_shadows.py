@@ -28,7 +28,7 @@ from stages import run_block
 
 def main(params: Params, block: int) -> None:
     """Run the stage for one block."""
-    door = params.audit.door
+    door = params.audit.shadows_door
     if door == "answers":
         given.train_shadows(params.audit, block)
         return

@@ -1,7 +1,7 @@
-"""Train the model under audit on its members.
+"""Train the model under audit on its members, or take in a trained one.
 
-Reads: data/population/, data/membership/target.parquet, data/network.json; for an estimator, which is queried here too,
-also data/attacker/.
+Reads: data/population/, data/membership/target.parquet, data/network.json, data/model.json; for an estimator and for a
+trained model, which are queried here too, also data/attacker/.
 Writes: models/target/, data/learning/target.parquet (one row an epoch).
 """
 
@@ -24,6 +24,10 @@ def main(params: Params) -> None:
     door = params.audit.door
     if door == "answers":
         given.train_target()
+    elif door == "model":
+        from mia.audits import brought
+
+        brought.train_target(paths.MODEL, params)
     elif door == "estimator":
         from mia.audits import fitted
 

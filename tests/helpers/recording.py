@@ -24,11 +24,11 @@ class Recording:
     def __getattr__(self, name: str) -> Any:
         if name == "path" and isinstance(self._section, params_audit.Audit):  # in messages alone
             return self._section.path
-        if name == "door":
-            self._read.add("target")
-            return self._section.door  # type: ignore[attr-defined]
-        if name in ("recipe", "estimator", "sizes") and isinstance(self._section, params_audit.Audit):
-            name = {"recipe": "target", "estimator": "target", "sizes": "shadow"}[name]
+        if name in ("door", "shadows_door"):
+            self._read |= {"target"} if name == "shadows_door" else {"model", "target"}
+            return getattr(self._section, name)
+        if name in ("brought", "recipe", "estimator", "sizes") and isinstance(self._section, params_audit.Audit):
+            name = {"brought": "model", "recipe": "target", "estimator": "target", "sizes": "shadow"}[name]
         if name not in type(self._section).model_fields:  # a method
             raise AttributeError(name)  # which getattr with a default needs
         value = getattr(self._section, name)

@@ -89,7 +89,7 @@ def write_params(path: Path, changes: dict[str, Any] | None = None) -> params.Pa
     made = {"images": images, "table": table}.get(name)
     own: Any = made() if made else yaml.load(file.read_text()) if file.exists() else None
     for dotted, value in values.items():
-        of_audit = dotted.startswith(("data.", "target.", "shadow.")) and dotted != "shadow.blocks"
+        of_audit = dotted.startswith(("data.", "model", "target", "shadow")) and dotted != "shadow.blocks"
         if of_audit and (own is None or (name != "digits" and dotted not in (changes or {}))):
             continue
         *above, last = dotted.split(".")
@@ -101,7 +101,7 @@ def write_params(path: Path, changes: dict[str, Any] | None = None) -> params.Pa
     if own is None:  # no such audit
         return params.load(path)
     folder = path.parent / "audits" / name
-    for kind in ("data/population", "data/generated", "answers/target", "answers/shadows", "code"):
+    for kind in ("data/population", "data/generated", "answers/target", "answers/shadows", "code", "model"):
         if not (folder / kind).exists():
             (folder / kind).mkdir(parents=True)
     yaml.dump(own, folder / "params.yaml")

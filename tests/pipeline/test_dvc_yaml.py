@@ -16,6 +16,8 @@ INTERPOLATED_INPUTS = {
     "audits/${audit}/data/generated",
     "audits/${audit}/answers/target",
     "audits/${audit}/answers/shadows",
+    "audits/${audit}/code",
+    "audits/${audit}/model",
     "${report.mitigations}",
 }  # the user's own folders, read by prepare
 

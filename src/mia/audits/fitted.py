@@ -45,14 +45,15 @@ def declare(params: Params, asked: Sequence[Path]) -> None:
         )
     estimator = params.audit.estimator.estimator
     code = b"".join(Path(module).read_bytes() for module in CODE)
-    written = {"estimator": estimator, "code": hashlib.sha256(code).hexdigest(), "records": _records(asked)}
+    written = {"estimator": estimator, "code": hashlib.sha256(code).hexdigest(), "records": digest_of_records(asked)}
     if estimator == OWN:
         written["own"] = recipes.digest(_folder(params.audit))
     with atomic.file(paths.NETWORK) as temporary:
         temporary.write_text(sealed_json.seal(written), encoding="utf-8")
 
 
-def _records(folders: Sequence[Path]) -> str:
+def digest_of_records(folders: Sequence[Path]) -> str:
+    """The sha256 of the records and labels in these folders, hexadecimal."""
     table = pd.concat([stored_records.load_records(folder) for folder in folders])
     return hashlib.sha256("\n".join(table["sha256"] + " " + table["label"].astype(str)).encode()).hexdigest()
 

@@ -24,19 +24,22 @@ from mia.params_audit import ImagesData
 from mia.store import atomic
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")  # it is part of paths and of commands
-PLACES = ("data/population", "data/generated", "answers/target", "answers/shadows", "code")
+PLACES = ("data/population", "data/generated", "answers/target", "answers/shadows", "code", "model")
 # Keys of `data` that say how images are read.
 HOW = {"size", "splits", "skip_broken", "image_column", "label_column", "file_list"}
 ANSWERS = "answers.yaml"
 BATCH = 256  # images a step; fewer where the set is small
 
 
-def images(name: str, population: Path, generated: Path | None, values: Sequence[str] = ()) -> None:
+def images(
+    name: str, population: Path, generated: Path | None, values: Sequence[str] = (), model: Path | None = None
+) -> None:
     """Write audits/NAME for images, and print a summary and the next command.
 
     population, generated: a folder, an archive or a Parquet file each (`mia.data.folder.read`); the audit holds a link
-    to it. values: how they are read, `size=[32, 32]`: keys of `data` and their values in YAML. Raises InputError where
-    the name is taken or cannot be one, a value cannot be, or the images cannot be read.
+    to it. values: how they are read, `size=[32, 32]`: keys of `data` and their values in YAML. model: a trained model
+    that was trained on the images in train/ (mia.audits.new_model). Raises InputError where the name is taken or cannot
+    be one, a value cannot be, or the images cannot be read.
     """
     _check(name)
     if population.suffix.lower() == ".csv":
@@ -57,18 +60,16 @@ def images(name: str, population: Path, generated: Path | None, values: Sequence
     split = "half" if real.published_train is None else "published"
     members = len(real) // 2 if real.published_train is None else int(real.published_train.sum())
     text = (resources.files("mia.audits") / "templates/images.yaml").read_text(encoding="utf-8")
-    _write(
-        name,
-        text.format(
-            summary=_summary(real),
-            split=split,
-            min_per_class=min(10, smallest),
-            batch_size=min(BATCH, max(16, members // 32)),
-            train_size=max(1, min(members, len(attackers) // 2)),
-            **{key: json.dumps(value, ensure_ascii=False) for key, value in settings.model_dump(include=HOW).items()},
-        ),
-        {"data/population": population, "data/generated": generated},
+    text = text.format(
+        summary=_summary(real),
+        split=split,
+        min_per_class=min(10, smallest),
+        batch_size=min(BATCH, max(16, members // 32)),
+        train_size=max(1, min(members, len(attackers) // 2)),
+        **{key: json.dumps(value, ensure_ascii=False) for key, value in settings.model_dump(include=HOW).items()},
     )
+    given = {"data/population": population, "data/generated": generated, "model": model}
+    _write(name, _with(model, text, real), given)
     print(f"{paths.audit(name)}: {_summary(real)}{more}")
     print(*said, sep="\n", end="\n" if said else "")
     if split == "half":
@@ -115,10 +116,11 @@ def answers(name: str, target: Path, shadows: Path | None) -> None:
     print(f"  git add {paths.audit(name)} && dvc exp run -S audit={name} -S attacker.knowledge=population")
 
 
-def table(name: str, population: Path, label: str, generated: Path | None) -> None:
+def table(name: str, population: Path, label: str, generated: Path | None, model: Path | None = None) -> None:
     """Write audits/NAME for a table (`mia.data.tables`), and print a summary and the next command.
 
     A column that says train or test is taken for the published split, one that names every row for the records' names.
+    model: a trained model that was trained on the training split (mia.audits.new_model).
     Raises InputError where the name is taken or cannot be one, or the table cannot be read.
     """
     from mia.data import tables
@@ -145,7 +147,8 @@ def table(name: str, population: Path, label: str, generated: Path | None) -> No
         split=settings.split,
         train_size=max(1, min(members, len(attackers) // 2)),
     )
-    _write(name, values, {"data/population": population, "data/generated": generated})
+    given = {"data/population": population, "data/generated": generated, "model": model}
+    _write(name, _with(model, values, real), given)
     print(f"{paths.audit(name)}: {summary}")
     print(
         f"The column {settings.published} gives the members."
@@ -172,6 +175,14 @@ def _check(name: str) -> None:
         raise InputError(f"{paths.AUDITS}: no such folder; run from the root of the repository")
     if paths.audit(name).exists():
         raise InputError(f"{paths.audit(name)} exists; choose another name, or remove it: `rm -r {paths.audit(name)}`")
+
+
+def _with(model: Path | None, text: str, records: Records) -> str:
+    if model is None:
+        return text
+    from mia.audits import new_model
+
+    return new_model.with_model(text, model, records)
 
 
 def _summary(records: Records) -> str:

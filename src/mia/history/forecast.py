@@ -170,7 +170,8 @@ def trainings_of(params: Params, values: Values, size: Size, lock: Lock) -> dict
         n_threads=tasks.threads(),
         processes=outlook.processes(),
     )
-    stages = {"train_target": target} | {f"train_shadows@{number}": block for number in params.shadow.blocks}
+    own = {} if params.audit.door == "model" else {"train_target": target}
+    stages = own | {f"train_shadows@{number}": block for number in params.shadow.blocks}
     return {key: work for stage, work in stages.items() if (key := inputs(stage, values, lock))}
 
 

@@ -1,4 +1,8 @@
-"""The user's own code, audits/NAME/code/recipe.py: `build(params, seed)` returns a model with `fit`."""
+"""The user's own code, audits/NAME/code/recipe.py: `build(params, seed)` returns a model with `fit`.
+
+Of a trained model that the user brings, `network(shape, n_classes)` builds what its weights are of, or `load(folder)`
+reads it.
+"""
 
 from __future__ import annotations
 
@@ -26,6 +30,12 @@ def function(folder: Path, name: str) -> Callable[..., Any]:
         raise InputError(f"{path}: expected a function {name}, got none; docs/your-own.md has its arguments")
     made: Callable[..., Any] = found
     return made
+
+
+def has(folder: Path, name: str) -> bool:
+    """Whether there is a recipe in a folder `code`, and a function of that name in it; errors as in `function`."""
+    path = folder / FILE
+    return path.is_file() and callable(getattr(_module(path), name, None))
 
 
 def digest(folder: Path) -> str:

@@ -14,7 +14,7 @@ Advice = tuple[str, str | None]  # what to do, and the command that tries it
 
 def advice(audit: Audit, active: Numbers) -> list[Advice]:
     """Return what to do, and the commands that try it. active: parameters by section."""
-    given = narrower_gap(audit.target) if attacker.answers_given(active) else of_training(audit, active)
+    given = narrower_gap(audit.target) if attacker.trained_elsewhere(active) else of_training(audit, active)
     if label_only := audit.by_attack.get("correctness"):
         remains = "remains" if label_only["auc_low"] > 0.5 else "may remain"
         what = (

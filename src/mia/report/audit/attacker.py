@@ -30,8 +30,16 @@ WHO = {
 
 
 def answers_given(active: Numbers) -> bool:
-    """Return whether the models were trained elsewhere and their answers given. active: parameters by section."""
-    return bool(active["data"]["source"] == GIVEN)
+    """Return whether nothing was trained here: answers were given, or a trained model without shadows was brought.
+
+    active: parameters by section.
+    """
+    return bool(active["data"]["source"] == GIVEN) or ("model" in active and "target" not in active)
+
+
+def trained_elsewhere(active: Numbers) -> bool:
+    """Return whether the target was trained elsewhere, whatever its shadows were."""
+    return answers_given(active) or "model" in active
 
 
 def title(audit: Audit, active: Numbers) -> str:

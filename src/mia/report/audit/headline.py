@@ -138,12 +138,12 @@ def facts(audit: Audit, active: Numbers) -> list[tuple[str, str]]:
         f"{active['audit']}: {records} of {classes} classes; {numbers['n_member']:,} members (in the training set), "
         f"{numbers['n_nonmember']:,} non-members"
     )
-    given = attacker.answers_given(active)
-    target = (
-        f"trained elsewhere; its answers were given: {records}, {classes} classes"
-        if given
-        else recipe(active["target"])
-    )
+    if "model" in active:
+        target = f"a trained model was brought ({active['model']['kind']}): {records}, {classes} classes"
+    elif attacker.answers_given(active):
+        target = f"trained elsewhere; its answers were given: {records}, {classes} classes"
+    else:
+        target = recipe(active["target"])
     accuracy = (
         f"{100 * inside:.1f} % on members, {100 * outside:.1f} % on non-members: a gap of "
         f"{100 * audit.target['gap']:.1f} points"

@@ -56,10 +56,9 @@ def _keys(history: pd.DataFrame) -> list[Key]:
     """The legend, training and test in turn."""
     shadows = history["model"].nunique() - ("target" in set(history["model"]))
     plural = f"{shadows} shadow model{'s' if shadows != 1 else ''}"
-    keys: list[Key] = [
-        ("target, training", style.BLUE, 2.2, "solid"),
-        ("target, test", style.VERMILION, 2.2, DASHED),
-    ]
+    keys: list[Key] = []
+    if "target" in set(history["model"]):  # it is not where a trained model was brought
+        keys += [("target, training", style.BLUE, 2.2, "solid"), ("target, test", style.VERMILION, 2.2, DASHED)]
     if shadows:
         keys += [(f"{plural}, training", style.SKY, 1.2, "solid"), (f"{plural}, test", style.ORANGE, 1.2, DASHED)]
     if shadows >= MANY:
