@@ -93,7 +93,7 @@ IMAGES = "source: images\n  split: half\n  population_size: null\n  attacker_siz
 def of_images(tmp_path: Path, *keys: str) -> params.Params:
     """The params of an audit of images with these lines in its `data`."""
     own = OWN.partition("data:\n")[0] + "data:\n  " + IMAGES + "".join(f"  {key}\n" for key in keys)
-    own += "\ntarget:" + OWN.partition("\ntarget:")[2]
+    own += "\nmodel: null\n\ntarget:" + OWN.partition("\ntarget:")[2]
     for path, text in {"params.yaml": TEXT, "audits/digits/params.yaml": own}.items():
         (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / path).write_text(text)
