@@ -17,6 +17,7 @@ from sklearn.ensemble import RandomForestClassifier
 
 import models
 import pipeline
+import planted
 import tiny
 from mia import commands, params, paths
 from mia.data.stored_records import RECORDS
@@ -135,10 +136,10 @@ def test_a_model_is_audited_without_shadows_to_the_report(here: Path) -> None:
     for stage in pipeline.stages():
         main = importlib.import_module(f"stages.{stage}").main
         main(values, *([0] if stage in tiny.BLOCKS else []))
-    page = paths.AUDIT_PAGE.read_text()
+    page = planted.text_of(paths.AUDIT_PAGE.read_text())
     assert "a trained model was brought (skops): 240 images, 3 classes" in page
-    assert "an auditor without shadow models" in page
-    assert "How it was trained is not known here" in page
+    assert "This attacker has no shadow models." in page
+    assert "Narrow the gap between members and non-members" in page
     assert pd.read_csv(paths.LEARNING_CURVES).empty
 
 
@@ -271,7 +272,7 @@ def test_a_model_is_audited_with_shadows_of_networks_to_the_report(
     Path("audits/images/model").mkdir()
     skops.io.dump(forest(), "audits/images/model/forest.skops")
     tiny.run(changes={**SHADOWS, "model": models.SETTINGS})
-    page = paths.AUDIT_PAGE.read_text()
+    page = planted.text_of(paths.AUDIT_PAGE.read_text())
     assert "a trained model was brought (skops)" in page
     assert "4 shadow models" in page
     assert set(pd.read_csv(paths.LEARNING_CURVES)["model"]) == {f"shadow {number}" for number in (1, 2, 3, 4)}
