@@ -13,6 +13,7 @@ import numpy as np
 
 from mia import paths, seeds
 from mia.attacks import estimators, features, halving, schemas
+from mia.catalogue import wanted
 from mia.errors import InputError
 from mia.params import Params
 from mia.store import metrics_files
@@ -21,6 +22,9 @@ from stages import run
 
 def main(params: Params) -> None:
     """Run the stage."""
+    if not wanted(params.attacks.run, "learned"):
+        compare_none("no learned attack is among attacks.run")
+        return
     frame = schemas.read_features(paths.SHADOW_FEATURES, with_membership=True)
     if reason := features.refusal(frame):
         compare_none(reason)

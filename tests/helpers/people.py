@@ -2,8 +2,16 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pandas as pd
+
+
+def write(folder: Path, count: int = 400) -> None:
+    """The table as a CSV file in a folder."""
+    folder.mkdir(parents=True)
+    table(count).to_csv(folder / "people.csv", index=False)
 
 
 def table(count: int, seed: int = 0, columns: int = 6) -> pd.DataFrame:

@@ -104,9 +104,7 @@ def test_a_value_of_evaluate_is_measured_and_drawn_anew(repository: Repository) 
 
 def test_the_targets_recipe_trains_the_target_and_its_imitations_and_prepares_nothing(repository: Repository) -> None:
     repository.give(target__epochs=1)
-    assert ran(repository.dvc("repro", "build_features")) == EVERY - {"prepare", "split"} - AFTER_SHADOWS | {
-        "build_features"
-    }
+    assert ran(repository.dvc("repro", "build_features")) == EVERY - {"prepare"} - AFTER_SHADOWS | {"build_features"}
 
 
 def test_settings_of_a_classifier_that_is_not_the_attack_model_change_the_leaderboard_alone(

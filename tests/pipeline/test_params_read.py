@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+import people
 import pipeline
 import tiny
 from mia.data import cifake, cifar10
@@ -61,6 +62,9 @@ def read(tmp_path_factory: pytest.TempPathFactory) -> Read:
         for changes in CONFIGURATIONS:
             os.chdir(tmp_path_factory.mktemp("read"))
             tiny.run(changes=QUICK | changes, read=names)
+        os.chdir(tmp_path_factory.mktemp("read"))  # of an estimator `split` reads more
+        people.write(Path("audits/table/data/population"))
+        tiny.run("prepare", "split", changes={"audit": "table", "attacker.knowledge": "population"}, read=names)
     finally:
         os.chdir(before)
     return names

@@ -178,8 +178,8 @@ def test_axes_are_what_differs_in_an_order_that_reads() -> None:
     assert [value for value in axes["rmia.a"] if value is not None] == [9, 9.5, 10]
     assert axes["evaluate.fprs"] == [[0.1, 0.01], [0.1]]
     assert experiments.short(["target.epochs", "attacks.quantile.patches", "seed"]) == {
-        "target.epochs": "target.epochs",
-        "attacks.quantile.patches": "attacks.quantile.patches",
+        "target.epochs": "epochs",
+        "attacks.quantile.patches": "patches",
         "seed": "seed",
     }
 
