@@ -67,7 +67,7 @@ def test_the_stage_writes_a_page_of_records_and_every_figure(
     text = planted.text_of(paths.AUDIT_PAGE.read_text(encoding="utf-8"))
     assert "Target model trained elsewhere; its answers were given: " in text
     assert "image" not in text.rpartition("Glossary")[0]
-    assert "holds the target’s answers and no shadow model" in text
+    assert "holds the target’s answers, and no shadow model" in text
     sizes = {}
     for path in report.FIGURES:
         with Image.open(path) as picture:
