@@ -236,7 +236,7 @@ def test_the_table_of_experiments_shows_its_value_and_its_metrics(changed: Repos
         if one["name"] == "quick"
     ]
     assert quick["params"]["params.yaml"]["data"]["attacks"]["learned"]["estimator"] == "gaussian_nb"
-    names = ("data", "not_applicable", "selection", "shadows", "summary", "target", "verdict")
+    names = ("data", "not_applicable", "selection", "shadows", "summary", "target", "verdict", "without_shadows")
     assert quick["metrics"].keys() == {f"metrics/{name}.json" for name in names}
     assert quick["metrics"] == entries[0]["data"]["metrics"]
 

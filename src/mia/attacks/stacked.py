@@ -150,8 +150,13 @@ def fit(
 
 
 def merit(score: Floats, is_member: Bools, played: NDArray[np.int64], fpr: float | None) -> dict[str, float]:
-    """Mean AUC, and mean TPR at fpr where one is given, over the shadows in the target's place."""
-    curves = [roc.curve(score[rows], is_member[rows]) for rows in (played == fold for fold in np.unique(played))]
+    """Mean AUC, and mean TPR at fpr where one is given, over the shadows in the target's place.
+
+    Over those with members and non-members; where none has both, over all records together.
+    """
+    plays = [played == shadow for shadow in np.unique(played)]
+    plays = [rows for rows in plays if is_member[rows].any() and not is_member[rows].all()]
+    curves = [roc.curve(score[rows], is_member[rows]) for rows in plays or [np.ones(len(played), bool)]]
     found = {"auc": float(np.mean([roc.auc(curve) for curve in curves]))}
     if fpr is not None:
         found["tpr"] = float(np.mean([roc.tpr_at(curve, fpr) for curve in curves]))

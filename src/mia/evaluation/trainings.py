@@ -67,16 +67,13 @@ def spreads(played: Played | None, n_member: int, n_nonmember: int, fprs: Sequen
 
     n_member, n_nonmember: of the target. played: None without shadows. Keys: auc_spread, `fpr_key(fpr)`_spread
     (`standard_deviation`); plays, how many shadows there were; plays_of, whose records their queries were
-    about, where they were enough; spread_missing, why a spread is None, where one is.
+    about, where they were enough; spread_missing, why a spread is left out, where one is: DVC draws no null.
     """
     plays = [] if played is None else played.plays
-    keys = {"auc_spread": None, **{f"{fpr_key(fpr)}_spread": fpr for fpr in fprs}}
     found: dict[str, Any] = {"plays": len(plays)}
     if played is None or len(plays) < LEAST_PLAYS:
         how_many = {0: "no shadow", 1: "one shadow"}.get(len(plays), f"{len(plays)} shadows")
-        return (
-            dict.fromkeys(keys) | found | {"spread_missing": f"{how_many} in the target's place, {LEAST_PLAYS} needed"}
-        )
+        return found | {"spread_missing": f"{how_many} in the target's place, {LEAST_PLAYS} needed"}
     found["plays_of"] = played.source
     fewest = min(int((~played.is_member[rows]).sum()) for rows in plays)
     resolved = [fpr for fpr in fprs if roc.resolvable(fpr, fewest)]
@@ -89,7 +86,7 @@ def spreads(played: Played | None, n_member: int, n_nonmember: int, fprs: Sequen
         values, influences = zip(*(of_play[name] for of_play in of_plays), strict=True)
         statistic = _Statistic(np.array(values), np.concatenate(influences))
         deviations[f"{name}_spread"] = round(standard_deviation(statistic, records, n_member, n_nonmember), 5)
-    found |= dict.fromkeys(keys) | deviations
+    found |= deviations
     if len(resolved) < len(fprs):
         unresolved = ", ".join(str(fpr) for fpr in fprs if fpr not in resolved)
         found["spread_missing"] = f"at FPR {unresolved}, which the shadows' {fewest:,} non-members do not resolve"
@@ -104,10 +101,10 @@ def of_verdict(numbers: Mapping[str, Any], measured: Sequence[Mapping[str, Any]]
     """
     by_attack = {entry["attack"]: entry for entry in measured}
     about = by_attack[numbers["auc_attack"]]
-    found = {"auc_spread": about["auc_spread"]}
+    found = {"auc_spread": about.get("auc_spread")}
     if "tpr" in numbers:
         about = by_attack[numbers["tpr_attack"]]
-        found["tpr_spread"] = about[f"{fpr_key(numbers['fpr'])}_spread"]
+        found["tpr_spread"] = about.get(f"{fpr_key(numbers['fpr'])}_spread")
     why = ["spread_missing"] if None in found.values() else []
     return found | {name: about[name] for name in ("plays", "plays_of", *why) if name in about}
 
