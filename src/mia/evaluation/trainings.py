@@ -67,10 +67,12 @@ def spreads(played: Played | None, n_member: int, n_nonmember: int, fprs: Sequen
 
     n_member, n_nonmember: of the target. played: None without shadows. Keys: auc_spread, `fpr_key(fpr)`_spread
     (`standard_deviation`); plays, how many shadows there were; plays_of, whose records their queries were
-    about, where they were enough; spread_missing, why a spread is left out, where one is: DVC draws no null.
+    about, where they were enough; spread_missing, why a spread is None, where one is. Every key is there, None where
+    there is nothing to say: DVC draws a file only if all its entries have the same keys.
     """
     plays = [] if played is None else played.plays
-    found: dict[str, Any] = {"plays": len(plays)}
+    names = ["auc_spread", *(f"{fpr_key(fpr)}_spread" for fpr in fprs), "plays", "plays_of", "spread_missing"]
+    found: dict[str, Any] = dict.fromkeys(names) | {"plays": len(plays)}
     if played is None or len(plays) < LEAST_PLAYS:
         how_many = {0: "no shadow", 1: "one shadow"}.get(len(plays), f"{len(plays)} shadows")
         return found | {"spread_missing": f"{how_many} in the target's place, {LEAST_PLAYS} needed"}
@@ -101,12 +103,12 @@ def of_verdict(numbers: Mapping[str, Any], measured: Sequence[Mapping[str, Any]]
     """
     by_attack = {entry["attack"]: entry for entry in measured}
     about = by_attack[numbers["auc_attack"]]
-    found = {"auc_spread": about.get("auc_spread")}
+    found = {"auc_spread": about["auc_spread"]}
     if "tpr" in numbers:
         about = by_attack[numbers["tpr_attack"]]
-        found["tpr_spread"] = about.get(f"{fpr_key(numbers['fpr'])}_spread")
+        found["tpr_spread"] = about[f"{fpr_key(numbers['fpr'])}_spread"]
     why = ["spread_missing"] if None in found.values() else []
-    return found | {name: about[name] for name in ("plays", "plays_of", *why) if name in about}
+    return found | {name: about[name] for name in ("plays", "plays_of", *why) if about.get(name) is not None}
 
 
 def standard_deviation(statistic: _Statistic, records: _Records, n_member: int, n_nonmember: int) -> float:

@@ -48,6 +48,6 @@ def without_spread(measured: Sequence[Mapping[str, Any]]) -> dict[str, list[str]
     """The attacks of which a spread over trainings is not known, by the reason."""
     by_reason: dict[str, list[str]] = {}
     for entry in measured:
-        if "spread_missing" in entry:
+        if entry.get("spread_missing"):
             by_reason.setdefault(entry["spread_missing"], []).append(entry["attack"])
     return by_reason

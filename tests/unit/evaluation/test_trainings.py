@@ -81,7 +81,9 @@ def test_the_order_of_rows_and_the_names_of_records_do_not_matter() -> None:
         "population",
     )
     assert trainings.spreads(shuffled, 100, 100, FPRS) == found
-    assert set(found) == {"auc_spread", "tpr_at_fpr_0_1_spread", "tpr_at_fpr_0_01_spread", "plays", "plays_of"}
+    names = {"auc_spread", "tpr_at_fpr_0_1_spread", "tpr_at_fpr_0_01_spread", "plays", "plays_of", "spread_missing"}
+    assert set(found) == names
+    assert found["spread_missing"] is None
     json.dumps(found, allow_nan=False)
 
 
@@ -119,19 +121,20 @@ def test_where_no_record_is_shared_the_whole_of_the_records_own_noise_is_counted
 )
 def test_too_few_plays_give_no_number_and_the_reason(plays: int, why: str) -> None:
     found = trainings.spreads(played(np.random.default_rng(0), plays, 100), 50, 50, FPRS)
-    nothing: dict[str, float] = {}
-    assert found == nothing | {"plays": plays, "spread_missing": why}
+    nothing = {"auc_spread": None, "tpr_at_fpr_0_1_spread": None, "tpr_at_fpr_0_01_spread": None}
+    assert found == nothing | {"plays": plays, "plays_of": None, "spread_missing": why}
 
 
 def test_without_shadows_there_is_no_number() -> None:
     found = trainings.spreads(None, 50, 50, [0.1])
     why = "no shadow in the target's place, 4 needed"
-    assert found == {"plays": 0, "spread_missing": why}
+    nothing = {"auc_spread": None, "tpr_at_fpr_0_1_spread": None, "plays": 0, "plays_of": None}
+    assert found == nothing | {"spread_missing": why}
 
 
 def test_an_fpr_that_plays_do_not_resolve_has_no_number() -> None:
     found = trainings.spreads(played(np.random.default_rng(0), 4, 100), 500, 500, FPRS)
-    assert "tpr_at_fpr_0_01_spread" not in found
+    assert found["tpr_at_fpr_0_01_spread"] is None
     assert found["tpr_at_fpr_0_1_spread"] > 0
     assert found["spread_missing"] == "at FPR 0.01, which the shadows' 50 non-members do not resolve"
 
@@ -139,7 +142,7 @@ def test_an_fpr_that_plays_do_not_resolve_has_no_number() -> None:
 def test_the_verdict_has_the_spreads_of_the_attacks_it_is_about() -> None:
     measured: list[dict[str, Any]] = [
         {"attack": "loss", "auc_spread": 0.01, "tpr_at_fpr_0_1_spread": 0.02, "plays": 5, "plays_of": "attacker"},
-        {"attack": "quantile", "plays": 1, "spread_missing": "why"},
+        {"attack": "quantile", "auc_spread": None, "tpr_at_fpr_0_1_spread": None, "plays": 1, "spread_missing": "why"},
     ]
     by_auc = {"auc_attack": "loss", "auc": 0.6}
     assert trainings.of_verdict(by_auc, measured) == {"auc_spread": 0.01, "plays": 5, "plays_of": "attacker"}

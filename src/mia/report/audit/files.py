@@ -165,7 +165,7 @@ def check_spreads(path: Path, entry: dict[str, Any]) -> None:
     spreads = [name for name in entry if name.endswith("_spread")]
     known = [name for name in spreads if entry[name] is not None]
     reason = ["spread_missing"] if len(known) < len(spreads) else []
-    check(path, entry, [*known, *reason, *(name for name in ("plays", "plays_of") if name in entry)])
+    check(path, entry, [*known, *reason, *(name for name in ("plays", "plays_of") if entry.get(name) is not None)])
     if spreads:
         check(path, entry, ["plays"])
 
