@@ -37,7 +37,11 @@ def scores(seen: Seen, name: str) -> Scores:
     Raises NotApplicable with the reason where what was seen cannot carry it, InputError where files do not fit.
     """
     attack = BY_NAME[name]
-    return FAMILIES[attack.family](seen, attack)
+    found = FAMILIES[attack.family](seen, attack)
+    sides = found.shadows["is_member"]
+    if len(sides) and sides.nunique() < 2:  # of few records an attack may score those of one side alone
+        raise NotApplicable("needs members and non-members of shadows: raise attacks.played.records")
+    return found
 
 
 def _threshold(seen: Seen, attack: Attack) -> Scores:
