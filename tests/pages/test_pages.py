@@ -306,11 +306,11 @@ def tab_to(look: browsers.Look, name: str, table: str) -> None:
       return one.tagName === "BUTTON" && one.innerText.startsWith("{name}")
         && one.closest("section").getAttribute("aria-labelledby") === "{table}";
     }}"""
-    for _ in range(60):
+    for _ in range(200):
         look.page.keyboard.press("Tab")
         if look.page.evaluate(focus):
             return
-    raise AssertionError(f"no button {name} in 60 steps")
+    raise AssertionError(f"no button {name} in 200 steps")
 
 
 @pytest.mark.parametrize(("key", "case"), [("Enter", "24 attacks, 100 classes"), ("Space", "few non-members")])
