@@ -97,7 +97,7 @@ def onnx(
                 "probabilities" if probabilities else "logits", TensorProto.FLOAT, [shape[0], classes]
             )
         ],
-        [numpy_helper.from_array(value, name) for name, value in constants.items()],
+        [numpy_helper.from_array(value, name) for name, value in constants.items()],  # type: ignore[arg-type]
     )
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=10)
     package.checker.check_model(model)

@@ -171,5 +171,7 @@ def _table(path: Path) -> pd.DataFrame:
     if others := [str(kind) for kind in table.schema.types if kind not in (pa.float64(), pa.string())]:
         raise ValueError(f"a column of {others[0]}")
     frame: pd.DataFrame = table.to_pandas()
-    texts = [field.name for field in table.schema if field.type == pa.string()]
-    return frame.astype(dict.fromkeys(texts, object)).replace({name: {np.nan: None} for name in texts})
+    for field in table.schema:
+        if field.type == pa.string():
+            frame[field.name] = frame[field.name].astype(object).where(frame[field.name].notna(), None)
+    return frame
