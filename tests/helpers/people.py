@@ -3,9 +3,23 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
+
+# The section `data` of an audit of it.
+SETTINGS: dict[str, Any] = {
+    "source": "table",
+    "split": "half",
+    "population_size": None,
+    "attacker_size": None,
+    "label": "income",
+    "id": None,
+    "published": None,
+    "ignored": [],
+    "texts": [],
+}
 
 
 def write(folder: Path, count: int = 400) -> None:

@@ -13,6 +13,7 @@ from typing import Any
 from filelock import FileLock
 from ruamel.yaml import YAML
 
+import people
 import pipeline
 import recording
 from mia import params, paths
@@ -59,17 +60,7 @@ def images() -> dict[str, Any]:
 def table() -> dict[str, Any]:
     """The values of an audit of the user's own table (tests/helpers/people.py)."""
     own: dict[str, Any] = YAML().load((pipeline.ROOT / "audits" / "cifake" / "params.yaml").read_text())
-    own["data"] = {
-        "source": "table",
-        "split": "half",
-        "population_size": None,
-        "attacker_size": None,
-        "label": "income",
-        "id": None,
-        "published": None,
-        "ignored": [],
-        "texts": [],
-    }
+    own["data"] = dict(people.SETTINGS)
     own["target"] = {"estimator": "random_forest", "settings": {"n_estimators": 10}}
     own["shadow"] = {"per_block": 2, "together": 1, "train_size": 100, "heldout_size": 100}
     return own

@@ -12,9 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 import pyarrow as pa
-from numpy.typing import NDArray
 
 from mia import paths
 from mia.audits import fitted, given
@@ -118,20 +116,6 @@ def answers(model: Asked, sources: dict[str, Records], views: int, members: int)
     logits = model.logits(np.concatenate(raw), members)  # all at once: they share what stands for a probability of 0
     ends = np.cumsum([len(part) for part in raw])[:-1]
     return pa.concat_tables(
-        _table(sources[name], name, view, part)
+        fitted.signals(fitting.TARGET, name, sources[name], view, part)
         for (name, view), part in zip(asked, np.split(logits, ends), strict=True)
     )
-
-
-def _table(records: Records, source: str, view: int, logits: NDArray[np.float32]) -> pa.Table:
-    keys = pd.DataFrame(
-        {
-            "model_id": fitting.TARGET,
-            "source": source,
-            "sample_id": np.arange(len(records)),
-            "view": view,
-            "label": records.labels,
-            "holds": "posteriors",
-        }
-    )
-    return pa.Table.from_pandas(keys, preserve_index=False).append_column("logits", parquet.list_column(logits))

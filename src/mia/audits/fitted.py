@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pyarrow as pa
+from numpy.typing import NDArray
 
 from mia import paths
 from mia.compute import forks
@@ -113,7 +114,9 @@ def store(models: Path, learning: Path, fitted: Iterable[Fitted], records: Mappi
         for model in fitted:
             for suffix, content in model.files.items():
                 (temporary / f"{model.model_id}.{suffix}").write_bytes(content)
-            answers = pa.concat_tables(signals(model, name, source) for name, source in records.items())
+            answers = pa.concat_tables(
+                signals(model.model_id, name, source, 0, model.answers[name]) for name, source in records.items()
+            )
             parquet.write(temporary / f"{model.model_id}.answers.parquet", answers, SIGNALS)
             curves.append(model.learning)
             if model.model_id == fitting.TARGET and not model.files:
@@ -123,20 +126,20 @@ def store(models: Path, learning: Path, fitted: Iterable[Fitted], records: Mappi
         print(f"{models}: {len(curves)} models in {(time.monotonic() - began) / 60:.1f} min")
 
 
-def signals(model: Fitted, source: str, records: Records) -> pa.Table:
-    """One model's answers about the records of a source (models.logits.SIGNALS)."""
+def signals(model_id: int, source: str, records: Records, view: int, logits: NDArray[np.float32]) -> pa.Table:
+    """One model's answers about the records of a source in a view, (samples, classes), as models.logits.SIGNALS."""
     keys = pd.DataFrame(
         {
-            "model_id": model.model_id,
+            "model_id": model_id,
             "source": source,
             "sample_id": np.arange(len(records)),
-            "view": 0,
+            "view": view,
             "label": records.labels,
             "holds": "posteriors",
         }
     )
     table = pa.Table.from_pandas(keys, preserve_index=False)
-    return table.append_column("logits", parquet.list_column(model.answers[source]))
+    return table.append_column("logits", parquet.list_column(logits))
 
 
 def query(models: Path, path: Path) -> None:

@@ -20,21 +20,10 @@ from mia.errors import InputError
 from mia.params_audit import TableData
 
 PLACE = "audits/people/params.yaml: data."
-SETTINGS: dict[str, Any] = {
-    "source": "table",
-    "split": "half",
-    "population_size": None,
-    "attacker_size": None,
-    "label": "income",
-    "id": None,
-    "published": None,
-    "ignored": [],
-    "texts": [],
-}
 
 
 def settings(**changes: Any) -> TableData:
-    return TableData.model_validate(SETTINGS | changes)
+    return TableData.model_validate(people.SETTINGS | changes)
 
 
 def load(path: Path, **changes: Any) -> Records:
