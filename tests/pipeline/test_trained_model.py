@@ -143,6 +143,12 @@ def test_a_model_is_audited_without_shadows_to_the_report(here: Path) -> None:
     assert pd.read_csv(paths.LEARNING_CURVES).empty
 
 
+def test_a_model_without_shadows_is_checked(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    commands.main(["new", "mine", "--images", "photos", "--model", "forest.skops"])
+    assert commands.main(["check", "mine"]) == 0
+    assert "audits/mine: no fault found" in capsys.readouterr().out
+
+
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
