@@ -56,11 +56,11 @@ def stage(pages: Path, report: Path) -> None:
         copied(ROOT / name, pages / name)
     for path in sorted((ROOT / "docs").glob("*.md")):
         copied(path, pages / "docs" / path.name)
-    for path in sorted(file for file in (ROOT / "docs/results").rglob("*") if file.is_file()):
+    for path in sorted(file for file in (ROOT / "docs/results").rglob("*") if file.is_file() and is_published(file)):
         to = pages / path.relative_to(ROOT)
-        if path.name == "README.md":
+        if path.suffix == ".md":
             copied(path, to)
-        elif path.suffix != ".md":  # a fragment that a page includes
+        else:
             to.parent.mkdir(parents=True, exist_ok=True)
             shutil.copy(path, to)
     shutil.copy(report, pages / REPORT)
@@ -89,9 +89,9 @@ def link(match: re.Match[str], page: Path) -> str:
 
 
 def is_published(path: Path) -> bool:
-    """Whether a file of the repository is part of the site."""
+    """Whether a file of the repository is part of the site. A fragment that a page includes is not."""
     name = path.relative_to(ROOT).as_posix()
-    return name in TOP or re.fullmatch(r"docs/[\w-]+\.md|docs/results/.+\.\w+", name) is not None
+    return name in TOP or re.fullmatch(r"docs/[\w-]+\.md|docs/results/(.+/README\.md|.+\.(?!md$)\w+)", name) is not None
 
 
 def main() -> int:

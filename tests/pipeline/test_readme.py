@@ -48,6 +48,20 @@ def test_nothing_is_pointed_at_that_does_not_exist(readme: ModuleType) -> None:
         assert faults == [], page
 
 
+def test_the_site_links_to_no_page_that_it_leaves_out(tmp_path: Path) -> None:
+    report = tmp_path / "audit.html"
+    report.touch()
+    pages = tmp_path / "pages"
+    pipeline.script("docs/site/build.py").stage(pages, report)
+    dead = []
+    for page in sorted(pages.rglob("*.md")):
+        text = re.sub(r"^```.*?^```", "", page.read_text(encoding="utf-8"), flags=re.DOTALL | re.MULTILINE)
+        for target in re.findall(r"\]\((?![a-z]+:)([^()\s#]+)", text):
+            if not (page.parent / target).exists():
+                dead.append(f"{page.relative_to(pages)}: {target}")
+    assert dead == []
+
+
 def test_the_first_command_stands_on_the_first_screen_of_a_short_readme() -> None:
     lines = TEXT.splitlines()
     assert len(lines) <= 150
