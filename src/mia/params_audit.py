@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Discriminator, Field, Tag, model_validator
 
@@ -145,7 +145,30 @@ def _estimator(name: str) -> str:
     return name
 
 
-class Recipe(Section):
+Channels = Annotated[list[float], Field(min_length=1)] | None
+Deviations = Annotated[list[Positive], Field(min_length=1)] | None
+Scaling = tuple[tuple[float, ...], tuple[float, ...]]  # mean and deviation of each channel, or of all, in 0 to 1
+
+
+class Scaled(Section):
+    """What pixels in 0 to 1 are normalised by. None: both are .5, which gives -1 to 1."""
+
+    mean: Channels = None
+    deviation: Deviations = None
+
+    @model_validator(mode="after")
+    def _both_or_none(self) -> Self:
+        if len(self.mean or []) != len(self.deviation or []):
+            raise ValueError("deviation: expected as many numbers as in mean")
+        return self
+
+    @property
+    def scaling(self) -> Scaling | None:
+        """Mean and deviation, of each channel or of all."""
+        return None if self.mean is None or self.deviation is None else (tuple(self.mean), tuple(self.deviation))
+
+
+class Recipe(Scaled):
     """How a model is trained. momentum: Adam's beta1, or Nesterov momentum."""
 
     architecture: Annotated[str, AfterValidator(_architecture)]
@@ -161,8 +184,11 @@ class Recipe(Section):
     precision: Literal["float32", "bfloat16"]
 
 
-class Sizes(Section):
-    """How many shadows a block holds, how many of them train in the same steps, and on how much data."""
+class Sizes(Scaled):
+    """How many shadows a block holds, how many of them train in the same steps, and on how much data.
+
+    mean, deviation: None: as the target's.
+    """
 
     per_block: Count
     together: Count
@@ -177,7 +203,7 @@ class Estimator(Section):
     settings: Settings
 
 
-class Model(Section):
+class Model(Scaled):
     """A trained model that the user brings in audits/NAME/model: what it takes, and what its answers are.
 
     layout, pixels: of images (None: of a table). mean, deviation: what each channel is normalised by after scaling, one
@@ -187,17 +213,9 @@ class Model(Section):
 
     layout: Literal["channels_last", "channels_first"] | None
     pixels: Literal["bytes", "unit", "symmetric"] | None  # 0 to 255, 0 to 1, -1 to 1
-    mean: list[float] | None
-    deviation: list[Positive] | None
     outputs: Literal["probabilities", "logits"]
     classes: list[str] | None
     columns: list[str] | None
-
-    @model_validator(mode="after")
-    def _both_or_none(self) -> Model:
-        if len(self.mean or []) != len(self.deviation or []):
-            raise ValueError("deviation: expected as many numbers as in mean")
-        return self
 
 
 def _kind(target: Any) -> str:
@@ -276,6 +294,13 @@ class Audit(Section):
         """How the target and its shadows are trained; only where they are networks."""
         assert isinstance(self.target, Recipe)
         return self.target
+
+    @property
+    def shadow_recipe(self) -> Recipe:
+        """How shadows are trained: as the target, unless they have a normalisation of their own."""
+        sizes = self.sizes
+        own = {} if sizes.mean is None else {"mean": sizes.mean, "deviation": sizes.deviation}
+        return self.recipe.model_copy(update=own)
 
     @property
     def estimator(self) -> Estimator:

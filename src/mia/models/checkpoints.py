@@ -14,6 +14,7 @@ from torch import nn
 from mia import params_audit
 from mia.errors import MEND, InputError
 from mia.models import building
+from mia.params_audit import Scaling
 from mia.store import atomic, sealed_json
 
 FORMAT = 2
@@ -21,12 +22,13 @@ FORMAT = 2
 
 @dataclass(frozen=True)
 class Description:
-    """What a stored model is. shape: (height, width, channels) of its images."""
+    """What a stored model is. shape: (height, width, channels) of its images. scaling: as of `building.create`."""
 
     model_id: int
     architecture: str
     shape: tuple[int, int, int]
     n_classes: int
+    scaling: Scaling | None = None
     sha256: str = ""  # of the weights file
     format: int = FORMAT
 
@@ -87,7 +89,8 @@ def read(folder: Path, model_id: int) -> Stored:
             got = described.get("format") if isinstance(described, dict) else described
             raise InputError(f"{description_path}: expected model format {FORMAT}, got {got!r}; {again}")
         described = sealed_json.unseal(text)
-        description = Description(**{**described, "shape": tuple(described["shape"])})
+        scaling = described.get("scaling") and tuple(tuple(map(float, values)) for values in described["scaling"])
+        description = Description(**{**described, "shape": tuple(described["shape"]), "scaling": scaling})
         height, width, channels = description.shape
         for number in (height, width, channels, description.n_classes):
             if not isinstance(number, int) or number < 1:
@@ -119,7 +122,9 @@ def build(stored: Stored) -> nn.Module:
     try:
         if building.size(description.architecture, description.shape, description.n_classes) > 9 * len(stored.content):
             raise RuntimeError("they are far fewer")  # before memory is taken for a billion classes
-        model = building.create(description.architecture, description.shape, description.n_classes, seed=0)
+        model = building.create(
+            description.architecture, description.shape, description.n_classes, seed=0, scaling=description.scaling
+        )
         model.load_state_dict(safetensors.torch.load(stored.content))
     except (RuntimeError, TypeError, OverflowError, SafetensorError) as error:
         raise InputError(

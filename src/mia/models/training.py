@@ -103,7 +103,8 @@ class _Training:
         device = devices.chosen()
         shape: tuple[int, int, int] = images.shape[1:]
         networks = [
-            building.create(recipe.architecture, shape, n_classes, lesson.initial_seed).to(device) for lesson in group
+            building.create(recipe.architecture, shape, n_classes, lesson.initial_seed, recipe.scaling).to(device)
+            for lesson in group
         ]
         compares = building.compares_records(networks[0])
         models = learners_of(networks)
@@ -227,7 +228,13 @@ class _Training:
         height, width, channels = self.pixels.shape[1:]
         return [
             Trained(
-                Description(lesson.model_id, self.recipe.architecture, (height, width, channels), n_classes),
+                Description(
+                    lesson.model_id,
+                    self.recipe.architecture,
+                    (height, width, channels),
+                    n_classes,
+                    self.recipe.scaling,
+                ),
                 checkpoints.weights(self.models.alone(k)),
                 _learning(lesson.model_id, [measures[k] for measures in self.position.curve]),
                 snapshot,
