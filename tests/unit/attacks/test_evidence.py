@@ -24,7 +24,7 @@ CLASSES, VIEWS = 3, 2
 COUNTS = {"population": 4, "attacker": 3}
 LABELS = {"population": np.array([0, 2, 1, 0]), "attacker": np.array([1, 1, 2])}
 Logits = dict[str, NDArray[np.float32]]  # source: (views, samples, classes)
-quick = settings(deadline=None, max_examples=40)
+quick = settings(max_examples=40)
 
 
 def logits(model_id: int, sources: tuple[str, ...], n_views: int = VIEWS) -> Logits:

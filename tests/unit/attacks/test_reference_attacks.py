@@ -36,7 +36,7 @@ ATTACKS: dict[str, Attack] = {
 OFFLINE = [name for name in ATTACKS if "online" not in name]
 WITH_REFERENCES = [name for name in ATTACKS if name != "population"]
 on_every_attack = pytest.mark.parametrize("name", ATTACKS)
-quick = settings(deadline=None, max_examples=40)
+quick = settings(max_examples=40)
 
 
 @st.composite

@@ -146,7 +146,7 @@ class_name = st.text("abcdefgh019 _-é", min_size=1, max_size=6).map(str.strip).
 @given(
     st.dictionaries(class_name, st.lists(st.booleans(), min_size=1, max_size=3), min_size=2, max_size=5), st.booleans()
 )
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 def test_any_set_is_the_same_from_a_folder_a_zip_and_a_tar(
     tmp_path_factory: pytest.TempPathFactory, content: dict[str, list[bool]], split: bool
 ) -> None:
@@ -277,7 +277,7 @@ def test_what_is_no_image_to_be_read_is_refused(tmp_path: Path, name: str) -> No
 
 
 @given(st.data())
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 def test_a_damaged_image_is_read_or_refused_and_nothing_else(data: st.DataObject) -> None:
     kind = data.draw(st.sampled_from(image_files.FORMATS))
     size = data.draw(st.sampled_from([None, (3, 3), (20, 7)]))
