@@ -378,8 +378,8 @@ def test_a_third_split_is_refused_with_what_was_found(tmp_path: Path, name: str)
     shown = sorted(["train (2 images)", f"{name.lower()} (2 images)"])
     refused(
         root,
-        f"{root}: found the splits {', '.join(shown)}: expected what {name.lower()} is; say so in the audit's "
-        f"data.splits: {{{name.lower()}: nonmember}} (member: trained on, nonmember, or unused)",
+        f"{root}: found the splits {', '.join(shown)}: expected the meaning of {name.lower()}; write it into the "
+        f"audit's data.splits: {{{name.lower()}: nonmember}} (member: trained on, nonmember, or unused)",
     )
 
 
@@ -446,9 +446,9 @@ def test_a_third_split_among_tables_is_refused(tmp_path: Path) -> None:
         write_parquet(tmp_path / f"{split}-0.parquet", ROWS)
     refused(
         tmp_path,
-        f"{tmp_path}: found the splits test (7 images), train (7 images), validation (7 images): expected what "
-        "validation is; say so in the audit's data.splits: {validation: nonmember} (member: trained on, nonmember, or "
-        "unused)",
+        f"{tmp_path}: found the splits test (7 images), train (7 images), validation (7 images): expected the "
+        "meaning of validation; write it into the audit's data.splits: {validation: nonmember} (member: "
+        "trained on, nonmember, or unused)",
     )
 
 
@@ -458,7 +458,7 @@ def test_a_table_without_a_split_beside_others_is_refused(tmp_path: Path) -> Non
     refused(
         tmp_path,
         f"{tmp_path}/more.parquet: expected the name of a split, as other files have one ('train'): train-*.parquet, "
-        "test-*.parquet; take it out, rename it, or say in the audit's data.splits what it begins with",
+        "test-*.parquet; take it out, rename it, or name its beginning in the audit's data.splits",
     )
 
 

@@ -366,7 +366,7 @@ PLACED = differences.placements(SCORE, TWO["is_member"])
         ),
         (
             lambda: differences.replicate_tprs([SCORE], **TWO, **(DRAWS | {"fprs": [0.5, 0.1]})),
-            "fpr: 2 non-members resolve 0.5 or more, got 0.1; ask for a higher FPR or bring at least 10 non-members",
+            "fpr: 2 non-members resolve 0.5 or more, got 0.1; choose a higher FPR or bring at least 10 non-members",
         ),
         (
             lambda: differences.replicate_tprs([SCORE, SCORE * math.inf], **TWO, **DRAWS),
