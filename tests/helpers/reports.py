@@ -253,10 +253,10 @@ def page(audit: Audit, *, gallery: int = 6, **changes: Any) -> str:
     return audit_page.render(audit, sections, gallery=gallery, estimator=audit.selection["best"])
 
 
-def table_page(audit: Audit, target: dict[str, Any]) -> str:
-    """The page of an audit of a table, whose models were trained here. target: their recipe."""
+def table_page(audit: Audit, target: dict[str, Any], source: str = "table") -> str:
+    """The page of an audit of estimators, which were fitted here. target: their recipe. source: of the data."""
     sections = report.active(params.load(pipeline.ROOT / "params.yaml"))
-    sections |= {"audit": "mine", "data": {"source": "table"}, "target": target}
+    sections |= {"audit": "mine", "data": {"source": source}, "target": target}
     return audit_page.render(audit, sections, gallery=6, estimator=audit.selection["best"])
 
 
