@@ -92,6 +92,7 @@ CHANGES: list[tuple[str, Any, str]] = [
     ("evaluate.bootstrap_replicates", 150, "evaluate"),
     ("evaluate.histogram_bins", 9, "evaluate"),
     ("report.gallery", 1, "report"),
+    ("report.values", False, "report"),
     ("report.mitigations", "docs/results/reducing/reducing.json", "report"),
 ]
 # One value today (the type says so), or a choice that other tests make.
