@@ -115,7 +115,7 @@ class Base(Section):
 
 
 class Quantile(Section):
-    """What the quantile regression sees of an image."""
+    """What the quantile regression sees of a record. patches: of images, or rows of a table, to which it is likened."""
 
     patches: Annotated[int, Field(ge=1, le=500)]
 

@@ -337,7 +337,7 @@ def test_an_attacker_with_the_population_runs_every_attack_but_the_one_that_need
 ) -> None:
     refused = json.loads((worst_case / paths.NOT_APPLICABLE).read_text())
     assert refused.pop("views_right").startswith("needs query.views")
-    assert refused == {"quantile": "needs 20 sure non-members"}
+    assert refused == {"quantile": "needs 20 sure non-members: attacker.knowledge=generated or disjoint"}
     left_out = {"quantile", "views_right"}
     assert set(pd.read_parquet(worst_case / paths.SCORES)["attack"]) == set(catalogue.NAMES) - left_out
     assert [one["attack"] for one in json.loads((worst_case / paths.ATTACK_METRICS).read_text())] == [

@@ -51,10 +51,14 @@ def test_a_family_is_audited_with_shadows_of_the_population(here: Path) -> None:
     measured = attacks()
     assert measured["loss"]["auc"] > 0.8, "a forest grown to the end knows its members"
     assert {"rmia_online", "stacked"} <= set(measured)
+    assert json.loads(paths.NOT_APPLICABLE.read_text())["quantile"] == (
+        "needs 20 sure non-members: attacker.knowledge=generated or disjoint"
+    )
     assert json.loads(paths.VERDICT.read_text())["kind"] == "record"
     assert not stored_records.has_images(paths.POPULATION)
     assert sorted(file.name for file in paths.TARGET_MODEL.iterdir()) == ["0.answers.parquet", "0.skops"]
     text = planted.text_of(paths.AUDIT_PAGE.read_text(encoding="utf-8"))
+    assert text.count("and 2 more columns") == 24  # cards of both ends hold six of eight
     assert "image" not in text.rpartition("Glossary")[0]  # the glossary says what a record is: an image, or a row
 
 
@@ -77,6 +81,7 @@ def test_own_code_is_audited_by_the_other_attackers(here: Path, knowledge: str) 
     tiny.run(changes=CHANGES | changes)
     assert attacks()["loss"]["auc"] > 0.8
     assert "lira_offline" in attacks()
+    assert attacks()["quantile"]["auc_low"] > 0.6
 
 
 def test_shadows_are_the_same_whatever_the_number_of_processes(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
