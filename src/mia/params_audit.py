@@ -133,6 +133,7 @@ FAMILIES = (
     "logistic_regression",
     "mlp",
     "random_forest",
+    "shokri_mlp",
     "svm",
     "xgboost",
 )
@@ -268,7 +269,7 @@ class Audit(Section):
                 expected = "no values, as answers are given" if given else f"values, as for {self.data.source}"
                 raise ValueError(f"{section}: expected {expected}")
         if self.data.source == "table" and isinstance(self.target, Recipe):
-            raise ValueError("target: networks take images; for a table name an estimator")
+            raise ValueError("target: networks take images; for a table name an estimator, such as shokri_mlp")
         return self
 
     @property

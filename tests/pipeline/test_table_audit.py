@@ -13,6 +13,7 @@ import people
 import planted
 import tiny
 from mia import paths
+from mia.audits import fitted
 from mia.data import stored_records
 from mia.errors import InputError
 
@@ -84,9 +85,14 @@ def test_own_code_is_audited_by_the_other_attackers(here: Path, knowledge: str) 
     assert attacks()["quantile"]["auc_low"] > 0.6
 
 
-def test_shadows_are_the_same_whatever_the_number_of_processes(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("target", [{}, {"estimator": "shokri_mlp", "settings": {"epochs": 5}}])
+def test_shadows_are_the_same_whatever_the_number_of_processes(
+    here: Path, monkeypatch: pytest.MonkeyPatch, target: dict[str, Any]
+) -> None:
     stages = ("prepare", "split", "train_target", "train_shadows")
-    changes = CHANGES | {"attacker.knowledge": "population"}
+    changes = (
+        CHANGES | {"attacker.knowledge": "population"} | {f"target.{name}": value for name, value in target.items()}
+    )
     outputs = []
     for processes in ("1", "2"):
         monkeypatch.setenv("MIA_PROCESSES", processes)
@@ -97,8 +103,11 @@ def test_shadows_are_the_same_whatever_the_number_of_processes(here: Path, monke
     assert len(outputs[0]) > 5
 
 
-def test_what_training_depends_on_stands_in_one_file(here: Path) -> None:
-    """data/network.json changes with own code and with what is asked, and with nothing of the settings."""
+def test_what_training_depends_on_stands_in_one_file(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """data/network.json changes with own code, with the code of our estimator, and with what is asked.
+
+    It changes with nothing of the settings, and not with the code of an estimator that is not used.
+    """
 
     def declared(**changes: Any) -> str:
         tiny.run("prepare", "split", changes=CHANGES | {"attacker.knowledge": "population"} | changes)
@@ -107,6 +116,11 @@ def test_what_training_depends_on_stands_in_one_file(here: Path) -> None:
     before = declared()
     assert declared(**{"target.settings": {"n_estimators": 5}}) == before
     assert declared(**{"data.population_size": 300}) != before
+    assert declared() == before
+    perceptron, own = declared(**{"target.estimator": "shokri_mlp", "target.settings": {}}), fitted.OF_SHOKRI_MLP
+    monkeypatch.setattr(fitted, "OF_SHOKRI_MLP", own[:-1])  # as if a file of it were another
+    assert declared(**{"target.estimator": "shokri_mlp", "target.settings": {}}) != perceptron
+    assert declared() == before
     code = here / "audits/table/code"
     code.mkdir(exist_ok=True)
     (code / "recipe.py").write_text(OWN)

@@ -16,6 +16,7 @@ SMOOTHER = {  # by estimator: a setting that lets one record weigh less than its
     **dict.fromkeys(("logistic_regression", "svm"), ("C", 0.1)),
     "k_neighbors": ("n_neighbors", 50),
     "mlp": ("alpha", 1.0),
+    "shokri_mlp": ("epochs", 20),
 }
 
 
