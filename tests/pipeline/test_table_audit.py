@@ -129,6 +129,40 @@ def test_what_training_depends_on_stands_in_one_file(here: Path, monkeypatch: py
     assert declared(**{"target.estimator": "own"}) != own
 
 
+WRONG: dict[str, tuple[dict[str, Any], str]] = {
+    "more than there are": (
+        {"attacker.knowledge": "population", "data.population_size": 401},
+        "audits/table/params.yaml: data.population_size: expected at most the 400 real records, got 401",
+    ),
+    "no split": (
+        {"attacker.knowledge": "population", "data.split": "published"},
+        (
+            "audits/table/params.yaml: data.split: this data has no published training and test split; set it to half, or "
+            "name the column that has it in data.published"
+        ),
+    ),
+    "all under audit": (
+        {"attacker.knowledge": "disjoint"},
+        (
+            "params.yaml: attacker.knowledge: disjoint needs real records outside the population, but all 400 are under "
+            "audit; set audits/table/params.yaml: data.split to half and data.population_size below that"
+        ),
+    ),
+    "more than are left": (
+        {"attacker.knowledge": "disjoint", "data.population_size": 300, "data.attacker_size": 101},
+        "audits/table/params.yaml: data.attacker_size: expected at most the 100 records there are, got 101",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", WRONG)
+def test_what_is_refused_of_a_table_calls_its_rows_records(here: Path, case: str) -> None:
+    changes, message = WRONG[case]
+    with pytest.raises(InputError) as raised:
+        tiny.run("prepare", changes=CHANGES | changes)
+    assert str(raised.value) == message
+
+
 def test_views_of_a_row_are_refused(here: Path) -> None:
     with pytest.raises(InputError) as raised:
         tiny.run("prepare", "split", changes=CHANGES | {"attacker.knowledge": "population", "query.views": 2})
