@@ -137,15 +137,15 @@ WRONG: dict[str, tuple[dict[str, Any], str]] = {
     "no split": (
         {"attacker.knowledge": "population", "data.split": "published"},
         (
-            "audits/table/params.yaml: data.split: this data has no published training and test split; set it to half, or "
-            "name the column that has it in data.published"
+            "audits/table/params.yaml: data.split: this data has no published training and test split; set it to half, "
+            "or name the column that has it in data.published"
         ),
     ),
     "all under audit": (
         {"attacker.knowledge": "disjoint"},
         (
-            "params.yaml: attacker.knowledge: disjoint needs real records outside the population, but all 400 are under "
-            "audit; set audits/table/params.yaml: data.split to half and data.population_size below that"
+            "params.yaml: attacker.knowledge: disjoint needs real records outside the population, but all 400 are "
+            "under audit; set audits/table/params.yaml: data.split to half and data.population_size below that"
         ),
     ),
     "more than are left": (
