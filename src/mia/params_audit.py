@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Discriminator, Field, Tag, model_validator
 
@@ -133,6 +133,7 @@ FAMILIES = (
     "logistic_regression",
     "mlp",
     "random_forest",
+    "shokri_mlp",
     "svm",
     "xgboost",
 )
@@ -151,21 +152,17 @@ Scaling = tuple[tuple[float, ...], tuple[float, ...]]  # mean and deviation of e
 
 
 class Scaled(Section):
-    """What pixels in 0 to 1 are normalised by. None: both are .5, which gives -1 to 1."""
+    """What pixels in 0 to 1 are normalised by, one number for all channels or one a channel. None: .5."""
 
     mean: Channels = None
     deviation: Deviations = None
 
-    @model_validator(mode="after")
-    def _both_or_none(self) -> Self:
-        if len(self.mean or []) != len(self.deviation or []):
-            raise ValueError("deviation: expected as many numbers as in mean")
-        return self
-
     @property
     def scaling(self) -> Scaling | None:
-        """Mean and deviation, of each channel or of all."""
-        return None if self.mean is None or self.deviation is None else (tuple(self.mean), tuple(self.deviation))
+        """Mean and deviation; None where neither is given."""
+        if self.mean is None and self.deviation is None:
+            return None
+        return tuple(self.mean or [0.5]), tuple(self.deviation or [0.5])
 
 
 class Recipe(Scaled):
@@ -203,7 +200,7 @@ class Estimator(Section):
     settings: Settings
 
 
-class Model(Scaled):
+class Model(Section):
     """A trained model that the user brings in audits/NAME/model: what it takes, and what its answers are.
 
     layout, pixels: of images (None: of a table). mean, deviation: what each channel is normalised by after scaling, one
@@ -213,9 +210,17 @@ class Model(Scaled):
 
     layout: Literal["channels_last", "channels_first"] | None
     pixels: Literal["bytes", "unit", "symmetric"] | None  # 0 to 255, 0 to 1, -1 to 1
+    mean: Channels
+    deviation: Deviations
     outputs: Literal["probabilities", "logits"]
     classes: list[str] | None
     columns: list[str] | None
+
+    @model_validator(mode="after")
+    def _both_or_none(self) -> Model:
+        if len(self.mean or []) != len(self.deviation or []):
+            raise ValueError("deviation: expected as many numbers as in mean")
+        return self
 
 
 def _kind(target: Any) -> str:
@@ -268,7 +273,7 @@ class Audit(Section):
                 expected = "no values, as answers are given" if given else f"values, as for {self.data.source}"
                 raise ValueError(f"{section}: expected {expected}")
         if self.data.source == "table" and isinstance(self.target, Recipe):
-            raise ValueError("target: networks take images; for a table name an estimator")
+            raise ValueError("target: networks take images; for a table name an estimator, such as shokri_mlp")
         return self
 
     @property
@@ -298,9 +303,8 @@ class Audit(Section):
     @property
     def shadow_recipe(self) -> Recipe:
         """How shadows are trained: as the target, unless they have a normalisation of their own."""
-        sizes = self.sizes
-        own = {} if sizes.mean is None else {"mean": sizes.mean, "deviation": sizes.deviation}
-        return self.recipe.model_copy(update=own)
+        own = {"mean": self.sizes.mean, "deviation": self.sizes.deviation}
+        return self.recipe.model_copy(update={name: value for name, value in own.items() if value is not None})
 
     @property
     def estimator(self) -> Estimator:

@@ -26,6 +26,8 @@ def check(name: str) -> None:
     Nothing is written into the repository. Raises InputError with a line a fault.
     """
     values = params.load(paths.PARAMS, audit=name)
+    if lacks := _lacks_generated(values):
+        values = values.model_copy(update={"attacker": values.attacker.model_copy(update={"knowledge": "population"})})
     faults: list[str] = []
     with _elsewhere():
         for step in (_read, _recipe):
@@ -38,6 +40,22 @@ def check(name: str) -> None:
     if faults:
         raise InputError("\n".join(faults))
     print(f"{paths.audit(name)}: no fault found")
+    if lacks:
+        print(
+            "It holds no generated records, which attacker.knowledge in params.yaml asks for, and was checked as for "
+            "population: add `-S attacker.knowledge=population` to `dvc exp run`"
+        )
+
+
+def _lacks_generated(values: Params) -> bool:
+    """Whether params.yaml asks for generated records, as it does at first, and the user's audit has none."""
+    if values.attacker.knowledge != "generated" or values.audit.data.source not in ("table", "images", "answers"):
+        return False
+    try:
+        paths.brought(paths.audit(values.audit.name) / "data/generated", "")
+    except InputError:
+        return True
+    return False
 
 
 @contextlib.contextmanager

@@ -43,11 +43,12 @@ def _rescale(model: nn.Module, scaling: Scaling, channels: int) -> None:
 
     Raises InputError where scaling has neither one number nor one a channel.
     """
-    if len(scaling[0]) not in {1, channels}:
-        raise InputError(
-            f"the audit's params.yaml: mean: expected one number, or one for each of {channels} channels, "
-            f"got {len(scaling[0])}"
-        )
+    for name, values in zip(("mean", "deviation"), scaling, strict=True):
+        if len(values) not in {1, channels}:
+            raise InputError(
+                f"the audit's params.yaml: {name}: expected one number, or one for each of {channels} channels, "
+                f"got {len(values)}"
+            )
     mean, deviation = (torch.tensor(values)[:, None, None] for values in scaling)
     slope, offset = 0.5 / deviation, (0.5 - mean) / deviation
 
