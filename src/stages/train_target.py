@@ -45,7 +45,12 @@ def network(params: Params) -> None:
     data = population.images, population.labels, len(population.classes)
     networks.declared(paths.NETWORK, recipe.architecture)
     network = recipe.architecture, population.images.shape[1:], len(population.classes)
-    building.check(*network)
+    if networks.is_other(recipe.architecture):
+        from mia.models import network_checks
+
+        network_checks.check(recipe, population)
+    else:
+        building.check(*network)
     outlook.say(outlook.target(str(params.audit.path), recipe, *network[1:], lesson))
     (trained,) = training.train(*data, recipe, workers.snapshot_folder(), [lesson])
     checkpoints.save(paths.TARGET_MODEL, [(trained.description, trained.weights)])

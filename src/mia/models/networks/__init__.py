@@ -3,6 +3,8 @@
 Which files there are is what architectures there are: to add one, add its file. A training depends on the file of its
 own architecture alone: `split` writes that file's digest to data/network.json, and every stage that builds the network
 reads it. So an architecture that is not used trains nothing.
+
+A name with a colon is of another network (mia.models.other_networks): `own:FOLDER`, `torchvision:NAME`.
 """
 
 from __future__ import annotations
@@ -13,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from mia.errors import InputError
+from mia.params_audit import OWN
 from mia.store import atomic, sealed_json
 
 if TYPE_CHECKING:
@@ -32,20 +35,71 @@ class Architecture(Protocol):
 
 
 def of(name: str) -> Architecture:
-    """The class of an architecture among `params_audit.architectures`."""
+    """The class of an architecture among `params_audit.architectures`, or of another network.
+
+    Raises InputError where torchvision has no classifier of that name.
+    """
+    if is_other(name):
+        from mia.models import other_networks
+
+        return other_networks.of(name)
     architecture: Architecture = importlib.import_module(f"{__name__}.{name}").Network
     return architecture
 
 
+def is_other(name: str) -> bool:
+    """Whether an architecture is no file of this folder."""
+    return ":" in name
+
+
+def is_own(name: str) -> bool:
+    """Whether an architecture is the user's own `network`."""
+    return name.startswith(f"{OWN}:")
+
+
+def place(name: str) -> str:
+    """How messages name an architecture."""
+    if is_other(name):
+        from mia.models import other_networks
+
+        return other_networks.of(name).place
+    return name
+
+
+def kind(name: str) -> str:
+    """An architecture's name without the folder of the user's code: what is stored with its models."""
+    return OWN if is_own(name) else name
+
+
 def digest(name: str) -> str:
-    """The sha256 of an architecture's file, hexadecimal."""
+    """The sha256 of an architecture's file, hexadecimal; of another network, of all that it is made with."""
+    if is_other(name):
+        from mia.models import other_networks
+
+        return other_networks.digest(name)
     return hashlib.sha256((FOLDER / f"{name}.py").read_bytes()).hexdigest()
 
 
-def declare(path: Path, name: str) -> None:
-    """Write which architecture is used, and the digest of its file."""
+def declare(path: Path, name: str, initial: str | None = None) -> None:
+    """Write which architecture is used, and the digest of its file. initial: the file of the weights it begins with.
+
+    Raises InputError where there is no such file.
+    """
+    written = {"architecture": kind(name), "sha256": digest(name)}
+    if initial is not None:
+        written["initial"] = file_digest(initial)
     with atomic.file(path) as temporary:
-        temporary.write_text(sealed_json.seal({"architecture": name, "sha256": digest(name)}), encoding="utf-8")
+        temporary.write_text(sealed_json.seal(written), encoding="utf-8")
+
+
+def file_digest(initial: str) -> str:
+    """The sha256 of a file of weights, hexadecimal. Raises InputError where there is no such file."""
+    try:
+        return hashlib.sha256(Path(initial).read_bytes()).hexdigest()
+    except OSError as error:
+        raise InputError(
+            f"{initial}: target.initial: {error.strerror}; put the file there, or set target.initial to null"
+        ) from None
 
 
 def declared(path: Path, name: str) -> None:
@@ -57,5 +111,6 @@ def declared(path: Path, name: str) -> None:
         raise InputError(f"{path}: no such file; {again}") from None
     except ValueError as error:
         raise InputError(f"{path}: not what `split` writes ({error}); delete it, then {again}") from None
-    if written != {"architecture": name, "sha256": digest(name)}:
-        raise InputError(f"{path}: made for another version of {name}; {again}")
+    written.pop("initial", None)  # of a training, not of what its models are
+    if written != {"architecture": kind(name), "sha256": digest(name)}:
+        raise InputError(f"{path}: made for another version of {kind(name)}; {again}")
