@@ -43,7 +43,7 @@ def network(params: Params) -> None:
     lesson = lessons.lesson_of(params.seed, parquet.read(paths.TARGET_MEMBERSHIP, MEMBERSHIP))
     tasks.settle()
     data = population.images, population.labels, len(population.classes)
-    networks.declared(paths.NETWORK, recipe.architecture)
+    networks.declared(paths.NETWORK, recipe.architecture, recipe.initial)
     network = recipe.architecture, population.images.shape[1:], len(population.classes)
     if networks.is_other(recipe.architecture):
         from mia.models import network_checks

@@ -36,7 +36,7 @@ def check(name: str) -> None:
                 if not paths.POPULATION.exists():
                     break
     if faults:
-        raise InputError("\n".join(faults))
+        raise InputError("\n".join(dict.fromkeys(faults)))
     print(f"{paths.audit(name)}: no fault found")
 
 

@@ -16,7 +16,7 @@ import networks_of_users as own
 from mia import params_audit
 from mia.data.records import Records
 from mia.errors import InputError
-from mia.models import building, checkpoints, network_checks, networks, query, snapshots, training
+from mia.models import building, checkpoints, network_checks, networks, query, resume, snapshots, training
 from mia.models.checkpoints import Stored
 from mia.models.lessons import Lesson
 from mia.models.snapshots import Snapshots
@@ -134,10 +134,10 @@ def test_an_own_network_goes_on_to_the_same_bytes(
     assert resumed.learning.equals(undisturbed.learning)
 
 
-def test_other_code_does_not_go_on(resnet: str, tmp_path: Path) -> None:
-    before = networks.digest(resnet)
+def test_a_training_by_other_code_does_not_go_on(resnet: str, tmp_path: Path) -> None:
+    before = resume.key(IMAGES, LABELS, 3, recipe(resnet), [lesson()])
     (tmp_path / "code/helper.py").write_text("WIDTH = 3\n")
-    assert networks.digest(resnet) != before
+    assert resume.key(IMAGES, LABELS, 3, recipe(resnet), [lesson()]) != before
 
 
 def test_weights_that_two_layers_share_are_stored_for_both(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -320,7 +320,7 @@ def test_a_grey_image_is_given_to_all_three_channels() -> None:
         (
             "alexnet",
             (32, 32, 1),
-            r"torchvision:alexnet: cannot take images of 32x32 in grey \(RuntimeError.*; set data.size to \[64, 64\] .*",
+            r"torchvision:alexnet: cannot take images of 32x32 in grey \(.*; set data.size to \[64, 64\] .*",
         ),
         (
             "vit_b_16",
@@ -396,6 +396,14 @@ def test_weights_that_do_not_fit_are_refused(tmp_path: Path, changes: dict[str, 
     assert str(raised.value) == f"{path}: target.initial: {message}"
 
 
+def test_a_training_from_other_weights_in_a_file_of_that_name_does_not_go_on(tmp_path: Path) -> None:
+    keys = set()
+    for value in (1.0, 2.0):
+        begun = recipe("shokri_mlp", initial=start(tmp_path, logits__bias=torch.full((3,), value)))
+        keys.add(resume.key(IMAGES, LABELS, 3, begun, [lesson()]))
+    assert len(keys) == 2
+
+
 def test_what_is_no_file_of_weights_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "start.safetensors"
     with pytest.raises(InputError) as raised:
@@ -423,7 +431,11 @@ def test_the_declaration_holds_the_code_and_the_first_weights(resnet: str, tmp_p
     for value in (1.0, 2.0):
         networks.declare(path, "shokri_mlp", start(tmp_path, logits__bias=torch.full((3,), value)))
         networks.declared(path, "shokri_mlp")
+        networks.declared(path, "shokri_mlp", str(tmp_path / "start.safetensors"))
         written.add(path.read_text())
+    start(tmp_path)
+    with pytest.raises(InputError, match=r"network.json: made for another version of .*start.safetensors; `dvc repro`"):
+        networks.declared(path, "shokri_mlp", str(tmp_path / "start.safetensors"))
     networks.declare(path, resnet)
     assert sealed_json.unseal(path.read_text())["architecture"] == "own"
     networks.declared(path, resnet)
@@ -434,6 +446,18 @@ def test_the_declaration_holds_the_code_and_the_first_weights(resnet: str, tmp_p
     networks.declare(path, "torchvision:resnet18")
     with pytest.raises(InputError, match="another version of torchvision:resnet34"):
         networks.declared(path, "torchvision:resnet34")
+
+
+def test_the_users_files_are_not_on_a_cluster(resnet: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MIA_RAY_ADDRESS", "auto")
+    networks.declare(tmp_path / "network.json", "shokri_mlp", start(tmp_path))
+    networks.declared(tmp_path / "network.json", "shokri_mlp")
+    for name, initial in ((resnet, None), ("shokri_mlp", start(tmp_path))):
+        networks.declare(tmp_path / "network.json", name, initial)
+        with pytest.raises(
+            InputError, match="^MIA_RAY_ADDRESS: the machines of a cluster do not have the files in the "
+        ):
+            networks.declared(tmp_path / "network.json", name, initial)
 
 
 @pytest.mark.parametrize("name", ["/etc/start.safetensors", "../start.safetensors", "start.pt"])

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import hashlib
 import importlib
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -102,8 +103,11 @@ def file_digest(initial: str) -> str:
         ) from None
 
 
-def declared(path: Path, name: str) -> None:
-    """Raise InputError where `declare` wrote of another architecture, or of another version of its file."""
+def declared(path: Path, name: str, initial: str | None = None) -> None:
+    """Raise InputError where `declare` wrote of another architecture, of another version of its file or of its weights.
+
+    initial: of a training. Also where the user's files are needed on a cluster, whose machines do not have them.
+    """
     again = "`dvc repro` makes it anew"
     try:
         written: dict[str, Any] = sealed_json.unseal(path.read_text(encoding="utf-8"))
@@ -111,6 +115,13 @@ def declared(path: Path, name: str) -> None:
         raise InputError(f"{path}: no such file; {again}") from None
     except ValueError as error:
         raise InputError(f"{path}: not what `split` writes ({error}); delete it, then {again}") from None
-    written.pop("initial", None)  # of a training, not of what its models are
+    weights = written.pop("initial", None)
     if written != {"architecture": kind(name), "sha256": digest(name)}:
         raise InputError(f"{path}: made for another version of {kind(name)}; {again}")
+    if initial is not None and weights != file_digest(initial):
+        raise InputError(f"{path}: made for another version of {initial}; {again}")
+    if os.environ.get("MIA_RAY_ADDRESS") and (is_own(name) or initial is not None):
+        raise InputError(
+            "MIA_RAY_ADDRESS: the machines of a cluster do not have the files in the audit's folder code; unset it to "
+            "train here"
+        )
