@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 import networks_of_users as own
+import pipeline
 from mia import params_audit
 from mia.data.records import Records
 from mia.errors import InputError
@@ -170,6 +171,12 @@ def test_a_stored_model_cannot_name_code_to_run(resnet: str, tmp_path: Path) -> 
     path.write_text(sealed_json.seal({**described, "architecture": resnet}))
     with pytest.raises(InputError, match="expected an architecture of resnet18, "):
         checkpoints.load(tmp_path / "models", 1, tmp_path / "code")
+
+
+def test_the_documents_example_trains(tmp_path: Path) -> None:
+    page = (pipeline.ROOT / "docs/your-own.md").read_text(encoding="utf-8")
+    example = page.partition("### A network of your own")[2].partition("```python\n")[2].partition("```")[0]
+    network_checks.check(recipe(own.write(tmp_path, example)), RECORDS)
 
 
 # -- several in the same steps -----------------------------------------------------------------------------------------
