@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Discriminator, Field, Tag, model_validator
 
@@ -156,7 +156,30 @@ def _estimator(name: str) -> str:
     return name
 
 
-class Recipe(Section):
+Channels = Annotated[list[float], Field(min_length=1)] | None
+Deviations = Annotated[list[Positive], Field(min_length=1)] | None
+Scaling = tuple[tuple[float, ...], tuple[float, ...]]  # mean and deviation of each channel, or of all, in 0 to 1
+
+
+class Scaled(Section):
+    """What pixels in 0 to 1 are normalised by. None: both are .5, which gives -1 to 1."""
+
+    mean: Channels = None
+    deviation: Deviations = None
+
+    @model_validator(mode="after")
+    def _both_or_none(self) -> Self:
+        if len(self.mean or []) != len(self.deviation or []):
+            raise ValueError("deviation: expected as many numbers as in mean")
+        return self
+
+    @property
+    def scaling(self) -> Scaling | None:
+        """Mean and deviation, of each channel or of all."""
+        return None if self.mean is None or self.deviation is None else (tuple(self.mean), tuple(self.deviation))
+
+
+class Recipe(Scaled):
     """How a model is trained. momentum: Adam's beta1, or Nesterov momentum.
 
     initial: the file of the weights that it begins with, in the audit's folder code (None: drawn from the seed).
@@ -176,8 +199,11 @@ class Recipe(Section):
     initial: Annotated[str, AfterValidator(_below_code)] | None = None
 
 
-class Sizes(Section):
-    """How many shadows a block holds, how many of them train in the same steps, and on how much data."""
+class Sizes(Scaled):
+    """How many shadows a block holds, how many of them train in the same steps, and on how much data.
+
+    mean, deviation: None: as the target's.
+    """
 
     per_block: Count
     together: Count
@@ -192,7 +218,7 @@ class Estimator(Section):
     settings: Settings
 
 
-class Model(Section):
+class Model(Scaled):
     """A trained model that the user brings in audits/NAME/model: what it takes, and what its answers are.
 
     layout, pixels: of images (None: of a table). mean, deviation: what each channel is normalised by after scaling, one
@@ -202,17 +228,9 @@ class Model(Section):
 
     layout: Literal["channels_last", "channels_first"] | None
     pixels: Literal["bytes", "unit", "symmetric"] | None  # 0 to 255, 0 to 1, -1 to 1
-    mean: list[float] | None
-    deviation: list[Positive] | None
     outputs: Literal["probabilities", "logits"]
     classes: list[str] | None
     columns: list[str] | None
-
-    @model_validator(mode="after")
-    def _both_or_none(self) -> Model:
-        if len(self.mean or []) != len(self.deviation or []):
-            raise ValueError("deviation: expected as many numbers as in mean")
-        return self
 
 
 def _kind(target: Any) -> str:
@@ -224,7 +242,7 @@ Trained = Annotated[Annotated[Recipe, Tag("network")] | Annotated[Estimator, Tag
 
 
 def _brought(model: Model, data: Data) -> None:
-    """Raise ValueError where the settings of a trained model do not fit the data that it is asked about."""
+    """Raise ValueError where the settings of a trained model do not fit the data of its queries."""
     if data.source == "answers":
         raise ValueError("model: expected null, as answers are given")
     if data.split != "published":
@@ -299,6 +317,13 @@ class Audit(Section):
         if self.target.initial is not None:
             places["initial"] = str(self.code / self.target.initial)
         return self.target.model_copy(update=places) if places else self.target
+
+    @property
+    def shadow_recipe(self) -> Recipe:
+        """How shadows are trained: as the target, unless they have a normalisation of their own."""
+        sizes = self.sizes
+        own = {} if sizes.mean is None else {"mean": sizes.mean, "deviation": sizes.deviation}
+        return self.recipe.model_copy(update=own)
 
     @property
     def estimator(self) -> Estimator:

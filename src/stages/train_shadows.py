@@ -64,7 +64,7 @@ def drawn(params: Params, attacker: Records, index: int) -> pd.DataFrame:
 
 def networks_of(params: Params, block: int, attacker: Records, memberships: list[pd.DataFrame]) -> None:
     """Train one block of networks."""
-    recipe, size = params.audit.recipe, params.audit.sizes
+    recipe, size = params.audit.shadow_recipe, params.audit.sizes
     networks.declared(paths.NETWORK, recipe.architecture, recipe.initial)
     network = recipe.architecture, attacker.images.shape[1:], len(attacker.classes)
     building.check(*network)

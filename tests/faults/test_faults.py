@@ -174,7 +174,7 @@ def test_a_stage_whose_dvc_was_killed_ends(finished: Repository, shell: str) -> 
     tiny.write_params(finished.root / "params.yaml", VALUES | {"target.epochs": 100_000})
     try:
         run = Run(finished, shell)
-        assert next(run.stages()) == "train_target"
+        assert next(stage for stage in run.stages() if stage != "split") == "train_target"
         run.wait_for_snapshot()
         assert len(run.others()) >= 1
         run.kill("dvc")

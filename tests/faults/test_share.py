@@ -32,7 +32,7 @@ STAGES = {"prepare", "split", "train_shadows"}  # all stages are shared in tests
 OTHER = (
     "--set-param",
     "audits/digits/params.yaml:target.epochs=1",
-)  # which trains the shadows anew
+)  # which trains the shadows anew; `split` reads which architecture the target has
 MODELS = paths.shadow_models(0)
 KINDS = ("folder", "ssh", "s3")
 NOTHING: set[str] = set()
@@ -149,7 +149,7 @@ def team(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Team]:
         you.git("remote", "add", "origin", str(made.git))
         you.git("push", "--quiet", "origin", "main")
         before = cached(you)
-        assert ran(you.dvc("exp", "run", "--name", "other", *OTHER)) == {"train_shadows@0"}
+        assert ran(you.dvc("exp", "run", "--name", "other", *OTHER)) == {"split", "train_shadows@0"}
         made.other, made.trained = you.outputs(), cached(you) - before
         you.git("checkout", "--quiet", ".")
         you.dvc("checkout")
@@ -385,7 +385,7 @@ def test_the_check_wants_a_commit_and_runs_no_stage_that_is_due(team: Team) -> N
         said = you.run(sys.executable, "benchmarks/share.py", expected=1)
     finally:
         you.git("reset", "--quiet", "--hard", "HEAD~")
-    assert "error: `dvc repro` would run, and was not let: train_shadows@0" in said
+    assert "error: `dvc repro` would run, and was not let: split, train_shadows@0" in said
     assert "stages ran" not in said
 
 

@@ -62,6 +62,14 @@ def test_the_site_links_to_no_page_that_it_leaves_out(tmp_path: Path) -> None:
     assert dead == []
 
 
+def test_every_page_of_the_site_is_in_its_navigation(tmp_path: Path) -> None:
+    (report := tmp_path / "audit.html").touch()
+    pages = tmp_path / "pages"
+    pipeline.script("docs/site/build.py").stage(pages, report)
+    listed = (pipeline.ROOT / "docs/site/zensical.toml").read_text(encoding="utf-8")
+    assert [name for page in pages.rglob("*.md") if (name := page.relative_to(pages).as_posix()) not in listed] == []
+
+
 def test_the_first_command_stands_on_the_first_screen_of_a_short_readme() -> None:
     lines = TEXT.splitlines()
     assert len(lines) <= 150

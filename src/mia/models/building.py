@@ -1,4 +1,4 @@
-"""Networks as models: their first weights, the one normalisation they share, and what they answer."""
+"""Networks as models: their first weights, what their input is normalised by, and what they answer."""
 
 from __future__ import annotations
 
@@ -12,14 +12,19 @@ from torch import Tensor, nn
 
 from mia.errors import InputError
 from mia.models import networks
+from mia.params_audit import Scaling
 
 
-def create(architecture: str, shape: tuple[int, int, int], n_classes: int, seed: int) -> nn.Module:
+def create(
+    architecture: str, shape: tuple[int, int, int], n_classes: int, seed: int, scaling: Scaling | None = None
+) -> nn.Module:
     """A model for images of `shape` (height, width, channels), on the CPU, its weights drawn from `seed`.
+
+    scaling: what it normalises its input by, itself.
 
     The weights are those of the module's own initialisation, whatever its layers, under a generator of its own: torch's
     global one is left as it was.
-    Raises InputError where the images are too small for the architecture.
+    Raises InputError where the images are too small for the architecture, or have other channels than scaling.
     """
     network = networks.of(architecture)
     least = network.SMALLEST
@@ -27,7 +32,29 @@ def create(architecture: str, shape: tuple[int, int, int], n_classes: int, seed:
         raise InputError(f"data: {architecture} needs images of at least {least}x{least}, got {shape[0]}x{shape[1]}")
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        return network(shape, n_classes)
+        model = network(shape, n_classes)
+    if scaling is not None:
+        _rescale(model, scaling, shape[2])
+    return model
+
+
+def _rescale(model: nn.Module, scaling: Scaling, channels: int) -> None:
+    """Let a model first move its input from -1 to 1 to (p - mean) / deviation of the pixels p in 0 to 1.
+
+    Raises InputError where scaling has neither one number nor one a channel.
+    """
+    if len(scaling[0]) not in {1, channels}:
+        raise InputError(
+            f"the audit's params.yaml: mean: expected one number, or one for each of {channels} channels, "
+            f"got {len(scaling[0])}"
+        )
+    mean, deviation = (torch.tensor(values)[:, None, None] for values in scaling)
+    slope, offset = 0.5 / deviation, (0.5 - mean) / deviation
+
+    def before(_: nn.Module, inputs: tuple[Tensor]) -> Tensor:
+        return inputs[0] * slope.to(inputs[0].device) + offset.to(inputs[0].device)
+
+    model.register_forward_pre_hook(before)
 
 
 def check(architecture: str, shape: tuple[int, int, int], n_classes: int) -> None:
@@ -92,7 +119,8 @@ def tensor(array: NDArray[Any]) -> Tensor:
 def to_input(images: NDArray[np.uint8] | Tensor) -> Tensor:
     """Images uint8 (batch, height, width, channels) as model input: float32 in -1 to 1, channels first.
 
-    The one normalisation of the project, with fixed constants: nothing is fitted, so nothing leaks through it.
+    Its constants are fixed: nothing is fitted, so nothing leaks through it. A model with a scaling of its own applies
+    it to this.
     """
     pixels = (images if isinstance(images, Tensor) else tensor(images)).permute(0, 3, 1, 2)
     return pixels.float().div_(127.5).sub_(1)

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from mia import params_audit
 from mia.errors import MEND, InputError
 from mia.models import building, networks
-from mia.params_audit import OWN, TORCHVISION
+from mia.params_audit import OWN, TORCHVISION, Scaling
 from mia.store import atomic, sealed_json
 
 FORMAT = 2
@@ -23,7 +23,7 @@ FORMAT = 2
 
 @dataclass(frozen=True)
 class Description:
-    """What a stored model is. shape: (height, width, channels) of its images.
+    """What a stored model is. shape: (height, width, channels) of its images. scaling: as of `building.create`.
 
     architecture: as `networks.of` takes it; on disk without the folder of the user's code.
     """
@@ -32,6 +32,7 @@ class Description:
     architecture: str
     shape: tuple[int, int, int]
     n_classes: int
+    scaling: Scaling | None = None
     sha256: str = ""  # of the weights file
     format: int = FORMAT
 
@@ -102,7 +103,8 @@ def read(folder: Path, model_id: int, code: Path | None = None) -> Stored:
             got = described.get("format") if isinstance(described, dict) else described
             raise InputError(f"{description_path}: expected model format {FORMAT}, got {got!r}; {again}")
         described = sealed_json.unseal(text)
-        description = Description(**{**described, "shape": tuple(described["shape"])})
+        scaling = described.get("scaling") and tuple(tuple(map(float, values)) for values in described["scaling"])
+        description = Description(**{**described, "shape": tuple(described["shape"]), "scaling": scaling})
         height, width, channels = description.shape
         for number in (height, width, channels, description.n_classes):
             if not isinstance(number, int) or number < 1:
@@ -141,7 +143,9 @@ def build(stored: Stored) -> nn.Module:
     try:
         if building.size(description.architecture, description.shape, description.n_classes) > 9 * len(stored.content):
             raise RuntimeError("they are far fewer")  # before memory is taken for a billion classes
-        model = building.create(description.architecture, description.shape, description.n_classes, seed=0)
+        model = building.create(
+            description.architecture, description.shape, description.n_classes, seed=0, scaling=description.scaling
+        )
         model.load_state_dict(safetensors.torch.load(stored.content))
     except (RuntimeError, TypeError, OverflowError, SafetensorError) as error:
         raise InputError(

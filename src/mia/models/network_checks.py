@@ -35,8 +35,11 @@ def check(recipe: Recipe, records: Records) -> None:
     own, place = networks.is_own(recipe.architecture), networks.place(recipe.architecture)
     network = recipe.architecture, few.images.shape[1:], len(few.classes)
     building.check(*network)
+    faults: list[str] = []
     with _own_code(place):
-        faults = _untrained(building.create(*network, 1), building.create(*network, 1), few) if own else []
+        if own:
+            made, other = (building.create(*network, 1, recipe.scaling) for _ in range(2))
+            faults = _untrained(made, other, few)
         faults = faults or _trained(recipe, few, twice=own)
     if faults:
         raise InputError("\n".join(f"{place}: {fault}" for fault in faults))

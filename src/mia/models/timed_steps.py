@@ -84,7 +84,10 @@ class _Steps:
         whole: bool,
     ) -> None:
         self.recipe, self.shape, self.n_models, self.device = recipe, shape, n_models, device
-        networks = [building.create(recipe.architecture, shape, n_classes, 0).to(device) for _ in range(n_models)]
+        networks = [
+            building.create(recipe.architecture, shape, n_classes, 0, recipe.scaling).to(device)
+            for _ in range(n_models)
+        ]
         self.models: Learners = learners_of(networks, recipe.architecture)
         self.optimizer = optimizer_of(self.models.parameters(), recipe) if whole else None
 

@@ -103,7 +103,10 @@ class _Training:
         """Models with their first weights, before the first step."""
         device = devices.chosen()
         shape: tuple[int, int, int] = images.shape[1:]
-        made = [building.create(recipe.architecture, shape, n_classes, lesson.initial_seed) for lesson in group]
+        made = [
+            building.create(recipe.architecture, shape, n_classes, lesson.initial_seed, recipe.scaling)
+            for lesson in group
+        ]
         if recipe.initial is not None:
             checkpoints.begin(made, Path(recipe.initial))
         compares = building.compares_records(made[0])
@@ -243,7 +246,13 @@ class _Training:
         height, width, channels = self.pixels.shape[1:]
         return [
             Trained(
-                Description(lesson.model_id, self.recipe.architecture, (height, width, channels), n_classes),
+                Description(
+                    lesson.model_id,
+                    self.recipe.architecture,
+                    (height, width, channels),
+                    n_classes,
+                    self.recipe.scaling,
+                ),
                 checkpoints.weights(self.models.alone(k)),
                 _learning(lesson.model_id, [measures[k] for measures in self.position.curve]),
                 snapshot,

@@ -220,6 +220,10 @@ def test_networks_that_keep_the_rules_pass(resnet: str, tmp_path: Path) -> None:
     for number, text in enumerate((own.WITHOUT_DROPOUT, own.SMALL)):
         network_checks.check(recipe(own.write(tmp_path / str(number), text)), RECORDS)
     network_checks.check(RECIPE, RECORDS)
+    scaled = recipe(resnet, mean=[0.4, 0.5, 0.6], deviation=[0.2, 0.2, 0.3])
+    network_checks.check(scaled, RECORDS)
+    (one,) = train(resnet, mean=[0.4, 0.5, 0.6], deviation=[0.2, 0.2, 0.3])
+    assert one.weights != train(resnet)[0].weights
 
 
 UNSEEDED = "made = Small(shape, n_classes)\n    made.first.bias.data += random.random()\n    return made"
@@ -317,6 +321,17 @@ def test_a_grey_image_is_given_to_all_three_channels() -> None:
     colour = building.create("torchvision:squeezenet1_1", (32, 32, 3), 3, seed=1)
     images = RNG.integers(0, 256, (2, 32, 32, 1), dtype=np.uint8)
     assert np.array_equal(query.logits(grey, images), query.logits(colour, np.repeat(images, 3, axis=3)))
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_grey_images_are_normalised_as_those_in_colour(channels: int) -> None:
+    name, shape = "torchvision:squeezenet1_1", (32, 32, channels)
+    plain = building.create(name, shape, 3, seed=1)
+    scaled = building.create(name, shape, 3, seed=1, scaling=((0.25,) * channels, (0.5,) * channels))
+    images = RNG.integers(0, 256, (2, *shape), dtype=np.uint8)
+    inputs = building.to_input(images)
+    with torch.inference_mode():
+        torch.testing.assert_close(scaled.eval()(inputs), plain.eval()(inputs + 0.5))
 
 
 @pytest.mark.parametrize(

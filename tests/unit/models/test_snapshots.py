@@ -145,6 +145,8 @@ RECIPES: dict[str, Any] = {
 }
 OTHERS: dict[str, dict[str, Any]] = {
     **{field: {"recipe": ADAM.model_copy(update={field: value})} for field, value in RECIPES.items()},
+    "mean": {"recipe": ADAM.model_copy(update={"mean": [0.4], "deviation": [0.5]})},
+    "deviation": {"recipe": ADAM.model_copy(update={"mean": [0.5], "deviation": [0.3]})},
     "a pixel": {"images": changed(IMAGES)},
     "a label": {"labels": changed(LABELS)},
     "classes": {"n_classes": 4},

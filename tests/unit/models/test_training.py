@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -431,3 +432,51 @@ def test_weights_are_plain_safetensors(stored: Path) -> None:
     assert set(safetensors.torch.load_file(stored / "0.safetensors")) == {
         f"{layer}.{part}" for layer in ("conv1", "conv2", "dense", "logits") for part in ("weight", "bias")
     }
+
+
+STANDARD: dict[str, Any] = {"mean": [0.2], "deviation": [0.3]}
+
+
+def test_a_model_normalises_its_input_by_its_recipe() -> None:
+    images = some_images()[0]
+    network = building.create("shokri_cnn", SHAPE, 3, 11, ((0.2,), (0.3,))).eval()
+    plain = building.create("shokri_cnn", SHAPE, 3, 11).eval()
+    pixels = torch.from_numpy(images).permute(0, 3, 1, 2).double() / 255
+    with torch.inference_mode():
+        expected = plain(((pixels - 0.2) / 0.3).float())
+        torch.testing.assert_close(network(building.to_input(images)), expected, rtol=1e-4, atol=1e-5)
+
+
+def test_a_stored_model_normalises_as_it_was_trained() -> None:
+    (model,) = train(lesson(), **STANDARD)
+    assert model.description.scaling == ((0.2,), (0.3,))
+    logits = query.logits(loaded(model), some_images()[0])
+    without = loaded(replace(model, description=replace(model.description, scaling=None)))
+    assert not np.allclose(logits, query.logits(without, some_images()[0]), atol=1e-3)
+    assert weights(loaded(trained())) != weights(loaded(model))
+
+
+def test_the_description_on_disk_keeps_the_normalisation(tmp_path: Path) -> None:
+    (model,) = train(lesson(), **STANDARD)
+    checkpoints.save(tmp_path / "models", [(model.description, model.weights)])
+    assert checkpoints.read(tmp_path / "models", 0).description.scaling == ((0.2,), (0.3,))
+
+
+def test_models_trained_together_normalise_as_alone() -> None:
+    group = [lesson(1), lesson(2)]
+    together = train(*group, **STANDARD)
+    for alone, model in zip([train(one, **STANDARD)[0] for one in group], together, strict=True):
+        images = some_images()[0]
+        np.testing.assert_allclose(query.logits(loaded(alone), images), query.logits(loaded(model), images), atol=1e-3)
+
+
+def test_a_normalisation_of_other_channels_is_refused() -> None:
+    with pytest.raises(
+        InputError, match=r"params\.yaml: mean: expected one number, or one for each of 1 channels, got 3"
+    ):
+        train(lesson(), mean=[0.1, 0.2, 0.3], deviation=[1.0, 1.0, 1.0])
+
+
+def test_a_mean_needs_a_deviation() -> None:
+    with pytest.raises(ValueError, match="deviation: expected as many numbers as in mean"):
+        Recipe(**{**RECIPE.model_dump(), "mean": [0.5]})
