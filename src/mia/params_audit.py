@@ -116,10 +116,22 @@ def architectures() -> list[str]:
     return sorted(path.stem for path in NETWORKS.glob("*.py") if path.stem != "__init__")
 
 
+OWN = "own"  # the audit's code/recipe.py
+TORCHVISION = "torchvision:"  # followed by a name of torchvision's; `split` looks it up, since torchvision loads torch
+
+
 def _architecture(name: str) -> str:
-    if name not in (known := architectures()):
+    if name not in (known := [*architectures(), OWN]) and not name.startswith(TORCHVISION):
         hint = params_faults.did_you_mean(name, known)
-        raise ValueError(f"expected one of {', '.join(known)}{hint and '; ' + hint}")
+        expected = f"expected one of {', '.join(known)} (code/recipe.py), or {TORCHVISION}NAME"
+        raise ValueError(f"{expected}{hint and '; ' + hint}")
+    return name
+
+
+def _below_code(name: str) -> str:
+    path = Path(name)
+    if path.is_absolute() or ".." in path.parts or path.suffix != ".safetensors":
+        raise ValueError("expected the name of a .safetensors file in the audit's folder code")
     return name
 
 
@@ -137,7 +149,6 @@ FAMILIES = (
     "svm",
     "xgboost",
 )
-OWN = "own"  # the audit's code/recipe.py
 
 
 def _estimator(name: str) -> str:
@@ -166,7 +177,10 @@ class Scaled(Section):
 
 
 class Recipe(Scaled):
-    """How a model is trained. momentum: Adam's beta1, or Nesterov momentum."""
+    """How a model is trained. momentum: Adam's beta1, or Nesterov momentum.
+
+    initial: the file of the weights that it begins with, in the audit's folder code (None: drawn from the seed).
+    """
 
     architecture: Annotated[str, AfterValidator(_architecture)]
     epochs: Count
@@ -179,6 +193,7 @@ class Recipe(Scaled):
     label_smoothing: Annotated[float, Field(ge=0, lt=1)]
     augmentation: list[Literal["flip", "shift", "cutout"]]
     precision: Literal["float32", "bfloat16"]
+    initial: Annotated[str, AfterValidator(_below_code)] | None = None
 
 
 class Sizes(Scaled):
@@ -296,9 +311,17 @@ class Audit(Section):
 
     @property
     def recipe(self) -> Recipe:
-        """How the target and its shadows are trained; only where they are networks."""
+        """How the target and its shadows are trained; only where they are networks.
+
+        Its architecture and initial weights name their place where they are the user's own: `own:audits/NAME/code`.
+        """
         assert isinstance(self.target, Recipe)
-        return self.target
+        places = {}
+        if self.target.architecture == OWN:
+            places["architecture"] = f"{OWN}:{self.code}"
+        if self.target.initial is not None:
+            places["initial"] = str(self.code / self.target.initial)
+        return self.target.model_copy(update=places) if places else self.target
 
     @property
     def shadow_recipe(self) -> Recipe:
@@ -322,6 +345,11 @@ class Audit(Section):
     def path(self) -> Path:
         """The file of its values."""
         return paths.audit(self.name) / paths.PARAMS
+
+    @property
+    def code(self) -> Path:
+        """The folder of the user's own code."""
+        return paths.audit(self.name) / "code"
 
     def place(self, value: str) -> str:
         """How a message names one of its values."""

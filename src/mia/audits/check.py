@@ -38,7 +38,7 @@ def check(name: str) -> None:
                 if not paths.POPULATION.exists():
                     break
     if faults:
-        raise InputError("\n".join(faults))
+        raise InputError("\n".join(dict.fromkeys(faults)))
     print(f"{paths.audit(name)}: no fault found")
     if lacks:
         print(
@@ -92,16 +92,18 @@ def _recipe(values: Params) -> None:
     lacking = np.setdiff1d(np.arange(len(records.classes)), records.labels)
     if len(lacking):
         raise InputError(f"population: expected records of every class, got none of {records.classes[lacking[0]]}")
-    began = time.perf_counter()
+    began, tried = time.perf_counter(), min(len(records), recipe_checks.RECORDS)
     if door == "estimator":
         place = f"target.estimator: {values.audit.estimator.estimator}"
         recipe_checks.check(fitted.maker(values.audit), records, values.audit.place(place))
     else:
-        _network(values, records)
-    print(f"recipe: tried on {min(len(records), recipe_checks.RECORDS)} records in {time.perf_counter() - began:.1f} s")
+        tried = min(tried, _network(values, records))
+    print(f"recipe: tried on {tried} records in {time.perf_counter() - began:.1f} s")
 
 
-def _network(values: Params, records: Records) -> None:
-    from mia.models import building
+def _network(values: Params, records: Records) -> int:
+    """On how many records at most a network was tried."""
+    from mia.models import network_checks
 
-    building.check(values.audit.recipe.architecture, records.images.shape[1:], len(records.classes))
+    network_checks.check(values.audit.recipe, records)
+    return network_checks.RECORDS
