@@ -81,12 +81,13 @@ def answers(
     out: Annotated[Path, typer.Option(help="the folder to write: metrics, tables, figures, reports/audit.html")] = Path(
         "audit"
     ),
+    attacks: Annotated[Path | None, typer.Option(help="a folder of your own attacks (docs/attacks.md)")] = None,
 ) -> None:
     """Audit a model by its answers alone, without DVC, git or torch."""
     from mia.audits import quick
 
     def audit() -> None:
-        quick.run(target, shadows, out)
+        quick.run(target, shadows, out, attacks)
         from mia.report import show
 
         show.report(out / paths.ATTACK_METRICS)

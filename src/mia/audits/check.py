@@ -12,6 +12,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from mia import params, paths
+from mia.attacks import own
 from mia.audits import fitted, given
 from mia.data import stored_records
 from mia.data.records import Records
@@ -28,7 +29,7 @@ def check(name: str) -> None:
     values = params.load(paths.PARAMS, audit=name)
     faults: list[str] = []
     with _elsewhere():
-        for step in (_read, _recipe):
+        for step in (_read, _recipe, _attacks):
             try:
                 step(values)
             except InputError as error:
@@ -81,6 +82,12 @@ def _recipe(values: Params) -> None:
     else:
         _network(values, records)
     print(f"recipe: tried on {min(len(records), recipe_checks.RECORDS)} records in {time.perf_counter() - began:.1f} s")
+
+
+def _attacks(values: Params) -> None:
+    """The user's own attacks are imported, and score nothing."""
+    if attacks := own.read(paths.audit(values.audit.name) / "attacks"):
+        print(f"attacks: {', '.join(attack.name for attack in attacks)}")
 
 
 def _network(values: Params, records: Records) -> None:
