@@ -27,10 +27,11 @@ NETWORKS, ATTACKS = "src/mia/models/networks", "src/mia/attacks"
 QUICK = {"prepare", "score", "evaluate", "report"}
 
 # The digests of what reads given answers and of what fits estimators stand in data/network.json, those of what asks a
-# trained model in data/model.json, where an audit does any: they train no network.
+# trained model in data/model.json, of what reads answers of shadows from elsewhere in data/given.json, where an audit
+# does any: they train no network.
 MODELS = "src/mia/models/"  # never as a whole: a new way to train would prepare all data again
 BY_DIGEST = {"train_target", "train_shadows", "query_target", "query_shadows"}
-GIVEN = frozenset({SRC / "mia/audits/given.py", SRC / "mia/audits/fitted.py", SRC / "mia/audits/brought.py"})
+GIVEN = frozenset(SRC / f"mia/audits/{name}.py" for name in ("given", "fitted", "brought", "elsewhere"))
 
 # What `mia answers` lays out where there is no repository: copies in the package.
 SHARED = {"params.yaml": "params.yaml", "mitigations.json": "audits/mitigations.json"}

@@ -24,8 +24,8 @@ class Recording:
     def __getattr__(self, name: str) -> Any:
         if name == "path" and isinstance(self._section, params_audit.Audit):  # in messages alone
             return self._section.path
-        if name in ("door", "shadows_door"):
-            self._read |= {"target"} if name == "shadows_door" else {"model", "target"}
+        if name in ("door", "shadows_door", "kind"):
+            self._read |= {"model", "target"} if name == "door" else {"target"}
             return getattr(self._section, name)
         if name in ("brought", "recipe", "estimator", "sizes") and isinstance(self._section, params_audit.Audit):
             name = {"brought": "model", "recipe": "target", "estimator": "target", "sizes": "shadow"}[name]
