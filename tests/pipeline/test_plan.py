@@ -147,7 +147,7 @@ def test_an_attacker_without_the_population_has_its_own_records_in_the_plan(here
     shutil.rmtree("models/shadows")
     tiny.run(changes=disjoint())
     assert metrics() == trained_here
-    assert "lira_offline" in attacks()
+    assert "rmia_offline" in attacks()
 
 
 @pytest.mark.parametrize("knowledge", ["population", "disjoint", "generated"])

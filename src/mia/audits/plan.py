@@ -68,10 +68,11 @@ def _write(values: Params, shadows: int, out: Path) -> str:
     ids = elsewhere.ids({source: each["name"].tolist() for source, each in names.items()}, values.attacker.knowledge)
     classes = np.array(stored_records.load_classes(paths.POPULATION))
     columns = {"id": [name for each in ids.values() for name in each], "label": classes[every["label"]]}
-    before = len(every) - len(next(reversed(names.values())))  # of the attacker's own, those of the population
+    attacker = names.get("attacker", names["population"])
+    before = len(every) - len(attacker)  # of the attacker's own, those of the population
     with _writer(out) as add:
         for index in progress.bar(range(shadows), "plan", unit="shadow"):
-            membership = _drawn(values, index)
+            membership = _drawn(values, index, attacker)
             member = np.zeros(len(every), bool)
             member[before + membership.loc[membership["is_member"], "sample_id"].to_numpy()] = True
             seed = seeds.integer(values.seed, "initial weights", index + 1)
@@ -81,9 +82,8 @@ def _write(values: Params, shadows: int, out: Path) -> str:
     return f"{int(member.sum()):,} of {whose}{len(every) - before:,} records"
 
 
-def _drawn(values: Params, index: int) -> pd.DataFrame:
-    """What shadow `index` (from 0) is trained on (MEMBERSHIP)."""
-    attacker = stored_records.load_records(paths.ATTACKER)
+def _drawn(values: Params, index: int, attacker: pd.DataFrame) -> pd.DataFrame:
+    """What shadow `index` (from 0) is trained on (MEMBERSHIP), of the attacker's records (stored_records.RECORDS)."""
     published = attacker["published_train"].to_numpy(bool)
     group = attacker["group"].to_numpy(np.int64)
     return shadow_draws.drawn(values, group, published if published.any() else None, index)
@@ -104,7 +104,7 @@ def foretold(values: Params, shadows: int) -> str:
     """What training them here would take, from a timed fit or timed steps; empty where the audit has no recipe."""
     if values.audit.kind == "answers":
         return ""
-    lesson = lesson_of(values.seed, _drawn(values, 0))
+    lesson = lesson_of(values.seed, _drawn(values, 0, stored_records.load_records(paths.ATTACKER)))
     if values.audit.kind == "estimator":
         return _of_fit(values, lesson, shadows)
     from mia.models import outlook
