@@ -27,6 +27,11 @@ class Recording:
         if name in ("door", "shadows_door", "kind"):
             self._read |= {"model", "target"} if name == "door" else {"target"}
             return getattr(self._section, name)
+        if name == "shadow_recipe":
+            self._read |= {"shadow.mean", "shadow.deviation"}
+            return Recording(getattr(self._section, name), self._read, "target.")
+        if name == "scaling":
+            return None if self.mean is None or self.deviation is None else getattr(self._section, name)
         if name in ("brought", "recipe", "estimator", "sizes") and isinstance(self._section, params_audit.Audit):
             name = {"brought": "model", "recipe": "target", "estimator": "target", "sizes": "shadow"}[name]
         if name not in type(self._section).model_fields:  # a method

@@ -325,7 +325,7 @@ def test_a_part_of_the_plan_is_enough(here: Path) -> None:
     assert set(parquet.read(paths.shadow_signals(0), SIGNALS)["model_id"]) == {2}
 
 
-def test_shadows_of_networks_are_asked_in_one_view(finished: Path, tmp_path: Path, monkeypatch: Any) -> None:
+def test_shadows_of_networks_answer_in_one_view(finished: Path, tmp_path: Path, monkeypatch: Any) -> None:
     shutil.copytree(finished, tmp_path / "copy")
     monkeypatch.chdir(tmp_path / "copy")
     Path("audits/digits/answers/shadows/shadows.csv").write_text("id\n")

@@ -65,7 +65,7 @@ class OwnAttack:
         return scores
 
     def check_repeats(self, evidence: Evidence, scores: Floats) -> None:
-        """Raise InputError where the scores of this evidence, (samples,), are others when asked for again."""
+        """Raise InputError where the scores of this evidence, (samples,), are others the second time."""
         again = self.score(evidence)
         if (scores != again).any():
             row = int(np.argmax(scores != again))

@@ -53,8 +53,8 @@ def ids(sources: Mapping[str, Sequence[str]], knowledge: str) -> dict[str, list[
 def declare(path: Path, params: Params, asked: Sequence[Path]) -> None:
     """Write what taking in such answers depends on; the same for all audits without them.
 
-    asked: the folders of all records that shadows answer about.
-    Raises InputError where they would be asked about views that a plan does not hold.
+    asked: the folders of the records of all queries.
+    Raises InputError where params.yaml wants views of the records, which a plan does not hold.
     """
     written: dict[str, object] = {"answers": None}
     if params.audit.shadows_door == "elsewhere":
