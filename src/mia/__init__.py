@@ -11,11 +11,15 @@ if TYPE_CHECKING:
 
 
 def audit_answers(
-    frame: pd.DataFrame, shadows: pd.DataFrame | None = None, out: str | os.PathLike[str] | None = None
+    frame: pd.DataFrame,
+    shadows: pd.DataFrame | None = None,
+    out: str | os.PathLike[str] | None = None,
+    attacks: str | os.PathLike[str] | None = None,
 ) -> dict[str, Any]:
     """Audit a model by its answers: `mia answers` for a notebook; docs/answers.md has the columns.
 
     frame: a row a record; shadows: a row a shadow and record, with `model`. Of pandas or polars.
+    attacks: a folder of your own attacks (docs/attacks.md), which stand beside ours.
     Returns "verdict", "attacks" by name, and "page": the path of the report, None where `out` is None: then nothing is
     kept. Otherwise metrics, tables, figures and the page lie in out/audit, and what was given in out/given.
     The working directory is another while it runs. Raises mia.errors.InputError where answers are not as they must be.
@@ -25,7 +29,8 @@ def audit_answers(
     from pathlib import Path
 
     audit = importlib.import_module("mia.audits.quick").audit
+    own = None if attacks is None else Path(attacks).absolute()
     if out is not None:
-        return dict(audit(frame, shadows, Path(out)))
+        return dict(audit(frame, shadows, Path(out), own))
     with tempfile.TemporaryDirectory(prefix="mia-") as folder:
-        return {**audit(frame, shadows, Path(folder)), "page": None}
+        return {**audit(frame, shadows, Path(folder), own), "page": None}

@@ -13,6 +13,8 @@ import typer
 from mia import paths
 from mia.errors import InputError, shown
 
+KNOWLEDGE = "attacker.knowledge, where it is not the one in params.yaml"
+
 app = typer.Typer(
     name="mia",
     help="Membership-inference auditing. `dvc repro` runs the audit; these commands prepare it and show its numbers.",
@@ -65,11 +67,27 @@ def new(
 
 
 @app.command()
-def check(name: Annotated[str, typer.Argument(help="an audit: a folder of audits/")]) -> None:
+def check(
+    name: Annotated[str, typer.Argument(help="an audit: a folder of audits/")],
+    knowledge: Annotated[str | None, typer.Option(help=KNOWLEDGE)] = None,
+) -> None:
     """Look for faults in an audit's values, data and recipe, in seconds, before anything is trained."""
     from mia.audits import check
 
-    _run(lambda: check.check(name))
+    _run(lambda: check.check(name, knowledge))
+
+
+@app.command()
+def plan(
+    name: Annotated[str, typer.Argument(help="an audit: a folder of audits/")],
+    shadows: Annotated[int, typer.Option(help="how many shadows to train elsewhere")] = 16,
+    out: Annotated[Path, typer.Option(help="the table to write: .parquet or .csv")] = Path("plan.parquet"),
+    knowledge: Annotated[str | None, typer.Option(help=KNOWLEDGE)] = None,
+) -> None:
+    """Write what each shadow must be trained on, for a script that trains them elsewhere."""
+    from mia.audits import plan
+
+    _run(lambda: plan.write(name, shadows, out, knowledge))
 
 
 @app.command()
@@ -81,12 +99,13 @@ def answers(
     out: Annotated[Path, typer.Option(help="the folder to write: metrics, tables, figures, reports/audit.html")] = Path(
         "audit"
     ),
+    attacks: Annotated[Path | None, typer.Option(help="a folder of your own attacks (docs/attacks.md)")] = None,
 ) -> None:
     """Audit a model by its answers alone, without DVC, git or torch."""
     from mia.audits import quick
 
     def audit() -> None:
-        quick.run(target, shadows, out)
+        quick.run(target, shadows, out, attacks)
         from mia.report import show
 
         show.report(out / paths.ATTACK_METRICS)

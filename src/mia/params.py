@@ -197,14 +197,18 @@ class Params(Section):
     report: Report
 
 
-def load(path: Path, audit: str | None = None) -> Params:
-    """Read and check params.yaml and the file of the audit that it names. audit: the name of another instead.
+def load(path: Path, audit: str | None = None, knowledge: str | None = None) -> Params:
+    """Read and check params.yaml and the file of the audit that it names.
+
+    audit: the name of another instead. knowledge: another attacker.knowledge instead.
 
     Raises InputError with one line a fault: `params.yaml: shadow.conut: unknown key; did you mean 'count'?`.
     """
     values = _read(path)
     if audit is not None and isinstance(values, dict):
         values = {**values, "audit": audit}
+    if knowledge is not None and isinstance(values, dict):
+        values = {**values, "attacker": {"knowledge": knowledge}}
     lines: list[str] = []
     if isinstance(values, dict) and "audit" in values:
         try:

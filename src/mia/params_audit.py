@@ -294,11 +294,21 @@ class Audit(Section):
     @property
     def door(self) -> Literal["model", "answers", "estimator", "network"]:
         """How the target comes: as a trained model, by its answers, or it is fitted or trained here."""
-        return "model" if self.model is not None else self.shadows_door
+        return "model" if self.model is not None else self.kind
 
     @property
-    def shadows_door(self) -> Literal["answers", "estimator", "network"]:
-        """How shadows come: their answers are given, or there are none; or they are fitted or trained here."""
+    def shadows_door(self) -> Literal["elsewhere", "answers", "estimator", "network"]:
+        """How shadows come: they were trained elsewhere, by a plan, if the audit's folder holds their answers.
+
+        Or their answers are given with the target's, or there are none; or they are fitted or trained here.
+        """
+        if self.data.source != "answers" and paths.is_brought(paths.audit(self.name) / "answers" / "shadows"):
+            return "elsewhere"
+        return self.kind
+
+    @property
+    def kind(self) -> Literal["answers", "estimator", "network"]:
+        """What the recipe makes; `answers` where there is none."""
         if self.target is None:
             return "answers"
         return "estimator" if isinstance(self.target, Estimator) else "network"

@@ -21,6 +21,7 @@ DATA_METRICS = Path("metrics/data.json")
 
 NETWORK = Path("data/network.json")
 MODEL = Path("data/model.json")
+GIVEN = Path("data/given.json")
 TARGET_MODEL = Path("models/target")
 TARGET_LEARNING = Path("data/learning/target.parquet")
 TARGET_SIGNALS = Path("data/signals/target.parquet")
@@ -110,10 +111,15 @@ def brought(path: Path, rule: str) -> Path:
 
     Raises InputError with the rule where nothing is there but .gitkeep.
     """
-    if path.is_file() or (path.is_dir() and any(entry.name != ".gitkeep" for entry in path.iterdir())):
+    if is_brought(path):
         return path.resolve() if path.is_symlink() else path
     copy = "; this copy holds only what git and DVC track: make it a link to an absolute path, or `dvc add` it"
     raise InputError(f"{path}: {rule}{copy if in_copy() else ''}")
+
+
+def is_brought(path: Path) -> bool:
+    """Whether a file or folder in an audit's folder holds more than .gitkeep."""
+    return path.is_file() or (path.is_dir() and any(entry.name != ".gitkeep" for entry in path.iterdir()))
 
 
 def in_copy() -> bool:

@@ -1,8 +1,7 @@
 """Measure every attack on the target, at thresholds chosen on the shadows.
 
 Reads: data/scores.parquet (of shadows in the target's place, for thresholds and the spread over trainings),
-data/target_scores.parquet, data/membership/target.parquet, names and classes of data/population/,
-metrics/not_applicable.json.
+data/target_scores.parquet, data/membership/target.parquet, names and classes of data/population/.
 Writes: data/exposure.parquet (a row an audited record, its membership, every attack's score and rank),
 metrics/attacks.json (one entry an attack, every number with its interval and counts, AUC and TPR
 with their spread over trainings, and a verdict in words),
@@ -27,7 +26,6 @@ import pyarrow.compute as pc
 from mia import paths, progress, seeds
 from mia.arrays import Bools, Floats
 from mia.attacks import schemas
-from mia.catalogue import wanted
 from mia.compute import forks
 from mia.data import stored_records
 from mia.data.membership import MEMBERSHIP
@@ -50,9 +48,7 @@ from stages import run
 
 def main(params: Params) -> None:
     """Run the stage."""
-    refused = metrics_files.read_json(paths.NOT_APPLICABLE)
-    scored = [attack for attack in wanted(params.attacks.run) if attack not in refused]
-    exposed = exposure(scored)
+    scored, exposed = exposure()
     parquet.write(paths.EXPOSURE, exposed, schemas.exposure(scored))
     is_member, class_names = exposed["is_member"].to_numpy(bool), exposed["class"].to_numpy(str)
     sizes = int(is_member.sum()), int((~is_member).sum())
@@ -143,9 +139,12 @@ class Alone:
         )
 
 
-def exposure(attacks: list[str]) -> pd.DataFrame:
-    """Every audited record with its name, class and membership, every attack's score and rank (schemas.exposure)."""
-    scores = parquet.read(paths.TARGET_SCORES, schemas.target_scores(attacks))
+def exposure() -> tuple[list[str], pd.DataFrame]:
+    """The attacks that scored, and every audited record with its name, class and membership, scores and ranks.
+
+    The table is of schemas.exposure.
+    """
+    attacks, scores = schemas.read_target_scores(paths.TARGET_SCORES)
     membership = parquet.read(paths.TARGET_MEMBERSHIP, MEMBERSHIP)[["sample_id", "is_member"]]
     records = stored_records.load_records(paths.POPULATION)[["sample_id", "name"]]
     exposed = scores.merge(membership, on="sample_id", how="left", validate="one_to_one")
@@ -157,7 +156,7 @@ def exposure(attacks: list[str]) -> pd.DataFrame:
     exposed["class"] = np.array(stored_records.load_classes(paths.POPULATION))[exposed["label"]]
     for attack in attacks:
         exposed[f"{attack}_rank"] = distributions.least_ranks(-exposed[f"{attack}_score"].to_numpy()).astype(np.int64)
-    return exposed.astype({"is_member": bool})
+    return attacks, exposed.astype({"is_member": bool})
 
 
 def by_attack(attacks: list[str]) -> Iterator[tuple[str, trainings.Played | None]]:

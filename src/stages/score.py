@@ -1,7 +1,7 @@
 """Let every attack score every record of the target, and of shadows in the target's place.
 
 Reads: data/features/, models/attack/, models/stacked/, data/quantiles.parquet, data/signals/target.parquet,
-data/margins.parquet. It reads no image, and not who is a member of the target.
+data/margins.parquet, audits/NAME/attacks/ (the user's own). It reads no image, and not who is a member of the target.
 Writes: data/target_scores.parquet (a row an audited record, every attack's score), data/scores.parquet (attack,
 model_id, source, sample_id, label, is_member, score; one part an attack): of records of shadows, on which thresholds
 are chosen; a fitted attack scores a shadow by models that were not fitted on it. metrics/not_applicable.json (attacks
@@ -16,7 +16,7 @@ from operator import attrgetter
 import pyarrow as pa
 
 from mia import paths, progress, seeds
-from mia.attacks import evidence, learned, rmia, schemas, scoring
+from mia.attacks import evidence, learned, own, rmia, schemas, scoring
 from mia.attacks.seen import Fitted, Seen
 from mia.catalogue import ATTACKS, wanted
 from mia.errors import InputError, NotApplicable
@@ -29,12 +29,13 @@ from stages import run
 def main(params: Params) -> None:
     """Run the stage."""
     seen = read(params)
-    attacks, refused = wanted(params.attacks.run), {}
+    users = {attack.name: attack for attack in own.read(paths.audit(params.audit.name) / "attacks")}
+    attacks, refused = [*wanted(params.attacks.run), *users], {}
     on_target = seen.target[["sample_id", "label"]].copy()
     with parquet.writer(paths.SCORES, schemas.SCORES) as add:
         for attack in progress.bar(attacks, "score", unit="attack"):
             try:
-                target, shadows = scoring.scores(seen, attack)
+                target, shadows = scoring.scores(seen, attack, users.get(attack))
             except NotApplicable as error:
                 refused[attack] = str(error)
                 continue

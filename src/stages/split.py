@@ -4,7 +4,8 @@ Reads: the records of data/population/ and of data/attacker/; of a trained model
 Writes: data/membership/target.parquet (model_id, source, sample_id, is_member); data/network.json, the digest of the
 architecture's file, on which all that builds the network depends (for models that are no networks: of what they depend
 on, mia.audits.fitted and given); data/model.json, the digest of a trained model that the user brings, and of the
-records of its queries (mia.audits.brought).
+records of its queries (mia.audits.brought); data/given.json, of what it depends on to take in shadows that were trained
+elsewhere (mia.audits.elsewhere).
 
 What a shadow is trained on is drawn by `train_shadows` for its own block: it depends on the shadow's number alone, and
 one table for all shadows would change, and retrain them all, whenever a block is added.
@@ -15,7 +16,7 @@ from __future__ import annotations
 import numpy as np
 
 from mia import paths, seeds
-from mia.audits import brought, fitted, given
+from mia.audits import brought, elsewhere, fitted, given
 from mia.data import splits, stored_records
 from mia.data.membership import MEMBERSHIP, membership_table
 from mia.errors import InputError
@@ -40,10 +41,11 @@ def main(params: Params) -> None:
     membership = membership_table(0, "population", np.flatnonzero(is_member), np.flatnonzero(~is_member))
     asked = [paths.POPULATION, paths.ATTACKER]
     brought.declare(paths.MODEL, params, asked)
-    door = params.audit.shadows_door
-    if door == "answers":
+    elsewhere.declare(paths.GIVEN, params, asked)
+    kind = params.audit.kind
+    if kind == "answers":
         given.declare()
-    elif door == "estimator":
+    elif kind == "estimator":
         fitted.declare(params, asked)
     else:
         recipe = params.audit.recipe

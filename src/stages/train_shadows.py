@@ -1,6 +1,7 @@
 """Draw the records of one block of shadow models and train them as the target was trained.
 
-Reads: data/attacker/ (where the attacker knows the population: the population's own records), data/network.json.
+Reads: data/attacker/ (where the attacker knows the population: the population's own records), data/network.json; where
+shadows were trained elsewhere, their answers instead (mia.audits.elsewhere, data/given.json).
 Writes: data/membership/shadows/BLOCK.parquet, models/shadows/BLOCK/, data/learning/shadows/BLOCK.parquet.
 
 Shadow k (from 1) draws its records, weights and order from its own number: it is the same model whatever the number of
@@ -9,15 +10,13 @@ blocks.
 
 from __future__ import annotations
 
-import functools
-
 import pandas as pd
 
-from mia import paths, seeds
+from mia import paths
 from mia.audits import given
 from mia.compute import workers
-from mia.data import splits, stored_records
-from mia.data.membership import MEMBERSHIP, membership_table
+from mia.data import shadow_draws, stored_records
+from mia.data.membership import MEMBERSHIP
 from mia.data.records import Records
 from mia.models import building, checkpoints, lessons, networks, outlook, snapshots, training
 from mia.models.learning import LEARNING
@@ -32,10 +31,16 @@ def main(params: Params, block: int) -> None:
     if door == "answers":
         given.train_shadows(params.audit, block)
         return
+    if door == "elsewhere":
+        from mia.audits import elsewhere
+
+        elsewhere.train_shadows(paths.GIVEN, params, block)
+        return
     size = params.audit.sizes
     attacker = stored_records.load(paths.ATTACKER)
     memberships = [
-        drawn(params, attacker, index) for index in range(block * size.per_block, (block + 1) * size.per_block)
+        shadow_draws.drawn(params, attacker.group, attacker.published_train, index)
+        for index in range(block * size.per_block, (block + 1) * size.per_block)
     ]
     if door == "estimator":
         from mia.audits import fitted
@@ -44,22 +49,6 @@ def main(params: Params, block: int) -> None:
     else:
         networks_of(params, block, attacker, memberships)
     parquet.write(paths.shadow_membership(block), pd.concat(memberships, ignore_index=True), MEMBERSHIP)
-
-
-def drawn(params: Params, attacker: Records, index: int) -> pd.DataFrame:
-    """What shadow `index` (from 0) is trained on (MEMBERSHIP)."""
-    size = params.audit.sizes
-    paired = params.attacker.knowledge == "population"
-    members, nonmembers = splits.shadow_records(
-        attacker.group,
-        attacker.published_train,
-        paired=paired,
-        index=index,
-        train_size=size.train_size,
-        heldout_size=size.heldout_size,
-        rng_of=functools.partial(seeds.generator, params.seed, "shadow records"),
-    )
-    return membership_table(index + 1, "population" if paired else "attacker", members, nonmembers)
 
 
 def networks_of(params: Params, block: int, attacker: Records, memberships: list[pd.DataFrame]) -> None:

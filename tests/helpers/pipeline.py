@@ -27,8 +27,9 @@ NETWORKS, ATTACKS = "src/mia/models/networks", "src/mia/attacks"
 QUICK = {"prepare", "score", "evaluate", "report"}
 
 # The digests of what reads given answers, fits estimators or makes networks that are none of ours stand in
-# data/network.json, those of what asks a trained model in data/model.json, where an audit does any: they train no
-# network of ours. What tries a network before computes nothing that is kept.
+# data/network.json, those of what asks a trained model in data/model.json, of what reads answers of shadows from
+# elsewhere in data/given.json, where an audit does any: they train no network of ours. What tries a network before
+# computes nothing that is kept.
 MODELS = "src/mia/models/"  # never as a whole: a new way to train would prepare all data again
 BY_DIGEST = {"train_target", "train_shadows", "query_target", "query_shadows"}
 GIVEN = frozenset(
@@ -37,6 +38,7 @@ GIVEN = frozenset(
         "audits/given.py",
         "audits/fitted.py",
         "audits/brought.py",
+        "audits/elsewhere.py",
         "models/other_networks.py",
         "models/network_checks.py",
     )

@@ -24,8 +24,14 @@ class Recording:
     def __getattr__(self, name: str) -> Any:
         if name in ("path", "code") and isinstance(self._section, params_audit.Audit):  # where it lies, no value
             return getattr(self._section, name)
-        if name in ("door", "shadows_door"):
-            self._read |= {"target"} if name == "shadows_door" else {"model", "target"}
+        if name in ("door", "shadows_door", "kind"):
+            self._read |= {"model", "target"} if name == "door" else {"target"}
+            return getattr(self._section, name)
+        if name == "shadow_recipe":
+            self._read |= {"shadow.mean", "shadow.deviation"}
+            return Recording(getattr(self._section, name), self._read, "target.")
+        if name == "scaling":
+            self._read |= {f"{self._above}mean", f"{self._above}deviation"}
             return getattr(self._section, name)
         if name in ("brought", "recipe", "estimator", "sizes") and isinstance(self._section, params_audit.Audit):
             name = {"brought": "model", "recipe": "target", "estimator": "target", "sizes": "shadow"}[name]

@@ -92,7 +92,7 @@ def write_params(path: Path, changes: dict[str, Any] | None = None) -> params.Pa
     if own is None:  # no such audit
         return params.load(path)
     folder = path.parent / "audits" / name
-    for kind in ("data/population", "data/generated", "answers/target", "answers/shadows", "code", "model"):
+    for kind in ("data/population", "data/generated", "answers/target", "answers/shadows", "code", "model", "attacks"):
         if not (folder / kind).exists():
             (folder / kind).mkdir(parents=True)
     yaml.dump(own, folder / "params.yaml")

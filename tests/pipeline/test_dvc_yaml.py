@@ -19,8 +19,9 @@ INTERPOLATED_INPUTS = {
     "audits/${audit}/answers/shadows",
     "audits/${audit}/code",
     "audits/${audit}/model",
+    "audits/${audit}/attacks",
     "${report.mitigations}",
-}  # the user's own folders, read by prepare
+}  # the user's own folders
 
 
 def declared(stage: str, *keys: str) -> set[str]:

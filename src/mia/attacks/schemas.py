@@ -90,6 +90,20 @@ def exposure(attacks: list[str]) -> pa.Schema:
     return pa.schema(keys + of_attack)
 
 
+def read_target_scores(path: Path) -> tuple[list[str], pd.DataFrame]:
+    """The attacks that scored the audited records, in the order of their columns, and the table of `target_scores`.
+
+    Errors as in `read_table`.
+    """
+    keys = len(target_scores([]))
+
+    def attacks(got: pa.Schema) -> list[str]:
+        return [name.removesuffix("_score") for name in got.names[keys:]]
+
+    table = read_checked(path, lambda got: target_scores(attacks(got)))
+    return attacks(table.schema), table.to_pandas()
+
+
 def read_features(path: Path, *, with_membership: bool) -> pd.DataFrame:
     """Read attack features: the keys of `features`, then any float columns; errors as in `read_table`."""
     keys = features([], with_membership=with_membership)

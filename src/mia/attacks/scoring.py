@@ -11,6 +11,7 @@ import pandas as pd
 from mia.arrays import Floats
 from mia.attacks import signals, stacked, thresholds
 from mia.attacks.evidence import Play
+from mia.attacks.own import OwnAttack
 from mia.attacks.seen import Seen
 from mia.catalogue import BY_NAME, Attack, Family
 from mia.errors import InputError, NotApplicable
@@ -31,13 +32,17 @@ class Scores(NamedTuple):
     shadows: pd.DataFrame
 
 
-def scores(seen: Seen, name: str) -> Scores:
-    """The scores of one attack.
+def scores(seen: Seen, name: str, own: OwnAttack | None = None) -> Scores:
+    """The scores of one attack. own: the user's attack of this name, where it is none of ours.
 
-    Raises NotApplicable with the reason where what was seen cannot carry it, InputError where files do not fit.
+    Raises NotApplicable with the reason where what was seen cannot carry it, InputError where files do not fit, or as
+    `OwnAttack.score`.
     """
-    attack = BY_NAME[name]
-    found = FAMILIES[attack.family](seen, attack)
+    if own is None:
+        attack = BY_NAME[name]
+        found = FAMILIES[attack.family](seen, attack)
+    else:
+        found = _own(seen, own)
     sides = found.shadows["is_member"]
     if len(sides) and sides.nunique() < 2:  # of few records an attack may score those of one side alone
         raise NotApplicable("needs members and non-members of shadows: raise attacks.played.records")
@@ -91,6 +96,15 @@ def _reference(seen: Seen, attack: Attack) -> Scores:
         return Scores(score(seen.evidence), pd.concat(shadows))
     except InputError as error:  # too few references
         raise NotApplicable(str(error)) from None
+
+
+def _own(seen: Seen, attack: OwnAttack) -> Scores:
+    target = attack.score(seen.evidence)
+    attack.check_repeats(seen.evidence, target)
+    if not seen.shadows.size and not seen.played:
+        return Scores(target, seen.shadows[KEYS].assign(score=0.0))
+    _require_plays(seen)
+    return Scores(target, pd.concat([_rows(play, attack.score(play.evidence)) for play in seen.played]))
 
 
 def _quantile(seen: Seen, _: Attack) -> Scores:

@@ -12,7 +12,8 @@ from collections.abc import Iterator
 import numpy as np
 
 from mia import params, paths
-from mia.audits import fitted, given
+from mia.attacks import own
+from mia.audits import elsewhere, fitted, given
 from mia.data import stored_records
 from mia.data.records import Records
 from mia.errors import InputError
@@ -20,17 +21,18 @@ from mia.models import recipe_checks
 from mia.params import Params
 
 
-def check(name: str) -> None:
+def check(name: str, knowledge: str | None = None) -> None:
     """Read an audit's values and data as the pipeline does, try its recipe, and print what was seen.
 
-    Nothing is written into the repository. Raises InputError with a line a fault.
+    knowledge: attacker.knowledge, where it is not the one in params.yaml. Nothing is written into the repository.
+    Raises InputError with a line a fault.
     """
-    values = params.load(paths.PARAMS, audit=name)
-    if lacks := _lacks_generated(values):
+    values = params.load(paths.PARAMS, audit=name, knowledge=knowledge)
+    if lacks := knowledge is None and _lacks_generated(values):
         values = values.model_copy(update={"attacker": values.attacker.model_copy(update={"knowledge": "population"})})
     faults: list[str] = []
-    with _elsewhere():
-        for step in (_read, _recipe):
+    with apart():
+        for step in (_read, _recipe, _attacks):
             try:
                 step(values)
             except InputError as error:
@@ -59,7 +61,7 @@ def _lacks_generated(values: Params) -> bool:
 
 
 @contextlib.contextmanager
-def _elsewhere() -> Iterator[None]:
+def apart() -> Iterator[None]:
     """A folder of its own to write to, which holds a link to the audits."""
     audits = paths.AUDITS.resolve()
     with tempfile.TemporaryDirectory(prefix="mia-check-") as folder, contextlib.chdir(folder):
@@ -85,20 +87,29 @@ def _read(values: Params) -> None:
 
 def _recipe(values: Params) -> None:
     """One model of the recipe, on a few records."""
-    door = values.audit.shadows_door
-    if door == "answers":
+    if values.audit.shadows_door == "elsewhere":
+        shadows = elsewhere.read(values, fitted.sources(values.attacker.knowledge))
+        print(f"shadows: {len(shadows)}, trained elsewhere")
+    kind = values.audit.kind
+    if kind == "answers":
         return
     records = stored_records.load(paths.POPULATION)
     lacking = np.setdiff1d(np.arange(len(records.classes)), records.labels)
     if len(lacking):
         raise InputError(f"population: expected records of every class, got none of {records.classes[lacking[0]]}")
     began, tried = time.perf_counter(), min(len(records), recipe_checks.RECORDS)
-    if door == "estimator":
+    if kind == "estimator":
         place = f"target.estimator: {values.audit.estimator.estimator}"
         recipe_checks.check(fitted.maker(values.audit), records, values.audit.place(place))
     else:
         tried = min(tried, _network(values, records))
     print(f"recipe: tried on {tried} records in {time.perf_counter() - began:.1f} s")
+
+
+def _attacks(values: Params) -> None:
+    """The user's own attacks are imported, and score nothing."""
+    if attacks := own.read(paths.audit(values.audit.name) / "attacks"):
+        print(f"attacks: {', '.join(attack.name for attack in attacks)}")
 
 
 def _network(values: Params, records: Records) -> int:

@@ -24,7 +24,7 @@ from mia.params_audit import ImagesData
 from mia.store import atomic
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")  # it is part of paths and of commands
-PLACES = ("data/population", "data/generated", "answers/target", "answers/shadows", "code", "model")
+PLACES = ("data/population", "data/generated", "answers/target", "answers/shadows", "code", "model", "attacks")
 # Keys of `data` that say how images are read.
 HOW = {"size", "splits", "skip_broken", "image_column", "label_column", "file_list"}
 ANSWERS = "answers.yaml"

@@ -16,7 +16,7 @@ import pandas as pd
 import pyarrow as pa
 
 from mia import params, paths
-from mia.attacks import schemas
+from mia.attacks import own, schemas
 from mia.audits import given, new
 from mia.errors import InputError
 from mia.store import metrics_files, parquet
@@ -27,11 +27,12 @@ BEFORE = ("prepare", "split")
 AFTER = ("build_features", "fit_attack", "fit_stacked", "score", "evaluate", "report")
 
 
-def run(target: Path, shadows: Path | None, out: Path) -> None:
+def run(target: Path, shadows: Path | None, out: Path, attacks: Path | None = None) -> None:
     """Audit answers; metrics, tables, figures and the page lie in `out` afterwards.
 
-    target, shadows: a .csv or .parquet file, or a folder of them (`mia.data.answers`).
-    Raises InputError where `out` holds something else, or the answers are not as they must be.
+    target, shadows: a .csv or .parquet file, or a folder of them (`mia.data.answers`). attacks: a folder of the user's
+    own (`mia.attacks.own`), which stand beside ours.
+    Raises InputError where `out` holds something else, or the answers or attacks are not as they must be.
     """
     if out.exists() and not out.is_dir():
         raise InputError(f"{out}: expected a folder, got a file; choose another with --out")
@@ -41,10 +42,11 @@ def run(target: Path, shadows: Path | None, out: Path) -> None:
         if not path.exists():
             raise InputError(f"{path}: no such file; correct the path")
     target, shadows = target.resolve(), shadows.resolve() if shadows else None
+    attacks = own.brought(attacks) if attacks else None
     out.mkdir(parents=True, exist_ok=True)
     given.forget()
     with contextlib.chdir(out), contextlib.redirect_stdout(io.StringIO()):  # `mia show` says it, from where the user is
-        _lay_out(target, shadows)
+        _lay_out(target, shadows, attacks)
         values = params.load(paths.PARAMS)
         for stage in BEFORE:
             importlib.import_module(f"stages.{stage}").main(values)
@@ -63,11 +65,11 @@ def _compare_nothing() -> None:
     importlib.import_module("stages.select_attack").compare_none("`mia answers` compares no attack models")
 
 
-def _lay_out(target: Path, shadows: Path | None) -> None:
+def _lay_out(target: Path, shadows: Path | None, attacks: Path | None) -> None:
     """params.yaml and the audit's folder, as `mia new` and the repository have them."""
     paths.AUDITS.mkdir(exist_ok=True)
     write_shared(NAME)
-    new.rewrite(NAME, new.ANSWERS, {"answers/target": target, "answers/shadows": shadows})
+    new.rewrite(NAME, new.ANSWERS, {"answers/target": target, "answers/shadows": shadows, "attacks": attacks})
 
 
 def write_shared(audit: str) -> None:
@@ -79,19 +81,21 @@ def write_shared(audit: str) -> None:
     (paths.AUDITS / "mitigations.json").write_text(mitigations.read_text(encoding="utf-8"), encoding="utf-8")
 
 
-def audit(answers: pd.DataFrame, shadows: pd.DataFrame | None, out: Path) -> dict[str, Any]:
+def audit(
+    answers: pd.DataFrame, shadows: pd.DataFrame | None, out: Path, attacks: Path | None = None
+) -> dict[str, Any]:
     """Audit answers in memory; returns the verdict and every attack's numbers, and leaves the page in `out`.
 
     answers, shadows: the columns of `mia.data.answers_file`, a row a record, shadows in long form with `model`.
-    Raises InputError as `run`, and where a frame cannot be written as Parquet.
+    attacks: as in `run`. Raises InputError as `run`, and where a frame cannot be written as Parquet.
     """
     tables = out / "given"
     tables.mkdir(parents=True, exist_ok=True)
     target = _write(answers, tables / "target.parquet")
-    run(target, None if shadows is None else _write(shadows, tables / "shadows.parquet"), out / "audit")
-    attacks = {entry["attack"]: entry for entry in metrics_files.read_json(out / "audit" / paths.ATTACK_METRICS)}
+    run(target, None if shadows is None else _write(shadows, tables / "shadows.parquet"), out / "audit", attacks)
+    measured = {entry["attack"]: entry for entry in metrics_files.read_json(out / "audit" / paths.ATTACK_METRICS)}
     verdict = metrics_files.read_json(out / "audit" / paths.VERDICT)
-    return {"verdict": verdict, "attacks": attacks, "page": str(out / "audit" / paths.AUDIT_PAGE)}
+    return {"verdict": verdict, "attacks": measured, "page": str(out / "audit" / paths.AUDIT_PAGE)}
 
 
 def _write(frame: pd.DataFrame, path: Path) -> Path:

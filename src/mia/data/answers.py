@@ -127,9 +127,17 @@ def read_target(path: Path) -> Given:
 def read_shadows(path: Path, given: Given) -> dict[str, Answers]:
     """Read shadows' answers, by model in the order of their names, partners on two halves beside each other.
 
-    path: a file, or a folder of files.
+    path: a file, or a folder of files. Errors as in `read_models`; warns on stderr.
+    """
+    models = read_models(path, given)
+    _warn_of_unlike(path, given, list(models.values()))
+    return _in_pairs(dict(sorted(models.items(), key=lambda model: _natural(model[0]))))
 
-    Raises InputError where a model lacks a record of the target or answers twice, or the classes are others.
+
+def read_models(path: Path, given: Given) -> dict[str, Answers]:
+    """Read answers of several models about the records of `given`, by model; path: a file, or a folder of files.
+
+    Raises InputError where a model lacks a record or answers twice, or the classes are others.
     """
     models: dict[str, Answers] = {}
     files = answers_file.files(path)
@@ -162,8 +170,7 @@ def read_shadows(path: Path, given: Given) -> dict[str, Answers]:
             raise InputError(
                 f"{path}: shadow {name}: member: expected members and non-members, got one of the two alone"
             )
-    _warn_of_unlike(path, given, list(models.values()))
-    return _in_pairs(dict(sorted(models.items(), key=lambda model: _natural(model[0]))))
+    return models
 
 
 def _only(folder: Path) -> Path:

@@ -99,6 +99,8 @@ def shadow_records(used: Used, audit: Revision) -> int:
     if used.knowledge != "population":
         return audit.shadows.models * used.train_size
     shadows = [block * used.per_block + place for block in used.blocks for place in range(used.per_block)]
+    if len(shadows) != audit.shadows.models:  # they were trained elsewhere
+        shadows = list(range(audit.shadows.models))
     half = audit.data.population // 2
     return sum(half if shadow % 2 == 0 else audit.data.population - half for shadow in shadows)
 

@@ -208,7 +208,8 @@ def trainings_of(params: Params, values: Values, size: Size, lock: Lock) -> dict
         processes=outlook.processes(),
     )
     own = {} if params.audit.door == "model" else {"train_target": target}
-    stages = own | {f"train_shadows@{number}": block for number in params.shadow.blocks}
+    blocks = () if params.audit.shadows_door == "elsewhere" else params.shadow.blocks
+    stages = own | {f"train_shadows@{number}": block for number in blocks}
     return {key: work for stage, work in stages.items() if (key := inputs(stage, values, lock))}
 
 

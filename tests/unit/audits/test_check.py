@@ -64,6 +64,19 @@ def test_own_code_is_tried(here: Path) -> None:
     check.check("table")
 
 
+def test_own_attacks_are_read_and_named(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    tiny.write_params(here / "params.yaml", {"audit": "table", "attacker.knowledge": "population"})
+    attacks = here / "audits/table/attacks"
+    (attacks / "mine.py").write_text("def score(evidence):\n    return evidence.target[:, 0]\n")
+    check.check("table")
+    assert "attacks: mine\n" in capsys.readouterr().out
+    (attacks / "loss.py").write_text("")
+    with pytest.raises(
+        InputError, match=r"audits/table/attacks/loss.py: expected a name that no attack of params.yaml"
+    ):
+        check.check("table")
+
+
 def test_faults_of_data_and_of_the_recipe_come_together(here: Path) -> None:
     tiny.write_params(here / "params.yaml", {"audit": "table", "attacker.knowledge": "population", "query.views": 2})
     values = here / "audits/table/params.yaml"

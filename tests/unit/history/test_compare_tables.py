@@ -40,8 +40,11 @@ def test_halves_of_an_odd_population_make_a_whole() -> None:
 
     class Audit:
         data = audit_metrics.Data(population=101, attacker=0, classes=2)
+        shadows = audit_metrics.Shadows(models=6)
 
     assert compare_tables.shadow_records(used, Audit()) == 50 * 3 + 51 * 3  # type: ignore[arg-type]  # shadows 3 to 8
+    Audit.shadows = audit_metrics.Shadows(models=5)  # trained elsewhere: shadows 0 to 4, whatever a block holds
+    assert compare_tables.shadow_records(used, Audit()) == 50 * 3 + 51 * 2  # type: ignore[arg-type]
 
 
 def test_of_answers_that_were_given_nothing_is_counted(pair: list[Revision], tmp_path: Path) -> None:
