@@ -8,7 +8,7 @@ import numpy as np
 
 from mia.arrays import Integers
 from mia.data import splits
-from mia.data.records import Records
+from mia.data.records import Records, Selected
 from mia.errors import InputError
 
 
@@ -38,7 +38,7 @@ def under_audit(
     return np.flatnonzero(~twins), int(twins.sum())
 
 
-def beyond(population: Records, outside: Records, place: Callable[[str], str]) -> tuple[Records, int]:
+def beyond(population: Selected, outside: Selected, place: Callable[[str], str]) -> tuple[Selected, int]:
     """The real images outside the population, less byte-identical copies of its records, and how many those were.
 
     Raises InputError where none is left.
@@ -49,10 +49,10 @@ def beyond(population: Records, outside: Records, place: Callable[[str], str]) -
             f"params.yaml: attacker.knowledge: disjoint needs real images outside the population, but all "
             f"{len(population)} are under audit; set {place('data.split')} to half and data.population_size below that"
         )
-    return outside.take(np.flatnonzero(~copy)), int(copy.sum())
+    return outside.select(np.flatnonzero(~copy)), int(copy.sum())
 
 
-def sample(attacker: Records, size: int | None, rng: np.random.Generator, place: Callable[[str], str]) -> Records:
+def sample(attacker: Selected, size: int | None, rng: np.random.Generator, place: Callable[[str], str]) -> Selected:
     """`size` of the attacker's images, drawn at random (None: all).
 
     Raises InputError where there are fewer.
@@ -63,4 +63,4 @@ def sample(attacker: Records, size: int | None, rng: np.random.Generator, place:
         raise InputError(
             f"{place('data.attacker_size')}: expected at most the {len(attacker)} images there are, got {size}"
         )
-    return attacker.take(np.sort(rng.permutation(len(attacker))[:size]))
+    return attacker.select(np.sort(rng.permutation(len(attacker))[:size]))

@@ -22,8 +22,10 @@ from mia.store import parquet
 BATCH = 250  # images in a query: more is no faster, and takes more memory
 
 
-def logits(model: nn.Module, images: NDArray[np.uint8] | Tensor, description: str | None = None) -> NDArray[np.float32]:
-    """The model's logits for images (samples, height, width, channels), shape (samples, classes).
+def logits(
+    model: nn.Module, images: NDArray[np.uint8], description: str | None = None, view: int = 0
+) -> NDArray[np.float32]:
+    """The model's logits for a view of images (samples, height, width, channels), shape (samples, classes).
 
     With a description, behind a progress bar of that name.
     """
@@ -32,7 +34,8 @@ def logits(model: nn.Module, images: NDArray[np.uint8] | Tensor, description: st
     starts = range(0, len(images), BATCH)
     with torch.inference_mode():
         for start in progress.bar(starts, description, unit="batch") if description else starts:
-            batch: Tensor = model(building.to_input(images[start : start + BATCH]).to(place)).cpu()
+            asked = views.apply(images[start : start + BATCH], view)
+            batch: Tensor = model(building.to_input(asked).to(place)).cpu()
             if start == 0:  # in one piece: small ones would lie scattered where the next batch needs room
                 answers = batch.new_empty(len(images), batch.shape[1])
             answers[start : start + BATCH] = batch
@@ -50,7 +53,7 @@ def signals(sources: Mapping[str, Records], n_views: int, stored: Stored) -> pa.
     for source, records in sources.items():
         for view in range(n_views):
             try:
-                values = logits(model, views.apply(records.images, view), f"query {source}")
+                values = logits(model, records.images, f"query {source}", view)
             except RuntimeError as error:
                 shape = records.images.shape[1:]
                 raise InputError(
