@@ -27,7 +27,7 @@ repository:
 	@why=$$(git rev-parse --git-dir 2>&1 > /dev/null) || { echo "error: DVC needs a git repository here ($$why): clone" \
 	  "this project with git, or in a downloaded copy run \`git init && git add --all && git commit --message start\`" >&2; exit 1; }
 
-audit: $(READY) ## set up, run whatever changed of the audit, print what was found
+audit: $(READY) ## set up, run what changed of the audit, print the table and the verdict
 	$(RUN) dvc repro && mia show
 
 REV ?= HEAD
@@ -44,7 +44,7 @@ test-long: $(READY) ## pass the tests that run the real `dvc`, train, or simulat
 
 test-all: test test-long ## both
 
-faults: $(READY) ## kill, fill, flip and disconnect the real thing; with `make cluster servers` all of it
+faults: $(READY) ## test interruptions, full disks, damage and lost servers; all of them after `make cluster servers`
 	$(RUN) pytest -n $(JOBS) --dist loadfile tests/faults
 
 pages: $(READY) ## look at the report in a real browser; needs `make browser`
@@ -91,10 +91,10 @@ share: $(READY) ## install what DVC needs for remotes over SSH and S3
 servers: $(READY) ## install the same and an S3 server, which the tests start
 	$(VENV)/bin/uv pip install --quiet --python $(VENV)/bin/python --requirement requirements-servers.txt
 
-share-check: $(READY) ## show that who clones and pulls trains nothing (REMOTE=name tries a remote of yours)
+share-check: $(READY) ## show that a colleague who clones and pulls trains nothing (REMOTE=name tries a remote of yours)
 	$(RUN) python benchmarks/share.py $(if $(REMOTE),--remote '$(REMOTE)') $(foreach one,$(OPTIONS),--set '$(one)')
 
-share-results: $(READY) ## the same over a folder, SSH and S3, on servers of its own, into docs/results/share
+share-results: $(READY) ## the same over a folder, SSH and S3, on servers that it starts, into docs/results/share
 	$(RUN) PYTHONPATH=tests/helpers python benchmarks/remotes.py
 	$(RUN) python docs/readme.py
 

@@ -77,7 +77,7 @@ def terminal(file: Path, attacks: list[str]) -> str:
     measured = [entry for entry in metrics_files.read_json(file) if entry["attack"] in attacks]
     first = f"{measured[0]['n_member']} members, {measured[0]['n_nonmember']} non-members; {show.intervals(measured)}; "
     first += show.thresholds(measured)
-    rows = [row[:5] for row in (show.COLUMNS, *show.rows(measured))]
+    rows = [row[:5] for row in (show.columns(measured), *show.rows(measured))]
     table = text_table.plain([[cell.replace("*", "") for cell in row] for row in rows])
     found = verdict.sentence(metrics_files.read_json(file.with_name("verdict.json")))
     lines = ["$ make audit", "...", first, "", table, "...", found, f"The report: {paths.AUDIT_PAGE}"]

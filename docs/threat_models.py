@@ -20,13 +20,18 @@ from mia.store import metrics_files
 FOLDER = Path(__file__).parent / "results" / "cifake-half"
 FPR = 0.01
 BOTTOM, GAP = 0.55, 0.3  # inches: below the panels; between them
-NOTES = ("dashed line: guessing", "bar: 95 % interval", "no dot: the attack cannot be run, or too few non-members")
+NOTES = (
+    "dashed line: guessing",
+    "bar: 95 % interval",
+    "arrow: below the axis",
+    "no dot: cannot run, or too few non-members",
+)
 
 Audits = Mapping[str, Mapping[str, Mapping[str, Any]]]  # label of an audit -> attack -> its entry
 
 
 def main() -> None:
-    """Draw 16 and 64 shadows apart."""
+    """Draw one figure for 16 shadows and one for 64."""
     for models in (16, 64):
         measured = {
             knowledge: metrics_files.read_json(FOLDER / f"{knowledge}-{models}" / "attacks.json")
@@ -37,11 +42,12 @@ def main() -> None:
 
 @style.applied()
 def figure(measured: Mapping[str, Sequence[Mapping[str, Any]]], *, fpr: float) -> Figure:
-    """What does the attacker's knowledge buy? A row an attack, a dot a threat model: AUC, and TPR at a low FPR.
+    """Draw AUC, and TPR at a low FPR: one row an attack, one dot a threat model.
 
     measured: label of an audit ("generated", "disjoint, 16 shadows", ...) -> the entries of its
-    metrics/attacks.json; at most seven. Rows by the best AUC that an attack has in any of them. An attack that an
-    audit lacks has no dot for it, and none in the right panel where the non-members cannot resolve `fpr`.
+    metrics/attacks.json; at most seven. The rows are in the order of the best AUC that an attack has in any audit.
+    An attack that an audit lacks has no dot for it. The right panel has no dot for an audit whose non-members cannot
+    resolve `fpr`.
     """
     assert 1 <= len(measured) <= style.MOST, "one colour an audit"
     audits = {label: {str(entry["attack"]): entry for entry in entries} for label, entries in measured.items()}
@@ -50,25 +56,27 @@ def figure(measured: Mapping[str, Sequence[Mapping[str, Any]]], *, fpr: float) -
     lines = layout.legend_lines(audits)
     high = max(0.25, 0.065 * len(audits) + 0.08) * len(attacks)
     sheet = style.new_sheet(style.WIDTH, BOTTOM + high + 0.62 + 0.2 * (len(lines) - 1) + 0.22)
-    left = 0.2 + layout.widest(attacks, 8.5)
+    left = 0.2 + layout.widest([wording.words(attack) for attack in attacks], 8.5)
     width = (style.WIDTH - left - GAP - 0.2) / 2
     auc = rows.shaded_panel(sheet, (left, BOTTOM, width, high), len(attacks), 0.5)
     auc.set_title("AUC")
-    auc.set_xlabel("chance that a member outscores a non-member", fontsize=8.5)
+    auc.set_xlabel("probability that a member outscores a non-member", fontsize=8.5)
     ends = numbers(audits, "auc", ("_low", "_high"))
     auc.set_xlim(max(min(*ends, 0.48) - 0.01, 0.0), min(max(*ends, 0.6) + 0.01, 1.0))
     layout.number_axis(auc.xaxis, 6)
     draw_dots(auc, audits, looks, attacks, "auc")
     tpr = rows.shaded_panel(sheet, (left + width + GAP, BOTTOM, width, high), len(attacks), fpr)
-    tpr.set_title(f"TPR at FPR {layout.percent(fpr)}")
-    tpr.set_xlabel("share of members called member", fontsize=8.5)
+    tpr.set_title(f"TPR at {layout.percent(fpr)} FPR")
+    tpr.set_xlabel("share of members called members", fontsize=8.5)
     key = metrics.fpr_key(fpr)
     rates = [rate for rate in numbers(audits, key, ("", "_low")) if rate > 0]
     # A low limit far below guessing says no more than one that ends at the edge.
     layout.log_axis(tpr, "x", max(min([*rates, fpr]), fpr / 10) / 1.3)
     draw_dots(tpr, audits, looks, attacks, key)
     for at, attack in enumerate(attacks):
-        layout.put(sheet, left - 0.1, BOTTOM + high * (1 - (at + 0.5) / len(attacks)), attack, ha="right")
+        layout.put(
+            sheet, left - 0.1, BOTTOM + high * (1 - (at + 0.5) / len(attacks)), wording.words(attack), ha="right"
+        )
     layout.put_legend(sheet, lines, looks)
     y = layout.height(sheet) - 0.2 * len(lines) - 0.2
     layout.put(sheet, 0.15, y, "      ".join(NOTES), color=style.MUTED, fontsize=8)

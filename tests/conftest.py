@@ -10,8 +10,11 @@ import tempfile
 from collections import Counter
 from pathlib import Path
 
+import hypothesis
 import pytest
 
+hypothesis.settings.register_profile("busy", deadline=None)  # a busy machine is no fault of the code
+hypothesis.settings.load_profile("busy")
 _CACHE = tempfile.TemporaryDirectory(prefix="mia-tests-")
 os.environ["MIA_CACHE"] = _CACHE.name
 os.environ.setdefault("MIA_PROCESSES", "1")

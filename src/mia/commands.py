@@ -1,4 +1,4 @@
-"""The command line, `mia`: what stands beside the stages, which DVC runs."""
+"""The command line, `mia`: all commands beside the stages, which DVC runs."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def new(
         if sum(given is not None for given in (images, answers, table)) != 1:
             raise InputError("expected one of --images, --answers and --table")
         if (table is None) != (label is None):
-            raise InputError("--label: expected with --table, the name of its column of classes")
+            raise InputError("--label: expected, with --table, the name of the table's column of classes")
         if model and answers:
             raise InputError("--model: expected with --images or --table, not with --answers")
         if model and not model.exists():
@@ -127,7 +127,7 @@ def grid(
 
 @app.command()
 def forecast() -> None:
-    """Print how long the queued experiments take; without a queue, this audit."""
+    """Print how long the queued experiments take; without a queue, how long this audit takes."""
     os.environ.setdefault("GOMP_SPINCOUNT", "2000")  # as src/stage.py sets it; before torch is imported
     from mia.history import forecast
 

@@ -227,7 +227,7 @@ Trained = Annotated[Annotated[Recipe, Tag("network")] | Annotated[Estimator, Tag
 
 
 def _brought(model: Model, data: Data) -> None:
-    """Raise ValueError where the settings of a trained model do not fit the data that it is asked about."""
+    """Raise ValueError where the settings of a trained model do not fit the data of its queries."""
     if data.source == "answers":
         raise ValueError("model: expected null, as answers are given")
     if data.split != "published":

@@ -88,7 +88,7 @@ def shadow_learning(block: int | str) -> Path:
 
 
 def shadow_signals(block: int | str) -> Path:
-    """What one block's models say of the records they are asked about."""
+    """The answers of one block's models."""
     return ALL_SHADOW_SIGNALS / f"{block}.parquet"
 
 

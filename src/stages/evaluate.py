@@ -208,8 +208,8 @@ def report_turned(measured: list[dict[str, Any]]) -> None:
     if all(numbers["auc_high"] < 0.5 for numbers in measured):
         best = max(numbers["auc"] for numbers in measured)
         print(
-            f"evaluate: warning: every attack ranks non-members above members, the best with an AUC of {best:.3f}: is "
-            "`member` true of the records that the target was trained on, and are the answers of that target?",
+            f"evaluate: warning: every attack ranks non-members above members, the best with an AUC of {best:.3f}; "
+            "check that `member` is true for the target's training records, and that the answers are the target's",
             file=sys.stderr,
         )
 

@@ -54,7 +54,7 @@ def fit(params: Params, folder: Path) -> None:
         lambda model_id: seeds.generator(params.seed, "played records", model_id),
     )
     if len({play.fold for play in played}) < 2:
-        raise NotApplicable("needs more shadow.blocks")
+        raise NotApplicable("needs more shadow models" if len(answers["population"].model_ids) else "needs shadows")
     target = answers["population"].of_target()
     stacked.check(target)
     n_classes = 1 + max(int(of_source.labels.max()) for of_source in answers.values())

@@ -1,4 +1,4 @@
-"""Ask the shadow models of one block about every record of the population and of the attacker's own.
+"""Query the shadow models of one block about every record of the population and of the attacker's own.
 
 Reads: models/shadows/BLOCK/, data/network.json, data/population/, data/attacker/; data/membership/shadows/BLOCK.parquet
 (whose records' logits are kept).

@@ -1,4 +1,4 @@
-"""Ask the target about every record of the population, and about the attacker's own, which it was not trained on.
+"""Query the target about every record of the population, and about the attacker's own, which are non-members.
 
 Reads: models/target/, data/network.json, data/population/, data/attacker/.
 Writes: data/signals/target.parquet (logits, one row a record and view).

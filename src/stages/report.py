@@ -80,7 +80,7 @@ def read(others: Path) -> Audit:
 
 
 def active(params: Params) -> dict[str, Any]:
-    """The parameters of this audit by section; of answers that were given, without what trains and asks."""
+    """The parameters of this audit by section; if answers were given, without those of training and queries."""
     audit = params.audit
     target, sizes = dumped(audit.target), dumped(audit.shadow)
     sections = {

@@ -1,4 +1,4 @@
-"""Compare scikit-learn classifiers as attack models, each asked only about shadows it was not fitted on.
+"""Compare scikit-learn classifiers as attack models, each scores only shadows on which it was not fitted.
 
 Reads: data/features/shadows.parquet.
 Writes: metrics/selection.json (the best family, its searched settings, the leaderboard, every setting tried, in which

@@ -3,8 +3,8 @@
 Reads: the records of data/population/ and of data/attacker/; of a trained model its file and the user's code.
 Writes: data/membership/target.parquet (model_id, source, sample_id, is_member); data/network.json, the digest of the
 architecture's file, on which all that builds the network depends (for models that are no networks: of what they depend
-on, mia.audits.fitted and given); data/model.json, the digest of a trained model that the user brings, and of all that
-it is asked about (mia.audits.brought).
+on, mia.audits.fitted and given); data/model.json, the digest of a trained model that the user brings, and of the
+records of its queries (mia.audits.brought).
 
 What a shadow is trained on is drawn by `train_shadows` for its own block: it depends on the shadow's number alone, and
 one table for all shadows would change, and retrain them all, whenever a block is added.

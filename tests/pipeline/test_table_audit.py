@@ -114,5 +114,6 @@ def test_views_of_a_row_are_refused(here: Path) -> None:
     with pytest.raises(InputError) as raised:
         tiny.run("prepare", "split", changes=CHANGES | {"attacker.knowledge": "population", "query.views": 2})
     assert str(raised.value) == (
-        "params.yaml: query.views: an estimator is asked about the records themselves: expected 1, got 2; set it to 1"
+        "params.yaml: query.views: an estimator answers queries of the records themselves: expected 1, got 2; "
+        "set it to 1"
     )

@@ -81,7 +81,7 @@ def _require_all(side: Moments, attack: str, name: str) -> None:
     if lacking:
         raise InputError(
             f"{attack}: expected at least one {name} reference model a record, "
-            f"got none for {lacking} of {len(side.count)} records; query more shadow models"
+            f"got none for {lacking} of {len(side.count)} records; train more shadow models"
         )
 
 

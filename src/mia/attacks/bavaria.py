@@ -137,7 +137,7 @@ def _fitted(side: Moments, name: str, alpha: float) -> Prior:
     if margins < 2:
         raise InputError(
             f"BaVarIA: expected at least 2 {name} margins over all records to fit a prior variance, got {margins}; "
-            "query more shadow models"
+            "train more shadow models"
         )
     return fit_prior(side, alpha)
 

@@ -185,8 +185,8 @@ def folds(shadow: NDArray[np.int64]) -> list[tuple[NDArray[np.int64], NDArray[np
     count = len(np.unique(shadow))
     if count < 2:
         raise InputError(
-            f"params.yaml: shadow: expected at least 2 shadow models, so that an attack model can be asked about a "
-            f"shadow it was not fitted on, got {count}; append to shadow.blocks"
+            f"params.yaml: shadow: expected at least 2 shadow models, so that an attack model can score the records of "
+            f"a shadow on which it was not fitted, got {count}; append to shadow.blocks"
         )
     most = MAX_FOLDS if len(shadow) < MANY else 2
     return list(GroupKFold(n_splits=min(most, count)).split(shadow, groups=shadow))

@@ -1,4 +1,4 @@
-"""Evidence: what an attacker has seen of the records it asks about. It never holds whether the target saw them.
+"""Evidence: the answers about the attacker's queries. It never holds which records are members of the target.
 
 Every attack is a pure function of one `Evidence` to scores of shape (samples,), higher = more likely a member.
 Statistics over reference models are summed one model at a time, so that the memory beside the evidence itself does not
@@ -91,9 +91,9 @@ def log_p(margin: Floats) -> Floats:
 
 @dataclass(frozen=True, eq=False)
 class Answers:
-    """What all models said of one source's records; row i of every array is the record with sample_id i.
+    """The answers of all models about one source's records; row i of every array is the record with sample_id i.
 
-    model_ids: (models,), shadows in ascending order. target: (samples, views), or None where the target was not asked.
+    model_ids: (models,), shadows in ascending order. target: (samples, views), or None without its answers.
     references, is_in, labels: as in Evidence, for all shadows. design: one of DESIGNS.
     """
 
@@ -146,7 +146,7 @@ def _without_one(is_in: Bools, side: Bools, sample_id: NDArray[np.int64]) -> NDA
 def gather(target: pa.Table, shadows: Iterable[pa.Table]) -> dict[str, Answers]:
     """Every model's margins, by source ("population", and "attacker" where the attacker's own records are others).
 
-    target: SIGNALS of the target, which was asked about every record. shadows: schemas.MARGINS, one part a model.
+    target: SIGNALS of the target, with queries about every record. shadows: schemas.MARGINS, one part a model.
     Models are joined by (source, sample_id, view), in whatever order their rows come.
     Raises InputError where a model lacks a record or view that another has, or answered twice.
     """
@@ -200,13 +200,13 @@ def _by_key(
 ) -> NDArray[np.int64]:
     """The rows in the order of their view, then of their sample_id; shape: how many there are of each."""
     n_views, n_samples = shape
-    again = "`dvc repro` asks all models anew"
+    again = "`dvc repro` queries all models anew"
     strange = (view >= n_views) | (sample_id >= n_samples) | (view < 0) | (sample_id < 0)
     if strange.any():
         row = int(np.argmax(strange))
         raise InputError(
-            f"{who}: answered about record {sample_id[row]} in view {view[row]}, about which the target was not asked; "
-            f"{again}"
+            f"{who}: answered about record {sample_id[row]} in view {view[row]}, about which the target was not "
+            f"queried; {again}"
         )
     place = view * n_samples + sample_id
     times = np.bincount(place, minlength=n_views * n_samples)
@@ -221,7 +221,7 @@ def _by_key(
 
 @dataclass(frozen=True, eq=False)
 class Play:
-    """A shadow in the target's place: the records it is asked about, as rows of the source, and their membership."""
+    """A shadow in the target's place: the records of its queries, as rows of the source, and their membership."""
 
     model_id: int
     source: str
@@ -251,7 +251,7 @@ class Play:
 def plays(
     answers: Mapping[str, Answers], models: int, records: int, rng_of: Callable[[int], np.random.Generator]
 ) -> list[Play]:
-    """The first `models` shadows as targets, each asked about as many members as non-members, `records` at most.
+    """The first `models` shadows as targets, each with queries about as many members as non-members, `records` at most.
 
     The records are the attacker's own where it has any, else the population's, drawn by rng_of(model_id): among those
     with the same number of OUT references (at least one) as many members as non-members. A record that a shadow was

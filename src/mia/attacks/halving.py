@@ -1,8 +1,8 @@
 """Compares classifiers as attack models and stops those early that fall behind: successive halving, in three rounds.
 
 Source: Jamieson & Talwalkar 2016, Karnin et al. 2013; here by thirds, over folds of shadows. Round 1 fits every
-candidate on the shadows of the first fold, a fifth of the records, and asks it about all others. Round 2 fits the best
-third on all but the first fold's shadows and asks about those. Round 3 fits the best third of them, by the mean of both
+candidate on the shadows of the first fold, a fifth of the records, and scores all others. Round 2 fits the best third
+on all but the first fold's shadows and scores those. Round 3 fits the best third of them, by the mean of both
 AUCs, on the other folds too. Equals go on in the order in which they came.
 
 It depends on the records, the candidates and the seed alone: on no clock, and on no number of cores.
@@ -28,7 +28,7 @@ from mia.compute import forks
 from mia.errors import InputError
 
 KEPT = 3  # one candidate in so many goes on to the next round
-SMALL = -1  # in the place of a fold's number: fitted on the first fold's shadows, asked about all others
+SMALL = -1  # in the place of a fold's number: fitted on the first fold's shadows, scores all others
 
 Candidate = tuple[str, Settings]  # family and settings
 
@@ -38,7 +38,7 @@ class Outcome:
     """What became of a candidate.
 
     aucs: on each fold's unseen shadows; where it was stopped, in its rounds so far. stopped_in_round: 1 or 2; 0 for one
-    that was asked about all folds. reason: why it cannot be fitted; it has no AUC then.
+    that scored all folds. reason: why it cannot be fitted; it has no AUC then.
     """
 
     aucs: tuple[float, ...] = ()
@@ -52,7 +52,7 @@ class Outcome:
 
     @property
     def finished(self) -> bool:
-        """Whether it was asked about every fold."""
+        """Whether it scored every fold."""
         return not self.stopped_in_round and not self.reason
 
 
@@ -86,9 +86,9 @@ class Records:
 def compare(
     candidates: Sequence[Candidate], records: Records, seed: int, *, halving: bool, least: int, description: str
 ) -> list[Outcome]:
-    """What becomes of each candidate, on all cores; without halving each is asked about every fold.
+    """What becomes of each candidate, on all cores; without halving each scores every fold.
 
-    least: so many at least are asked about every fold.
+    least: so many at least score every fold.
     Raises InputError for a setting that scikit-learn's class does not have, and below two shadows.
     """
     n_folds = len(estimators.folds(records.shadow))
@@ -147,7 +147,7 @@ def _auc_or_reason(candidate: Candidate, records: Records, fold: int, seed: int)
 def leaderboard(outcomes: Mapping[str, Outcome]) -> pd.DataFrame:
     """Return one row a family, the best first: estimator, auc_mean, auc_std, fold_aucs as text, stopped_in_round.
 
-    outcomes: by family, those with an AUC. Those asked about all folds come first, then those stopped in the later
+    outcomes: by family, those with an AUC. Those that scored all folds come first, then those stopped in the later
     round; equal means stand in the order of their names.
     """
     board = pd.DataFrame(

@@ -1,4 +1,4 @@
-"""What is made of one model's answers: its attack features, how good it is, and its margins as a reference model."""
+"""Tables made from one model's answers: its attack features, how good it is, and its margins as a reference model."""
 
 from __future__ import annotations
 
@@ -110,7 +110,9 @@ def by_model(path: Path) -> Iterator[tuple[int, Answered]]:
     for answers in parquet.read_parts(path, SIGNALS, SHORT):
         model_id, *others = answers.column("model_id").unique().to_pylist()
         if others:
-            raise InputError(f"{path}: expected a part a model, got one of {1 + len(others)}; `dvc repro` asks anew")
+            raise InputError(
+                f"{path}: expected a part a model, got one of {1 + len(others)}; `dvc repro` queries the models anew"
+            )
         yield model_id, Answered(path, answers)
 
 

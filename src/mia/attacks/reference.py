@@ -64,7 +64,7 @@ def _outside(evidence: Evidence) -> Moments:
     count = evidence.outside.count
     if not count.all():
         raise InputError(
-            f"references: expected a model that was not trained on it for every record, got none for "
+            f"references: expected, for every record, a model that was not trained on it, got none for "
             f"{int((count == 0).sum())} of {len(evidence)} records; train more shadow models"
         )
     return evidence.outside

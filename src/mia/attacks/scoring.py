@@ -147,7 +147,7 @@ def _cautious(seen: Seen) -> Scores:
 
 def _require_plays(seen: Seen) -> None:
     if not seen.played:
-        raise NotApplicable("needs shadows" if seen.shadows.empty else "needs more shadow.blocks")
+        raise NotApplicable("needs shadows" if seen.shadows.empty else "needs more shadow models")
 
 
 def _rows(play: Play, score: Floats) -> pd.DataFrame:

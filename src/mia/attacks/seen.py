@@ -1,4 +1,4 @@
-"""All that an attacker has seen. Who is a member of the target is not in it and cannot be reached from it."""
+"""All that an attacker has seen. The target's membership is not in it and cannot be reached from it."""
 
 from __future__ import annotations
 

@@ -1,9 +1,9 @@
 """The stacked attack: one classifier learns membership from what all reference-based attacks see of a record.
 
 Ours. Each shadow plays the target in turn with the other shadows as references, so that membership is known; a
-classifier fitted on their records is asked about the target's. It uses nothing beyond the attacker's models and data.
-It gives way to the best of what it is built of where that is better on the plays, and to what leans on references least
-where the target's records are not like those that the shadows played with.
+classifier fitted on their records scores the target's. It uses nothing beyond the attacker's models and data. Where one
+of the attacks that it combines is better on the plays, that attack takes its place. Where the target's records are not
+like those of the plays, the two attacks that depend least on references take its place.
 """
 
 from __future__ import annotations
@@ -82,7 +82,7 @@ def check(evidence: Evidence) -> None:
     none = int((evidence.outside.count == 0).sum())
     if none:
         raise NotApplicable(
-            f"expected a model that was not trained on it for every record, got none for {none} of {len(evidence)} "
+            f"expected, for every record, a model that was not trained on it, got none for {none} of {len(evidence)} "
             "records; train more shadow models"
         )
 
@@ -177,8 +177,9 @@ def misled(target: Evidence, played: Sequence[Evidence]) -> bool:
 def cautious(evidence: Evidence, unlike: Floats | None) -> Floats:
     """The score where references mislead: the smaller of two ranks, in standard deviations of a normal law.
 
-    One is RMIA's offline with a = 0, which leans on references least. unlike, (samples,): of the quantile regression,
-    which asks the target itself about known non-members; None where there are none. A record must stand out by both.
+    One is RMIA's offline with a = 0, which depends least on references. unlike, (samples,): of the quantile
+    regression, which queries the target itself about known non-members; None where there are none. A record must stand
+    out by both.
     """
     outside = evidence.outside
     damped = (log_p(evidence.target) - np.logaddexp(outside.log_mean_p, 0)).mean(axis=1)

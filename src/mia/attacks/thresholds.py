@@ -20,7 +20,7 @@ def correctness(signals: Mapping[str, Floats]) -> Floats:
 
 
 def views_right(signals: Mapping[str, Floats]) -> Floats:
-    """The share of a record's views in which the model's class is the record's: no more than labels are asked for.
+    """The share of a record's views in which the model's class is the record's: only predicted labels are needed.
 
     Choquette-Choo et al. 2021 fit a classifier on which of the views are right; ours is their number.
     """

@@ -1,8 +1,8 @@
 """What the first stages do where the target is a trained model that the user brought, in audits/NAME/model.
 
-It is asked as it is taken in, and its answers are kept, as of fitted models. So the stage that takes it in depends on
-all that is asked: `declare` writes its digest, those of the file, of its settings, of the user's code and of the code
-that asks, to data/model.json. Shadows depend on none of these.
+The stage that takes the model in also queries it and keeps its answers, as with fitted models. So this stage depends on
+the records of all queries. `declare` writes their digest to data/model.json, with those of the file, of its settings,
+of the user's code and of the code that queries. Shadows depend on none of these.
 """
 
 from __future__ import annotations
@@ -43,14 +43,14 @@ CODE = (
 def declare(path: Path, params: Params, asked: Sequence[Path]) -> None:
     """Write what taking in a model depends on beside its stage's files; the same for all audits that bring none.
 
-    asked: the folders of all records that the model is asked about.
+    asked: the folders of the records of all queries.
     Raises InputError where there is no model, or one that cannot be read.
     """
     written: dict[str, object] = {"model": None}
     if params.audit.door == "model":
         if not stored_records.has_images(asked[0]) and params.query.views != 1:
             raise InputError(
-                f"params.yaml: query.views: a table is asked about in one view: expected 1, got {params.query.views}; "
+                f"params.yaml: query.views: a table has one view of each record: expected 1, got {params.query.views}; "
                 "set it to 1"
             )
         written = {**_digest(params), "records": fitted.digest_of_records(asked)}
@@ -90,7 +90,7 @@ def _code(audit: Audit) -> Path:
 
 
 def train_target(path: Path, params: Params) -> None:
-    """Take the model in: read it, look for what is wrong with it, ask it about all records, keep its answers.
+    """Take the model in: read it, look for what is wrong with it, query it about all records, keep its answers.
 
     path: data/model.json. Raises InputError as mia.models.given_model and model_checks do.
     """
@@ -112,7 +112,7 @@ def train_target(path: Path, params: Params) -> None:
 def answers(model: Asked, sources: dict[str, Records], views: int, members: int) -> pa.Table:
     """The model's answers by source, view and record (SIGNALS). members: how many records it was trained on."""
     asked = [(name, view) for name in sources for view in range(views)]
-    raw = [model.raw(given_model.in_view(sources[name], view), f"ask about {name}") for name, view in asked]
+    raw = [model.raw(given_model.in_view(sources[name], view), f"query {name}") for name, view in asked]
     logits = model.logits(np.concatenate(raw), members)  # all at once: they share what stands for a probability of 0
     ends = np.cumsum([len(part) for part in raw])[:-1]
     return pa.concat_tables(

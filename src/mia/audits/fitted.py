@@ -1,7 +1,7 @@
 """What training and querying stages do where models are fitted: families by name, or the user's own `build`.
 
-Training asks too (mia.models.fitting), so its stages depend on all that is asked: `declare` writes its digest, and that
-of the code that fits, to data/network.json. A network's training depends on neither.
+Training also queries the models (mia.models.fitting), so its stages depend on the records of all queries. `declare`
+writes their digest, and that of the code that fits, to data/network.json. A network's training depends on neither.
 """
 
 from __future__ import annotations
@@ -37,11 +37,11 @@ CODE = (__file__, fitting.__file__, families.__file__, kept_models.__file__, rec
 def declare(params: Params, asked: Sequence[Path]) -> None:
     """Write what training depends on beside its own stage's files, in place of an architecture's digest.
 
-    asked: the folders of all records that models are asked about.
+    asked: the folders of the records of all queries.
     """
     if params.query.views != 1:
         raise InputError(
-            f"params.yaml: query.views: an estimator is asked about the records themselves: expected 1, got "
+            f"params.yaml: query.views: an estimator answers queries of the records themselves: expected 1, got "
             f"{params.query.views}; set it to 1"
         )
     estimator = params.audit.estimator.estimator
@@ -60,7 +60,7 @@ def digest_of_records(folders: Sequence[Path]) -> str:
 
 
 def sources(knowledge: str) -> dict[str, Records]:
-    """What models are asked about: the population, and the attacker's records where these are others."""
+    """The records of all queries: the population, and the attacker's records where these are others."""
     records = {"population": stored_records.load(paths.POPULATION)}
     if knowledge != "population":
         records["attacker"] = stored_records.load(paths.ATTACKER)
@@ -68,7 +68,7 @@ def sources(knowledge: str) -> dict[str, Records]:
 
 
 def train_target(params: Params) -> None:
-    """Fit the target, and ask it."""
+    """Fit the target, and query it."""
     records = sources(params.attacker.knowledge)
     if params.audit.estimator.estimator == OWN:
         recipe_checks.check(
@@ -79,7 +79,7 @@ def train_target(params: Params) -> None:
 
 
 def train_shadows(params: Params, block: int, memberships: list[pd.DataFrame]) -> None:
-    """Fit the shadows of a block, as many at once as there are cores, and ask them. memberships: MEMBERSHIP of each."""
+    """Fit the shadows of a block, as many at once as there are cores, and query them. memberships: of each."""
     records = sources(params.attacker.knowledge)
     (trained_on,) = memberships[0]["source"].unique().tolist()
     each = [lessons.lesson_of(params.seed, membership) for membership in memberships]

@@ -1,6 +1,6 @@
-"""What the first six stages do where a model's answers were given: nothing is trained, nothing is asked.
+"""What the first six stages do where a model's answers were given: no model is trained or queried.
 
-The files are those that training and asking write, so that the stages after them know no difference. The files of
+The files are those that training and queries write, so that the later stages see no difference. The files of
 answers are audits/NAME/answers/target and shadows: a .csv or .parquet, a folder of such files, or a link to either.
 """
 
@@ -108,7 +108,7 @@ def shadows(audit: Audit, block: int) -> Iterable[Answers]:
 
 
 def forget() -> None:
-    """Read the files anew when they are next asked for: in a notebook one audit follows another."""
+    """Read the files anew when they are next needed: in a notebook one audit follows another."""
     _read.cache_clear()
 
 

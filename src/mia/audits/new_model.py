@@ -25,8 +25,8 @@ def with_model(text: str, model: Path, records: Records) -> str:
     """
     if records.published_train is None:
         raise InputError(
-            "--model: expected records of which it is known whether the model was trained on them: images below train/ "
-            "and test/, or a table with a column that says train or test; add that"
+            "--model: expected records with their membership: images below train/ and test/, or a table with a column "
+            "that says train or test; add that"
         )
     settings = guessed(model, records)
     part = (resources.files("mia.audits") / "templates/model.yaml").read_text(encoding="utf-8")

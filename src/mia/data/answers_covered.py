@@ -1,4 +1,4 @@
-"""Which records of given answers are audited: those that shadows stand on both sides of."""
+"""Which records of given answers are audited: those with a shadow that was trained on them and one that was not."""
 
 from __future__ import annotations
 

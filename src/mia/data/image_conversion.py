@@ -17,12 +17,12 @@ CHANGES = {
     "opaque_alpha": "an alpha channel of 255 alone is left out; nothing is lost",
     "on_white": "translucent pixels are laid on white",
     "cmyk": "CMYK or YCbCr becomes RGB by Pillow's formula, without the file's colour profile",
-    "sixteen_bit": "of 16 bits a channel the upper 8 are kept, of 12 too: 0 to 65,535 becomes 0 to 255",
-    "dark_sixteen_bit": "of 16 bits a channel no value is above 4,095, so that 16 shades are left: scale it yourself",
-    "first_frame": "of several frames or pages the first is taken",
+    "sixteen_bit": "the upper 8 of 16 bits a channel are kept, also if only 12 are used: 0 to 65,535 becomes 0 to 255",
+    "dark_sixteen_bit": "the same, and no value is above 4,095, so that 16 shades are left: scale the image yourself",
+    "first_frame": "the first of several frames or pages is taken",
     "cropped": "the largest rectangle of the wanted shape is taken, from the middle",
-    "reduced": "made smaller, each pixel the mean of the area that it covers",
-    "enlarged": "made larger, by bicubic interpolation",
+    "reduced": "the image is made smaller; each pixel is the mean of the area that it covers",
+    "enlarged": "the image is made larger, by bicubic interpolation",
     "grey_to_colour": "a grey image among coloured ones has its values in all three channels",
 }
 SIXTEEN = 16

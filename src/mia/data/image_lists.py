@@ -1,4 +1,4 @@
-"""A file list: a CSV beside the images, whose rows name an image, its label, and who it is of or where it belongs."""
+"""A file list: a CSV beside the images, whose rows name an image, its label, and its person or its split."""
 
 from __future__ import annotations
 
@@ -90,8 +90,8 @@ def _table(place: str, content: bytes) -> tuple[dict[str, list[str]], list[str]]
             raise InputError(f"{place}: column {name!r}: unknown; did you mean '{meant[0]}'?")
     if not {"path", "label"} <= set(head) or len(set(head)) < len(head) or {"member", "split"} <= set(head):
         raise InputError(
-            f"{place}: expected the columns path and label, each once, parted by commas, and of member and split at "
-            f"most one, got {listed(head)}; write it so"
+            f"{place}: expected the columns path and label, each once, separated by commas, and at most one of "
+            f"member and split, got {listed(head)}; write it so"
         )
     body = rows[1:]
     wrong = [number for number, row in enumerate(body, 2) if len(row) != len(head)]

@@ -36,9 +36,8 @@ def meanings(path: Path, found: Sequence[str], splits: Mapping[str, Meaning] | N
     if unsaid:
         example = ", ".join(f"{name}: nonmember" for name in sorted(unsaid))
         raise InputError(
-            f"{path}: found the splits {shown}: expected what {', '.join(sorted(unsaid))} "
-            f"{'is' if len(unsaid) == 1 else 'are'}; say so in the audit's data.splits: {{{example}}} (member: trained "
-            "on, nonmember, or unused)"
+            f"{path}: found the splits {shown}: expected the meaning of {', '.join(sorted(unsaid))}; write it into the "
+            f"audit's data.splits: {{{example}}} (member: trained on, nonmember, or unused)"
         )
     if all(says[name] == "unused" for name in counts):
         raise InputError(f"{path}: found the splits {shown}, all of them unused; change data.splits")

@@ -129,8 +129,8 @@ def _splits(path: Path, files: list[Path], known: set[str]) -> list[str] | None:
     if found and len(found) < len(splits):
         raise InputError(
             f"{files[splits.index(None)]}: expected the name of a split, as other files have one "
-            f"({listed(sorted(set(found)))}): train-*.parquet, test-*.parquet; take it out, rename it, or say in the "
-            "audit's data.splits what it begins with"
+            f"({listed(sorted(set(found)))}): train-*.parquet, test-*.parquet; take it out, rename it, or name its "
+            "beginning in the audit's data.splits"
         )
     return found or None
 

@@ -134,7 +134,7 @@ def tpr_at(roc: Roc, fpr: float) -> float:
     if not resolvable(fpr, roc.n_nonmember):
         raise InputError(
             f"fpr: {roc.n_nonmember} non-members resolve {1 / roc.n_nonmember:.3g} or more, got {fpr}; "
-            f"ask for a higher FPR or bring at least {math.ceil(1 / fpr)} non-members"
+            f"choose a higher FPR or bring at least {math.ceil(1 / fpr)} non-members"
         )
     return float(roc.tpr[np.searchsorted(roc.fpr, fpr, side="right") - 1])
 

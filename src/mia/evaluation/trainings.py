@@ -114,14 +114,14 @@ def of_verdict(numbers: Mapping[str, Any], measured: Sequence[Mapping[str, Any]]
 def standard_deviation(statistic: _Statistic, records: _Records, n_member: int, n_nonmember: int) -> float:
     """Return the standard deviation over trainings of a target on the same members, with the same queries.
 
-    A play's number is taken as the sum of a constant, a term of its training, and of every record asked about a term
-    that all trainings repeat (how hard the record is) and one of this training alone. From the variance over plays is
-    taken what the plays' different members and records give: their mean variance over records (for the AUC, DeLong's)
-    less the mean covariance of two plays, which the records that both were asked about give. What remains, 0 at least,
-    is the variance of the training's own term. To it is added the records' terms of one training alone, for as many
-    records as the target's: on each side the variance of the influence less its covariance over the pairs of plays with
-    the record on that side. Where pairs are too few (`LEAST_SHARED`) the share that repeats is taken from the other
-    side, and where both have too few, none is taken to repeat, which errs on the large side.
+    A play's number is taken as the sum of a constant, a term of its training, and two terms for every record of its
+    queries: one that all trainings repeat (how hard the record is), and one of this training alone. From the variance
+    over plays is taken what the plays' different members and records give: their mean variance over records (for the
+    AUC, DeLong's) less the mean covariance of two plays, which the records that both plays share give. What remains, 0
+    at least, is the variance of the training's own term. To it is added the records' terms of one training alone, for
+    as many records as the target's: on each side the variance of the influence less its covariance over the pairs of
+    plays with the record on that side. Where pairs are too few (`LEAST_SHARED`) the share that repeats is taken from
+    the other side, and where both have too few, none is taken to repeat, which errs on the large side.
     """
     plays = len(statistic.values)
     scaled = statistic.influence / records.size

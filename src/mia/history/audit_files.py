@@ -175,7 +175,7 @@ def fetched(commit: str, attacks: list[str]) -> pd.DataFrame:
                 path.write_bytes(content.read())
         except Exception as error:  # DVC's own, and whatever a remote's client raises
             why = (str(error).strip() or type(error).__name__).splitlines()[0]
-            raise InputError(f"{paths.EXPOSURE}: neither in DVC's cache nor to be had from a remote ({why})") from None
+            raise InputError(f"{paths.EXPOSURE}: neither in DVC's cache nor in a remote ({why})") from None
         try:
             return parquet.read(path, schemas.exposure(attacks))
         except InputError as error:

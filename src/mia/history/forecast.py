@@ -51,7 +51,7 @@ def report() -> None:
     try:
         size = size_here()
     except InputError as error:
-        print(f"{name}: how long it takes is not known before a first `dvc repro` ({error})")
+        print(f"{name}: its time is not known before a first `dvc repro` ({error})")
         return
     print(line(name, queued, size, locked(), stage_seconds.last(), datetime.now()))
 

@@ -45,8 +45,8 @@ def publish(revision: str) -> Path:
         page = dvc.api.read(str(paths.AUDIT_PAGE), rev=commit, encoding="utf-8")
     except (DvcException, OSError) as error:
         raise InputError(
-            f"{revision}: no {paths.AUDIT_PAGE} to be had ({' '.join(str(error).split())}); it comes with a commit of "
-            "dvc.lock that holds it, after `dvc repro`, and from DVC's cache or remote"
+            f"{revision}: neither DVC's cache nor a remote has {paths.AUDIT_PAGE} ({' '.join(str(error).split())}); "
+            "run `dvc repro` there and commit dvc.lock, or `dvc pull` the page"
         ) from None
     page = published(page, commit, date)
     out = paths.AUDIT_PAGE.with_stem(f"{paths.AUDIT_PAGE.stem}-{commit[:7]}")
@@ -58,5 +58,5 @@ def publish(revision: str) -> Path:
 def report(revision: str) -> None:
     """Publish a revision and print where."""
     if revision == "HEAD" and git("diff", "--quiet", "HEAD", "--", "dvc.lock") is None:
-        print("note: dvc.lock has changed since the last commit, whose audit this is", file=sys.stderr)
+        print("note: this is the audit of the last commit; dvc.lock has changed since", file=sys.stderr)
     print(f"The report with its commit and date: {publish(revision)}")

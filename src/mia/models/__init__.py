@@ -1,1 +1,1 @@
-"""Networks: built, trained, stored, asked."""
+"""Networks: built, trained, stored, queried."""

@@ -1,7 +1,7 @@
 """Models that are fitted, not trained step by step: anything with `fit` and one of METHODS.
 
-A model is asked about every record as soon as it is fitted, and its answers are kept. So no model is ever loaded to be
-asked: the target's file is for its owner, and what cannot be stored without pickle leaves its answers alone.
+A model is queried about every record as soon as it is fitted, and its answers are kept. So no model is ever loaded for
+queries. The target's file is for its owner; a model that cannot be stored without pickle leaves only its answers.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""A trained model that the user brings, asked about records: what it is given, and what its raw answers become.
+"""A trained model that the user brings and that is queried: what it is given, and what its raw answers become.
 
 What is wrong with it is looked for on a sample first (mia.models.model_checks), so that it is said in seconds.
 """
@@ -43,7 +43,7 @@ class Asked:
     order: Integers
 
     def raw(self, x: Any, description: str | None = None) -> Floats:
-        """Raw answers (samples, columns) about images as bytes or rows of a table, asked in batches.
+        """Raw answers (samples, columns) about images as bytes or rows of a table, queried in batches.
 
         With a description, behind a progress bar of that name.
         Raises InputError where the model fails, or answers in another shape.
@@ -139,7 +139,7 @@ def columns_of(records: Records, settings: Model) -> list[str]:
 
 
 def in_view(records: Records, view: int) -> Any:
-    """Records as the model is asked about them in a view (mia.models.views); of a table there is one."""
+    """Records as the queries of a view hold them (mia.models.views); a table has one view."""
     return records.x if records.is_table or view == 0 else views.apply(records.images, view)
 
 

@@ -68,7 +68,7 @@ def _spread(rows: Integers) -> Integers:
 
 
 def _check_state(model: Asked, sample: Records) -> None:
-    """A model answers a query as before, whatever was asked in between, and whatever else is in the batch."""
+    """A model answers a query as before, whatever other queries came between, and whatever else is in the batch."""
     few = sample.take(np.arange(min(FEW, len(sample) // 2)))
     others = sample.take(np.arange(len(sample) - len(few), len(sample)))
     first = model.raw(few.x)
@@ -78,12 +78,12 @@ def _check_state(model: Asked, sample: Records) -> None:
             f"{model.place}: two queries of the same {len(few)} records differ by {off:.2g}: the model is in training "
             "mode, or draws or remembers something; switch that off (model.eval() in torch) and export it again"
         )
-    if model.reading.batch not in (None, 1):  # nothing can be asked alone
+    if model.reading.batch not in (None, 1):  # no record can be queried alone
         return
     alone = np.concatenate([model.raw(few.take(np.array([row])).x) for row in range(min(4, len(few)))])
     if (off := _apart(first[: len(alone)], alone)) > NEAR:
         raise InputError(
-            f"{model.place}: records asked alone are answered otherwise than in a batch of {len(few)}, by {off:.2g}: "
+            f"{model.place}: a query of one record has another answer than in a batch of {len(few)}, by {off:.2g}: "
             "an answer must not depend on other records, as batch normalisation in training mode does; export the "
             "model in evaluation mode"
         )

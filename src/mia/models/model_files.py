@@ -132,8 +132,8 @@ def _from_skops(path: Path) -> Any:
         trusted = {name for name in asked & objects if name.startswith(TRUSTED)}
         if foreign := sorted(asked - trusted):
             raise InputError(
-                f"{path}: holds what is no class of scikit-learn, NumPy or SciPy: {', '.join(foreign[:8])}; export "
-                "the model to ONNX, or read it in code/recipe.py: load(folder)"
+                f"{path}: holds types that are not classes of scikit-learn, NumPy or SciPy: {', '.join(foreign[:8])}; "
+                "export the model to ONNX, or read it in code/recipe.py: load(folder)"
             )
         return io.loads(content, trusted=sorted(trusted))
     except InputError:
@@ -239,7 +239,9 @@ def _method(path: Path, model: Any, methods: Sequence[str]) -> Callable[[Any], A
 
 
 def _no_model(path: Path, what: str, error: Exception) -> InputError:
-    return InputError(f"{path}: expected {what}, got what cannot be read as one: {' '.join(str(error).split())[:300]}")
+    return InputError(
+        f"{path}: expected {what}, got a file that cannot be read as one: {' '.join(str(error).split())[:300]}"
+    )
 
 
 READERS: dict[str, Callable[[Path, Model], Reading]] = {

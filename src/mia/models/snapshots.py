@@ -85,7 +85,7 @@ def _seconds() -> float:
 
 
 def clear(finished: Iterable[Path | None]) -> None:
-    """Remove the snapshots of trainings whose models are stored now, and any that nobody came back for."""
+    """Remove the snapshots of trainings whose models are stored now, and old ones."""
     for path in finished:
         if path is not None:
             path.unlink(missing_ok=True)

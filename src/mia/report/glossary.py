@@ -83,8 +83,8 @@ SECTIONS: dict[str, tuple[Term, ...]] = {
         ),
         Term(
             'always "member"',
-            "The numbers of that constant answer; with 5 members among 6 records its accuracy is .833 and its F1 is "
-            ".909.",
+            "An attack that accuses every record: it gives all records one score, so its AUC and TPR are those of "
+            "guessing; with 5 members among 6 records its accuracy is .833 and its F1 is .909.",
         ),
         Term(
             "epsilon at least",

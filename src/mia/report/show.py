@@ -15,16 +15,6 @@ from mia.report import text_table, without_shadows
 from mia.repository import git
 from mia.store import metrics_files, sealed_json
 
-COLUMNS = (
-    "attack",
-    "AUC",
-    "TPR at 1 % FPR",
-    "TPR at 0.1 % FPR",
-    "balanced accuracy",
-    "accuracy",
-    "F1",
-    "epsilon at least (delta 0)",
-)
 MAKING = (
     paths.PARAMS.as_posix(),
     paths.AUDITS.as_posix(),
@@ -36,19 +26,34 @@ NAMES = {"auc": "AUC", "tpr_at_fpr_0_1": "TPR at 10 % FPR", "tpr_at_fpr_0_01": "
 SHOWN = {"auc": 3, "tpr_at_fpr_0_1": 4, "tpr_at_fpr_0_01": 4}  # decimals in the table
 MOST_MOVED = 4  # numbers that the note names
 FINDS = "finds members"  # the sentence of mia.evaluation.detectable for an attack that works
-RATES = {"tpr_at_fpr_0_01": 4, "tpr_at_fpr_0_001": 4, "balanced_accuracy": 3}  # decimals in the table
+TPRS = {"tpr_at_fpr_0_1": ("10", ".1000"), "tpr_at_fpr_0_01": ("1", ".0100"), "tpr_at_fpr_0_001": ("0.1", ".0010")}
+MANY = 1000  # non-members that resolve 0.1 % FPR
+
+
+def tprs(measured: Sequence[dict[str, Any]]) -> list[str]:
+    """The two TPRs of the table: those at 1 % and 0.1 % FPR, or at 10 % and 1 % where there are few non-members."""
+    few = measured[0]["n_nonmember"] < MANY
+    return list(TPRS)[:2] if few else list(TPRS)[1:]
+
+
+def columns(measured: Sequence[dict[str, Any]]) -> tuple[str, ...]:
+    """The heads of the table."""
+    at = (f"TPR at {TPRS[name][0]} % FPR" for name in tprs(measured))
+    return "attack", "AUC", *at, "balanced accuracy", "accuracy", "F1", "epsilon at least (delta 0)"
 
 
 def rows(measured: Sequence[dict[str, Any]]) -> list[tuple[str, ...]]:
     """One row an attack, best AUC first, with 95 % intervals; then the numbers of always answering "member"."""
     fraction = wording.decimals(3)
+    rates = tprs(measured)
     table = []
     for entry in sorted(measured, key=lambda entry: -entry["auc"]):
         table.append(
             (
                 wording.words(entry["attack"]),
                 text_table.interval(entry, "auc", 3),
-                *(text_table.interval(entry, name, digits) for name, digits in RATES.items()),
+                *(text_table.interval(entry, name, 4) for name in rates),
+                text_table.interval(entry, "balanced_accuracy", 3),
                 fraction(entry["accuracy"]),
                 fraction(entry["f1"]),
                 f"{entry['epsilon_lower']:.2f}",
@@ -56,17 +61,17 @@ def rows(measured: Sequence[dict[str, Any]]) -> list[tuple[str, ...]]:
         )
     first = measured[0]
     guess = fraction(first["always_member_accuracy"]), fraction(first["always_member_f1"])
-    return [*table, ("*always “member”*", ".500", ".0100", ".0010", ".500", *guess, "0.00")]
+    return [*table, ("*always “member”*", ".500", *(TPRS[name][1] for name in rates), ".500", *guess, "0.00")]
 
 
 def markdown(measured: Sequence[dict[str, Any]]) -> str:
     """The rows as a Markdown table."""
-    return text_table.markdown([COLUMNS, *rows(measured)])
+    return text_table.markdown([columns(measured), *rows(measured)])
 
 
 def plain(measured: Sequence[dict[str, Any]], width: int | None = None) -> str:
     """The rows in columns for a terminal; where it is `width` letters wide, the first columns that fit."""
-    table = [COLUMNS, *rows(measured)]
+    table = [columns(measured), *rows(measured)]
     return text_table.plain([[cell.replace("*", "") for cell in row] for row in table], width)
 
 

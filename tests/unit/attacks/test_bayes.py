@@ -140,14 +140,12 @@ def assert_same(found: Floats, expected: Floats) -> None:
     np.testing.assert_allclose(found, expected, rtol=1e-9, atol=1e-9)
 
 
-@settings(deadline=None)
 @given(evidences())
 def test_base_is_its_twin(evidence: Evidence) -> None:
     assert_same(base.online(evidence), base_online_twin(evidence))
     assert_same(base.offline(evidence), base_offline_twin(evidence))
 
 
-@settings(deadline=None)
 @given(evidences())
 def test_base_with_two_means_is_its_twin_with_one_variance_and_with_each_records(evidence: Evidence) -> None:
     assert_same(base.two_star(evidence), base_steps_twin(evidence, per_record=False))
@@ -156,7 +154,7 @@ def test_base_with_two_means_is_its_twin_with_one_variance_and_with_each_records
     assert_same(three[~agree], twin[~agree])
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(evidences(least=0) | evidences(in_models=False))
 def test_bavaria_is_its_twin_also_for_records_without_a_side(evidence: Evidence) -> None:
     sides = evidence.is_in.sum(), (~evidence.is_in).sum()
@@ -165,7 +163,7 @@ def test_bavaria_is_its_twin_also_for_records_without_a_side(evidence: Evidence)
     assert_same(bavaria.student(evidence), student_twin(evidence))
 
 
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 @given(evidences(), st.integers(0, 2**32 - 1), st.sampled_from(EVERY))
 def test_order_of_models_and_records_does_not_matter(evidence: Evidence, seed: int, attack: Attack) -> None:
     rng = np.random.default_rng(seed)
@@ -176,7 +174,7 @@ def test_order_of_models_and_records_does_not_matter(evidence: Evidence, seed: i
     assert_same(attack(moved), scores[records])
 
 
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 @given(evidences(), st.sampled_from(EVERY))
 def test_views_are_scored_alone_and_summed(evidence: Evidence, attack: Attack) -> None:
     views = range(evidence.target.shape[1])
@@ -186,7 +184,7 @@ def test_views_are_scored_alone_and_summed(evidence: Evidence, attack: Attack) -
     assert_same(attack(evidence), np.sum(alone, axis=0))
 
 
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 @given(evidences())
 def test_base_online_ranks_as_rmia_with_gamma_1(evidence: Evidence) -> None:
     """RMIA's share of records z with (p(x) / mean p(x)) / (p(z) / mean p(z)) >= 1 never falls as BASE rises."""
@@ -208,7 +206,7 @@ def pooled(evidence: Evidence) -> list[tuple[Moments, Floats]]:
     return both
 
 
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 @given(evidences())
 def test_a_strong_prior_is_lira_with_pooled_variance(evidence: Evidence) -> None:
     for side, variance in pooled(evidence):
@@ -218,7 +216,7 @@ def test_a_strong_prior_is_lira_with_pooled_variance(evidence: Evidence) -> None
         np.testing.assert_allclose(found, np.broadcast_to(variance, found.shape), rtol=1e-9, atol=floor)
 
 
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 @given(evidences())
 def test_no_prior_is_lira_with_variance_per_record(evidence: Evidence) -> None:
     """kappa = beta = 0: alpha = 1 leaves the variance over n, which LiRA has; alpha = 1 / 2 the one over n - 1."""

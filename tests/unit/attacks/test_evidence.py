@@ -24,7 +24,7 @@ CLASSES, VIEWS = 3, 2
 COUNTS = {"population": 4, "attacker": 3}
 LABELS = {"population": np.array([0, 2, 1, 0]), "attacker": np.array([1, 1, 2])}
 Logits = dict[str, NDArray[np.float32]]  # source: (views, samples, classes)
-quick = settings(deadline=None, max_examples=40)
+quick = settings(max_examples=40)
 
 
 def logits(model_id: int, sources: tuple[str, ...], n_views: int = VIEWS) -> Logits:
@@ -103,7 +103,7 @@ def test_models_are_joined_by_key_and_not_by_the_order_of_their_rows() -> None:
             np.testing.assert_array_equal(getattr(again, field.name), getattr(known, field.name))
 
 
-AGAIN = "`dvc repro` asks all models anew"
+AGAIN = "`dvc repro` queries all models anew"
 
 
 @pytest.mark.parametrize(
@@ -127,7 +127,7 @@ def test_a_record_or_view_that_the_target_lacks_is_named() -> None:
         evidence.gather(target_table(logits(0, BOTH, 1)), [shadow_table(1, logits(1, BOTH))])
     assert str(caught.value) == (
         "data/margins.parquet: shadow 1 of the population: answered about record 0 in view 1, about which the target "
-        f"was not asked; {AGAIN}"
+        f"was not queried; {AGAIN}"
     )
 
 

@@ -26,7 +26,7 @@ CANDIDATES: dict[str, dict[str, Any]] = {
     "hist_gradient_boosting": {"max_iter": 12, "learning_rate": 0.3, "min_samples_leaf": 100, "max_leaf_nodes": 8},
 }
 MODELS, SAMPLES, CLASSES = 8, 2000, 4
-quick = settings(deadline=None, max_examples=40)
+quick = settings(max_examples=40)
 
 
 @pytest.fixture(autouse=True)

@@ -19,8 +19,8 @@ def test_too_few_nonmembers_for_an_fpr_are_named(capsys: pytest.CaptureFixture[s
 def test_attacks_that_all_rank_nonmembers_first_are_named(capsys: pytest.CaptureFixture[str]) -> None:
     evaluate.report_turned([{"auc": 0.31, "auc_high": 0.35}, {"auc": 0.4, "auc_high": 0.45}])
     assert capsys.readouterr().err == (
-        "evaluate: warning: every attack ranks non-members above members, the best with an AUC of 0.400: is `member` "
-        "true of the records that the target was trained on, and are the answers of that target?\n"
+        "evaluate: warning: every attack ranks non-members above members, the best with an AUC of 0.400; check "
+        "that `member` is true for the target's training records, and that the answers are the target's\n"
     )
     evaluate.report_turned([{"auc": 0.31, "auc_high": 0.35}, {"auc": 0.49, "auc_high": 0.52}])
     assert capsys.readouterr().err == ""

@@ -50,7 +50,7 @@ def usual(tmp_path_factory: pytest.TempPathFactory) -> tuple[Given, dict[str, An
     return target, answers.read_shadows(write(folder / "s.parquet", shadow_table(*NAMES)), target)
 
 
-@hypothesis.settings(max_examples=25, deadline=None)
+@hypothesis.settings(max_examples=25)
 @hypothesis.given(way=ways())
 def test_order_and_format_and_how_shadows_are_cut_change_nothing(
     usual: tuple[Given, dict[str, Answers]],

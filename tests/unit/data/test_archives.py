@@ -71,7 +71,7 @@ def test_a_folder_comes_sorted(tmp_path: Path) -> None:
 
 
 @given(st.dictionaries(st.text("abcXYZ019 ()ä", min_size=1).map(str.strip).filter(bool), st.binary(), max_size=5))
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 def test_any_names_and_bytes_survive_zip_and_tar(
     tmp_path_factory: pytest.TempPathFactory, content: dict[str, bytes]
 ) -> None:
@@ -165,7 +165,7 @@ def test_an_archive_cut_anywhere_is_refused(tmp_path: Path, name: str) -> None:
 
 
 @given(st.data())
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 def test_damage_gives_an_input_error_or_nothing_worse(
     tmp_path_factory: pytest.TempPathFactory, data: st.DataObject
 ) -> None:

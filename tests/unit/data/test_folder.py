@@ -146,7 +146,7 @@ class_name = st.text("abcdefgh019 _-é", min_size=1, max_size=6).map(str.strip).
 @given(
     st.dictionaries(class_name, st.lists(st.booleans(), min_size=1, max_size=3), min_size=2, max_size=5), st.booleans()
 )
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 def test_any_set_is_the_same_from_a_folder_a_zip_and_a_tar(
     tmp_path_factory: pytest.TempPathFactory, content: dict[str, list[bool]], split: bool
 ) -> None:
@@ -277,7 +277,7 @@ def test_what_is_no_image_to_be_read_is_refused(tmp_path: Path, name: str) -> No
 
 
 @given(st.data())
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 def test_a_damaged_image_is_read_or_refused_and_nothing_else(data: st.DataObject) -> None:
     kind = data.draw(st.sampled_from(image_files.FORMATS))
     size = data.draw(st.sampled_from([None, (3, 3), (20, 7)]))
@@ -378,8 +378,8 @@ def test_a_third_split_is_refused_with_what_was_found(tmp_path: Path, name: str)
     shown = sorted(["train (2 images)", f"{name.lower()} (2 images)"])
     refused(
         root,
-        f"{root}: found the splits {', '.join(shown)}: expected what {name.lower()} is; say so in the audit's "
-        f"data.splits: {{{name.lower()}: nonmember}} (member: trained on, nonmember, or unused)",
+        f"{root}: found the splits {', '.join(shown)}: expected the meaning of {name.lower()}; write it into the "
+        f"audit's data.splits: {{{name.lower()}: nonmember}} (member: trained on, nonmember, or unused)",
     )
 
 
@@ -446,9 +446,9 @@ def test_a_third_split_among_tables_is_refused(tmp_path: Path) -> None:
         write_parquet(tmp_path / f"{split}-0.parquet", ROWS)
     refused(
         tmp_path,
-        f"{tmp_path}: found the splits test (7 images), train (7 images), validation (7 images): expected what "
-        "validation is; say so in the audit's data.splits: {validation: nonmember} (member: trained on, nonmember, or "
-        "unused)",
+        f"{tmp_path}: found the splits test (7 images), train (7 images), validation (7 images): expected the "
+        "meaning of validation; write it into the audit's data.splits: {validation: nonmember} (member: "
+        "trained on, nonmember, or unused)",
     )
 
 
@@ -458,7 +458,7 @@ def test_a_table_without_a_split_beside_others_is_refused(tmp_path: Path) -> Non
     refused(
         tmp_path,
         f"{tmp_path}/more.parquet: expected the name of a split, as other files have one ('train'): train-*.parquet, "
-        "test-*.parquet; take it out, rename it, or say in the audit's data.splits what it begins with",
+        "test-*.parquet; take it out, rename it, or name its beginning in the audit's data.splits",
     )
 
 

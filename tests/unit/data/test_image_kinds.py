@@ -158,12 +158,18 @@ def test_changes_are_counted_in_a_set(tmp_path: Path) -> None:
         ("path,label\na.png,\n", "list.csv: row 2: expected a label, got an empty cell; fill it in"),
         ("path,label\na.png\n", "list.csv: expected rows of 2 cells, got row 2 with 1; write it again"),
         ("path,label\n", "list.csv: expected rows of 2 cells, got none; write it again"),
-        ("path;label\na.png;cat\n", "list.csv: expected the columns path and label, each once, parted by commas, and"),
+        (
+            "path;label\na.png;cat\n",
+            "list.csv: expected the columns path and label, each once, separated by commas, and",
+        ),
         ("path,label,member,split\na.png,cat,1,train\n", "list.csv: expected the columns path and label, each once"),
         ("path,label,member\na.png,cat,maybe\n", "list.csv: row 2: member: expected true or false, got 'maybe'; "),
         ("path,label,split\na.png,cat,train\nb.png,dog,dev\n", "found the splits dev (1 images), train (1 images)"),
-        ("path,label,split\na.png,cat,fold1\n", "found the splits fold1 (1 images): expected what fold1 is; say so"),
-        ("", "list.csv: expected the columns path and label, each once, parted by commas"),
+        (
+            "path,label,split\na.png,cat,fold1\n",
+            "found the splits fold1 (1 images): expected the meaning of fold1; write it",
+        ),
+        ("", "list.csv: expected the columns path and label, each once, separated by commas"),
         ('path,label\n"a.png,cat\n', "list.csv: not a CSV in UTF-8 (unexpected end of data); write it again"),
     ],
 )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import chi2, chi2_contingency
 from sklearn.linear_model import LogisticRegression
@@ -77,7 +77,6 @@ def test_published_pools_are_kept_apart() -> None:
         assert (len(train), len(heldout)) == (6, 3)
 
 
-@settings(deadline=None)
 @given(st.data())
 def test_no_heldout_record_is_a_twin_of_a_training_record(data: st.DataObject) -> None:
     """Pools as CIFAKE's: pairs of byte-identical files, many across the published line."""

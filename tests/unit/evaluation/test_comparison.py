@@ -75,7 +75,6 @@ def contrast_twin(attack: Attacks) -> tuple[float, float, float, float]:
     return sum(v[0][0]) / M, sum(v[1][0]) / M, s[0][0], s[0][0] - 2 * s[0][1] + s[1][1]
 
 
-@settings(deadline=None)
 @given(attacks(count=1))
 def test_placements_match_every_pair_counted(attack: Attacks) -> None:
     found, (v10, v01) = placed(attack)[0], delong_twin(attack[0][0], attack[1])
@@ -85,7 +84,6 @@ def test_placements_match_every_pair_counted(attack: Attacks) -> None:
     assert found.v01.mean() == pytest.approx(found.auc, abs=1e-12)
 
 
-@settings(deadline=None)
 @given(attacks(smallest=2), st.sampled_from([0.8, 0.95]))
 def test_compare_auc_matches_the_covariance_of_1988(attack: Attacks, level: float) -> None:
     a, b = placed(attack)
@@ -106,7 +104,6 @@ def test_compare_auc_matches_the_covariance_of_1988(attack: Attacks, level: floa
     )
 
 
-@settings(deadline=None)
 @given(attacks(count=1, smallest=2))
 def test_equal_rankings_differ_by_nothing(attack: Attacks) -> None:
     ranks = rankdata(attack[0][0])  # rises where the scores rise
@@ -137,7 +134,6 @@ def test_no_variance_is_no_certainty() -> None:
     assert differences.compare_auc(a, b).p_value < 1e-300
 
 
-@settings(deadline=None)
 @given(attacks(count=1))
 def test_auc_interval_is_delong_on_the_logit_scale(attack: Attacks) -> None:
     one = placed(attack)[0]
@@ -203,7 +199,7 @@ def drawn_twin(attack: Attacks, fprs: list[float], replicates: int, rng: np.rand
     return tprs
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(attacks(count=3), st.integers(0, 99))
 def test_replicates_are_tpr_at_on_the_records_drawn(attack: Attacks, seed: int) -> None:
     fprs = [fpr for fpr in (1.0, 0.5, 0.3, 0.1) if roc.resolvable(fpr, int((~attack[1]).sum()))]
@@ -211,7 +207,7 @@ def test_replicates_are_tpr_at_on_the_records_drawn(attack: Attacks, seed: int) 
     np.testing.assert_array_equal(found, drawn_twin(attack, fprs, 9, np.random.default_rng(seed)))
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(attacks(), st.integers(0, 99), st.sampled_from([1.0, 0.5, 0.2]))
 def test_compare_tpr_matches_its_twin(attack: Attacks, seed: int, fpr: float) -> None:
     assume(roc.resolvable(fpr, int((~attack[1]).sum())))
@@ -370,7 +366,7 @@ PLACED = differences.placements(SCORE, TWO["is_member"])
         ),
         (
             lambda: differences.replicate_tprs([SCORE], **TWO, **(DRAWS | {"fprs": [0.5, 0.1]})),
-            "fpr: 2 non-members resolve 0.5 or more, got 0.1; ask for a higher FPR or bring at least 10 non-members",
+            "fpr: 2 non-members resolve 0.5 or more, got 0.1; choose a higher FPR or bring at least 10 non-members",
         ),
         (
             lambda: differences.replicate_tprs([SCORE, SCORE * math.inf], **TWO, **DRAWS),

@@ -51,7 +51,6 @@ def holds(estimate: Estimate, truth: float) -> bool:
 # ---- Clopper-Pearson
 
 
-@settings(deadline=None)
 @given(st.integers(1, 300), st.data(), st.sampled_from([0.5, 0.9, 0.95, 0.999]))
 def test_clopper_pearson_limits_are_where_the_tails_hold_half_the_error(
     n: int, data: st.DataObject, level: float
@@ -108,7 +107,6 @@ def decision_twin(predicted: NDArray[np.bool_], is_member: NDArray[np.bool_]) ->
     return counts
 
 
-@settings(deadline=None)
 @given(st.lists(st.tuples(st.booleans(), st.booleans()), min_size=1, max_size=40))
 def test_decision_matches_its_twin_and_scikit_learn(pairs: list[tuple[bool, bool]]) -> None:
     predicted, is_member = np.array([p for p, _ in pairs]), np.array([m for _, m in pairs])
@@ -218,7 +216,6 @@ def test_accuracy_precision_and_f1_cover_with_fixed_numbers_of_members(M: int, N
     assert min(held.values()) >= 0.95 * runs - 10, held
 
 
-@settings(deadline=None)
 @given(st.integers(1, 50), st.integers(1, 50))
 def test_always_member_is_the_decision_that_accuses_everybody(M: int, N: int) -> None:
     found = decisions.always_member(M, N)
@@ -276,7 +273,7 @@ def bootstrap_twin(
     return found
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(attacks(), st.integers(0, 99), st.sampled_from([0.8, 0.9]))
 def test_bootstrap_matches_drawing_records_one_replicate_at_a_time(attack: Attack, seed: int, level: float) -> None:
     asked = [1.0, 0.5, 0.3, 0.1]
@@ -375,7 +372,6 @@ def epsilon_twin(tp: float, M: int, fp: float, N: int, level: float, delta: floa
     return max(bounds)
 
 
-@settings(deadline=None)
 @given(st.integers(0, 200), st.integers(0, 200), st.data(), st.sampled_from([0.0, 0.01, 0.5]))
 def test_epsilon_is_the_formula_of_its_docstring(M: int, N: int, data: st.DataObject, delta: float) -> None:
     tp, fp = data.draw(st.integers(0, M)), data.draw(st.integers(0, N))
@@ -466,7 +462,6 @@ def test_epsilon_of_randomised_response_is_bounded_and_approached(true_epsilon: 
     assert 0.95 * true_epsilon <= many <= true_epsilon
 
 
-@settings(deadline=None)
 @given(attacks(), st.sampled_from([0.0, 0.1]), st.sampled_from([None, 50]))
 def test_epsilon_threshold_is_the_best_of_all_thresholds(attack: Attack, delta: float, target: int | None) -> None:
     scores, is_member = attack
@@ -626,7 +621,6 @@ def macro_twin(predicted: list[int], labels: list[int]) -> dict[str, float]:
     return {name: float(sum(values, Fraction(0)) / len(values)) for name, values in rates.items()}
 
 
-@settings(deadline=None)
 @given(st.lists(st.tuples(st.integers(0, 4), st.integers(0, 4), st.floats(0, 20)), min_size=1, max_size=40))
 def test_classifier_metrics_match_twin_and_scikit_learn(records: list[tuple[int, int, float]]) -> None:
     predicted, labels, loss = ([r[i] for r in records] for i in range(3))

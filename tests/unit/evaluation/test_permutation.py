@@ -159,7 +159,7 @@ ONE: tuple[Any, Any] = [[0.1, 0.2, 0.3]], [True, False, True]
         ),
         (
             lambda rng: permutation.p_values(*ONE, fprs=[0.5], rng=rng),
-            "fpr: 1 non-members resolve 1 or more, got 0.5; ask for a higher FPR or bring at least 2 non-members",
+            "fpr: 1 non-members resolve 1 or more, got 0.5; choose a higher FPR or bring at least 2 non-members",
         ),
     ],
 )

@@ -4,7 +4,7 @@ from fractions import Fraction
 
 import numpy as np
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 from sklearn.metrics import roc_auc_score, roc_curve
@@ -49,7 +49,6 @@ def auc_twin(scores: NDArray[np.float64], is_member: NDArray[np.bool_]) -> Fract
     return sum((Fraction(int(m > n) * 2 + int(m == n), 2) for m, n in pairs), Fraction(0)) / len(pairs)
 
 
-@settings(deadline=None)
 @given(attacks())
 def test_curve_is_one_point_per_distinct_score(attack: Attack) -> None:
     scores, is_member = attack
@@ -63,7 +62,6 @@ def test_curve_is_one_point_per_distinct_score(attack: Attack) -> None:
     assert found.fpr.dtype == found.tpr.dtype == found.thresholds.dtype == np.float64
 
 
-@settings(deadline=None)
 @given(attacks())
 def test_curve_and_auc_match_scikit_learn(attack: Attack) -> None:
     scores, is_member = attack
@@ -75,7 +73,6 @@ def test_curve_and_auc_match_scikit_learn(attack: Attack) -> None:
     assert roc.auc(found) == pytest.approx(roc_auc_score(is_member, scores), abs=1e-12)
 
 
-@settings(deadline=None)
 @given(attacks())
 def test_auc_is_the_exact_share_of_pairs(attack: Attack) -> None:
     scores, is_member = attack
@@ -98,7 +95,6 @@ def test_equal_scores_and_one_record_a_side() -> None:
     assert roc.auc(roc.curve([1.0, 2.0], [True, False])) == 0.0
 
 
-@settings(deadline=None)
 @given(attacks(), st.sampled_from(FPRS))
 def test_tpr_at_is_the_best_point_within_the_fpr(attack: Attack, text: str) -> None:
     scores, is_member = attack
@@ -127,7 +123,6 @@ def test_tpr_at_refuses_what_the_nonmembers_cannot_resolve_and_says_the_numbers(
     assert roc.tpr_at(roc.curve(*normal_attack(1000, 1.0)), 0.001) >= 0
 
 
-@settings(deadline=None)
 @given(st.integers(1, 100_000))
 def test_one_nonmember_is_always_resolvable(n: int) -> None:
     """49 * (1 / 49) < 1 in floating point."""
@@ -135,7 +130,6 @@ def test_one_nonmember_is_always_resolvable(n: int) -> None:
     assert not roc.resolvable(1 / n, n - 1)
 
 
-@settings(deadline=None)
 @given(st.integers(1, 100_000), st.integers(1, 9999))
 @example(100, 2900)  # 0.29 * 100 < 29 in floating point
 def test_false_positives_allowed_is_exact_for_decimal_fprs(n: int, ten_thousandths: int) -> None:
@@ -149,7 +143,6 @@ def test_fpr_out_of_range_is_refused(fpr: float) -> None:
         roc.resolvable(fpr, 100)
 
 
-@settings(deadline=None)
 @given(attacks())
 def test_best_threshold_is_the_highest_that_maximises_youden(
     attack: Attack,
@@ -197,7 +190,6 @@ def test_thin_keeps_both_ends_of_the_lowest_fpr_above_zero() -> None:
     assert few.tp[few.fp == 1000].tolist() == [0, 5]
 
 
-@settings(deadline=None)
 @given(attacks(), st.integers(32, 60))
 def test_thin_never_exceeds_its_points_and_leaves_a_short_curve_whole(attack: Attack, points: int) -> None:
     full = roc.curve(*attack)

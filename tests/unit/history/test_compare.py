@@ -200,9 +200,7 @@ def test_without_exposures_the_rest_of_the_page_is_made(
         r"Not shown: (whether both audited the same records is not known \((.*?)\))\.", planted.text_of(page)
     )
     assert why
-    assert why[2].startswith(
-        f"{without[:7]}: data/exposure.parquet: neither in DVC's cache nor to be had from a remote ("
-    )
+    assert why[2].startswith(f"{without[:7]}: data/exposure.parquet: neither in DVC's cache nor in a remote (")
     assert str(tmp_path) not in page
     assert f"because {why[1]}" in planted.text_of(page)
     assert len(planted.table_of(page, "Attacks, side by side")) == 4

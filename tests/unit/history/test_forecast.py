@@ -150,5 +150,5 @@ def test_before_a_first_audit_nothing_is_known(
     monkeypatch.setattr(forecast.experiments, "dvc_exp_show", list)  # type: ignore[attr-defined]
     forecast.report()
     assert capsys.readouterr().out.startswith(
-        "this audit: how long it takes is not known before a first `dvc repro` (models/target"
+        "this audit: its time is not known before a first `dvc repro` (models/target"
     )

@@ -91,7 +91,9 @@ def test_an_unknown_revision_is_refused(revision: str) -> None:
 def test_a_revision_without_a_report_is_refused(repository: Path) -> None:
     Path(f"{paths.AUDIT_PAGE}.dvc").unlink()
     commit("none")
-    with pytest.raises(InputError, match=r"^HEAD: no reports/audit.html to be had \(.*\); it comes with a commit"):
+    with pytest.raises(
+        InputError, match=r"^HEAD: neither DVC's cache nor a remote has reports/audit.html \(.*\); run `dvc repro`"
+    ):
         publish.publish("HEAD")
 
 

@@ -34,7 +34,7 @@ def slow(image: NDArray[np.uint8], mirrored: int, down: int, right: int, row: in
     return inputs.transpose(2, 0, 1)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     height=st.integers(4, 20), width=st.integers(4, 20), channels=st.sampled_from([1, 3]), seed=st.integers(0, 2**31)
 )

@@ -178,8 +178,8 @@ def test_safetensors_are_read_into_the_user_s_network_and_others_refused(tmp_pat
     with pytest.raises(InputError) as error:
         read(path, models.settings(layout="channels_first", outputs="logits"), code=code)
     assert str(error.value).startswith(
-        f"{path}: expected the weights of network(shape, n_classes) in code/recipe.py, got what cannot be read as one: "
-        "Error(s) in loading state_dict"
+        f"{path}: expected the weights of network(shape, n_classes) in code/recipe.py, got a file that "
+        "cannot be read as one: Error(s) in loading state_dict"
     )
 
 
@@ -242,8 +242,8 @@ def test_a_skops_file_that_calls_functions_is_refused(tmp_path: Path, function: 
         read(path, models.settings(models.TABLE), NUMBERS)
     name = f"{function.__module__}.{function.__name__}"
     assert str(error.value) == (
-        f"{path}: holds what is no class of scikit-learn, NumPy or SciPy: {name}; export the model to ONNX, or read it "
-        "in code/recipe.py: load(folder)"
+        f"{path}: holds types that are not classes of scikit-learn, NumPy or SciPy: {name}; "
+        "export the model to ONNX, or read it in code/recipe.py: load(folder)"
     )
 
 
@@ -324,7 +324,7 @@ def test_a_damaged_file_is_an_error_in_a_line(tmp_path: Path, name: str) -> None
     (tmp_path / "code" / "recipe.py").write_text(NETWORK)
     path = tmp_path / name
     path.write_bytes(b"\x00 damaged")
-    with pytest.raises(InputError, match=r"expected .*, got what cannot be read as one") as error:
+    with pytest.raises(InputError, match=r"expected .*, got a file that cannot be read as one") as error:
         read(path, models.settings(), code=tmp_path / "code")
     assert "\n" not in str(error.value)
 

@@ -138,7 +138,7 @@ def test_a_model_that_remembers_its_last_batch_is_named() -> None:
 
 def test_a_model_whose_answer_depends_on_its_batch_is_named() -> None:
     message = refused(lambda x: models.softmax(models.logits(grey(x) - grey(x).mean() + 0.47)))
-    assert message.startswith("m.onnx: records asked alone are answered otherwise than in a batch of 16, by ")
+    assert message.startswith("m.onnx: a query of one record has another answer than in a batch of 16, by ")
     assert message.endswith(
         ": an answer must not depend on other records, as batch normalisation in training mode does; export the model "
         "in evaluation mode"

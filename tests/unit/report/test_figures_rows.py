@@ -21,6 +21,7 @@ from figure_cases import (
     texts,
     threat_models,
 )
+from mia.evaluation import wording
 from mia.report.figures import (
     classes,
     leaderboard,
@@ -99,7 +100,9 @@ def test_threat_models_have_a_row_an_attack_by_its_best_auc_and_a_colour_each() 
     given["first"][0] |= {"auc": 0.99, "auc_high": 0.995}  # correctness, the worst elsewhere
     figure = threat_models.figure(given, fpr=0.01)
     rows = sorted((-box(text).y0, text.get_text()) for text in texts(figure))
-    order = [said for _, said in rows if said in ATTACKS]
+    named = {wording.words(attack): attack for attack in ATTACKS}
+    order = [named[said] for _, said in rows if said in named]
+    assert len(order) == len(ATTACKS)
     assert order == ["correctness", *reversed(ATTACKS[1:])]
     for label, colour in zip(labels, style.COLOURS, strict=False):
         auc = {order.index(one["attack"]): one["auc"] for one in given[label]}
