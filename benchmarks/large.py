@@ -66,7 +66,6 @@ class Row:
     own_mib: int
     mapped_mib: int
     processes: int
-    seconds: float
     steps: int | None
 
 
@@ -77,6 +76,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, help="a JSON file, written anew after every stage")
     given = parser.parse_args()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that what was begun is removed then too
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # started with & it is ignored, by stages too
     with tempfile.TemporaryDirectory(prefix="large-") as name:
         folder = Path(name)
         pixels = given.images * SIDE * SIDE * 3
@@ -85,16 +85,15 @@ def main() -> None:
             sys.exit(f"error: {folder.parent} has {free / 1e9:.1f} GB free, this needs {needed / 1e9:.1f}")
         make(folder, given.images + given.images // 100)
         print(f"{given.images:,} images of {SIDE}x{SIDE}x3, {pixels / 1e9:.1f} GB of pixels, {CLASSES:,} classes\n")
-        print("| stage | own, MiB | mapped, MiB | processes | seconds | steps |")
-        print("| --- | ---: | ---: | ---: | ---: | ---: |", flush=True)
+        print("| stage | own, MiB | mapped, MiB | processes | steps |")
+        print("| --- | ---: | ---: | ---: | ---: |", flush=True)
         rows: list[Row] = []
 
         def measured(stage: str, *options: str, models: int = 0) -> None:
             rows.append(measure(folder, stage, options, models, given.steps))
             row = rows[-1]
             steps = "" if row.steps is None else row.steps
-            figures = f"{row.own_mib:,} | {row.mapped_mib:,} | {row.processes} | {row.seconds:.0f} | {steps}"
-            print(f"| {row.stage} | {figures} |", flush=True)
+            print(f"| {row.stage} | {row.own_mib:,} | {row.mapped_mib:,} | {row.processes} | {steps} |", flush=True)
             if given.out:
                 found = {"images": given.images, "pixels_gb": round(pixels / 1e9, 1), "stages": list(map(asdict, rows))}
                 given.out.write_text(json.dumps(found, indent=1) + "\n")
@@ -143,7 +142,6 @@ def measure(folder: Path, stage: str, options: tuple[str, ...], models: int, ste
     """Run a stage to its end, or, of models, until each has taken so many steps."""
     cache, log = folder / "cache", folder / "log"
     own = mapped = processes = done = 0
-    began = time.perf_counter()
     with log.open("wb") as output:
         process = subprocess.Popen(
             [sys.executable, str(memory.ROOT / "src" / "stage.py"), stage, *options],
@@ -175,9 +173,7 @@ def measure(folder: Path, stage: str, options: tuple[str, ...], models: int, ste
     shutil.rmtree(cache, ignore_errors=True)
     if process.returncode != (130 if models else 0):
         sys.exit(f"error: {stage} ended with {process.returncode}\n{log.read_text(errors='replace')}")
-    return Row(
-        stage, own // 1024, mapped // 1024, processes, round(time.perf_counter() - began, 1), done if models else None
-    )
+    return Row(stage, own // 1024, mapped // 1024, processes, done if models else None)
 
 
 def resident(pid: int) -> dict[str, int]:

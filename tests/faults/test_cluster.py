@@ -246,7 +246,7 @@ def test_a_node_dies_amid_a_training_and_the_shadows_and_their_answers_are_the_s
     assert digests(copy) == digests(here)
 
 
-@pytest.mark.fault("one of three nodes of a cluster killed")
+@pytest.mark.fault("node of a cluster killed")
 def test_one_of_three_nodes_dies_while_all_train_and_the_bytes_are_the_same(
     cluster: Cluster, here: Path, copy: Path
 ) -> None:
