@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from mia.arrays import Integers
 
 Shape = tuple[int, int, int]  # height, width, channels
+AT_ONCE = 1 << 20  # bytes in memory before they are written
 
 
 class PixelFile:
@@ -27,6 +28,7 @@ class PixelFile:
         self.size = 0  # bytes
         self._file = tempfile.TemporaryFile(dir=self.room, buffering=0)  # noqa: SIM115
         weakref.finalize(self, self._file.close)
+        self._unwritten = bytearray()
         self._kinds: dict[Shape, int] = {}
         self._kind_of = array("l")
 
@@ -36,18 +38,28 @@ class PixelFile:
     def add(self, image: NDArray[np.uint8]) -> None:
         """Append an image, (height, width, channels).
 
-        Raises OSError where the disk is full.
+        Raises OSError where the disk is full, here or later.
         """
-        left = np.ascontiguousarray(image).data.cast("B")
+        self._append(image, image.shape, 1)
+
+    def _append(self, images: NDArray[np.uint8], shape: tuple[int, ...], count: int) -> None:
+        """So many images of a shape."""
+        height, width, channels = shape
+        self._kind_of.extend([self._kinds.setdefault((height, width, channels), len(self._kinds))] * count)
+        self.size += images.nbytes
+        self._unwritten += images.tobytes()
+        if len(self._unwritten) >= AT_ONCE:
+            self._write()
+
+    def _write(self) -> None:
+        left = memoryview(self._unwritten)
         try:
             while left:
                 left = left[self._file.write(left) :]
         except OSError as error:
             error.filename = str(self.room)
             raise
-        height, width, channels = image.shape
-        self._kind_of.append(self._kinds.setdefault((height, width, channels), len(self._kinds)))
-        self.size += image.nbytes
+        self._unwritten = bytearray()
 
     @property
     def shapes(self) -> Integers:
@@ -66,15 +78,23 @@ class PixelFile:
         height, width = shapes[rows[0], :2].tolist()
         if len(rows) == len(self) and (rows == np.arange(len(rows))).all() and (shapes[:, 2] == channels).all():
             return self._mapped((len(self), height, width, channels))
-        sizes = shapes.prod(axis=1)
-        ends = np.cumsum(sizes)
-        pixels, ordered = self._mapped((self.size,)), PixelFile(self.room)
-        for row in rows.tolist():
-            image = pixels[ends[row] - sizes[row] : ends[row]].reshape(shapes[row])
-            ordered.add(np.broadcast_to(image, (height, width, channels)))
-        return ordered._mapped((len(rows), height, width, channels))
+        ordered, shape = PixelFile(self.room), (height, width, channels)
+        if (shapes == shape).all():
+            pixels = self._mapped((len(self), *shape))
+            step = max(1, AT_ONCE // (height * width * channels))
+            for start in range(0, len(rows), step):
+                chosen = rows[start : start + step]
+                ordered._append(pixels[chosen], shape, len(chosen))
+        else:
+            pixels, sizes = self._mapped((self.size,)), shapes.prod(axis=1)
+            ends = np.cumsum(sizes)
+            for row in rows.tolist():
+                image = pixels[ends[row] - sizes[row] : ends[row]].reshape(shapes[row])
+                ordered.add(np.broadcast_to(image, shape))
+        return ordered._mapped((len(rows), *shape))
 
     def _mapped(self, shape: tuple[int, ...]) -> NDArray[np.uint8]:
+        self._write()
         return np.asarray(np.memmap(self._file, np.uint8, mode="r", shape=shape))
 
 

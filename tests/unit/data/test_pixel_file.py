@@ -46,12 +46,12 @@ def test_the_map_outlives_the_file_and_nothing_is_left_in_the_folder(tmp_path: P
 
 
 def test_a_full_disk_is_named(tmp_path: Path) -> None:
-    pixels = PixelFile(tmp_path)
+    pixels, _ = filled(tmp_path, (40, 40, 1))
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (1000, before[1]))
     try:
         with pytest.raises(OSError, match="File too large") as caught:
-            pixels.add(np.zeros((40, 40, 1), np.uint8))
+            pixels.stacked(np.arange(1), 1)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
     assert (caught.value.errno, caught.value.filename) == (errno.EFBIG, str(tmp_path))
