@@ -66,12 +66,7 @@ def main(params: Params) -> None:
     quality_of_shadows = classifier.over_models(qualities) if models else {"models": 0}
     if with_logits:
         quality_of_shadows |= {"records_with_logits": min(with_logits)}
-    if with_logits and min(with_logits) < quota:
-        print(
-            f"build_features: features.max_records asks for {quota:,} records of each shadow; data/signals holds the "
-            f"logits of {min(with_logits):,}, and features are made of those",
-            file=sys.stderr,
-        )
+        say_fewer(quota, min(with_logits))
     metrics_files.write_json(paths.SHADOW_METRICS, metrics.json_ready(quality_of_shadows))
 
     curves = [paths.TARGET_LEARNING, *collect(paths.ALL_SHADOW_LEARNING, blocks)]
@@ -79,6 +74,16 @@ def main(params: Params) -> None:
     names = learning.pop("model_id").map(lambda model_id: f"shadow {model_id}" if model_id else "target")
     learning.insert(0, "model", names)
     metrics_files.write_csv(paths.LEARNING_CURVES, learning)
+
+
+def say_fewer(asked: int, with_logits: int) -> None:
+    """One line where features are made of fewer records of each shadow than features.max_records asks for."""
+    if with_logits < asked:
+        print(
+            f"build_features: features.max_records asks for {asked:,} records of each shadow; data/signals holds the "
+            f"logits of {with_logits:,}, and features are made of those",
+            file=sys.stderr,
+        )
 
 
 def of_given(memberships: list[pd.DataFrame]) -> str:
