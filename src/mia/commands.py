@@ -137,11 +137,14 @@ def forecast() -> None:
 @app.command()
 def publish(
     revision: Annotated[str, typer.Argument(help="an experiment by name, or a git revision")] = "HEAD",
+    values: Annotated[
+        bool, typer.Option("--values", help="keep what stands in the columns of a table's records")
+    ] = False,
 ) -> None:
-    """Write the report with the commit and the date of its audit."""
+    """Write the report with the commit and the date of its audit, without the values of a table's records."""
     from mia.history import publish
 
-    _run(lambda: publish.report(revision))
+    _run(lambda: publish.report(revision, values=values))
 
 
 @app.command()

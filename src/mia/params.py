@@ -115,7 +115,7 @@ class Base(Section):
 
 
 class Quantile(Section):
-    """What the quantile regression sees of an image."""
+    """What the quantile regression sees of a record. patches: of images, or rows of a table, to which it is likened."""
 
     patches: Annotated[int, Field(ge=1, le=500)]
 
@@ -170,12 +170,14 @@ class Evaluate(Section):
 
 
 class Report(Section):
-    """The page of the audit. gallery: images shown at either end, most and least exposed.
+    """The page of the audit. gallery: records shown at either end, most and least exposed.
 
+    values: whether the page shows what stands in the columns of these records, where they are rows of a table.
     mitigations: the file of what other trainings of a target gave (`mia.report.audit.mitigations.read`).
     """
 
     gallery: Annotated[int, Field(ge=0)]
+    values: bool
     mitigations: str
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Discriminator, Field, Tag, model_validator
 
@@ -116,10 +116,22 @@ def architectures() -> list[str]:
     return sorted(path.stem for path in NETWORKS.glob("*.py") if path.stem != "__init__")
 
 
+OWN = "own"  # the audit's code/recipe.py
+TORCHVISION = "torchvision:"  # followed by a name of torchvision's; `split` looks it up, since torchvision loads torch
+
+
 def _architecture(name: str) -> str:
-    if name not in (known := architectures()):
+    if name not in (known := [*architectures(), OWN]) and not name.startswith(TORCHVISION):
         hint = params_faults.did_you_mean(name, known)
-        raise ValueError(f"expected one of {', '.join(known)}{hint and '; ' + hint}")
+        expected = f"expected one of {', '.join(known)} (code/recipe.py), or {TORCHVISION}NAME"
+        raise ValueError(f"{expected}{hint and '; ' + hint}")
+    return name
+
+
+def _below_code(name: str) -> str:
+    path = Path(name)
+    if path.is_absolute() or ".." in path.parts or path.suffix != ".safetensors":
+        raise ValueError("expected the name of a .safetensors file in the audit's folder code")
     return name
 
 
@@ -133,10 +145,10 @@ FAMILIES = (
     "logistic_regression",
     "mlp",
     "random_forest",
+    "shokri_mlp",
     "svm",
     "xgboost",
 )
-OWN = "own"  # the audit's code/recipe.py
 
 
 def _estimator(name: str) -> str:
@@ -151,25 +163,24 @@ Scaling = tuple[tuple[float, ...], tuple[float, ...]]  # mean and deviation of e
 
 
 class Scaled(Section):
-    """What pixels in 0 to 1 are normalised by. None: both are .5, which gives -1 to 1."""
+    """What pixels in 0 to 1 are normalised by, one number for all channels or one a channel. None: .5."""
 
     mean: Channels = None
     deviation: Deviations = None
 
-    @model_validator(mode="after")
-    def _both_or_none(self) -> Self:
-        if len(self.mean or []) != len(self.deviation or []):
-            raise ValueError("deviation: expected as many numbers as in mean")
-        return self
-
     @property
     def scaling(self) -> Scaling | None:
-        """Mean and deviation, of each channel or of all."""
-        return None if self.mean is None or self.deviation is None else (tuple(self.mean), tuple(self.deviation))
+        """Mean and deviation; None where neither is given."""
+        if self.mean is None and self.deviation is None:
+            return None
+        return tuple(self.mean or [0.5]), tuple(self.deviation or [0.5])
 
 
 class Recipe(Scaled):
-    """How a model is trained. momentum: Adam's beta1, or Nesterov momentum."""
+    """How a model is trained. momentum: Adam's beta1, or Nesterov momentum.
+
+    initial: the file of the weights that it begins with, in the audit's folder code (None: drawn from the seed).
+    """
 
     architecture: Annotated[str, AfterValidator(_architecture)]
     epochs: Count
@@ -182,6 +193,7 @@ class Recipe(Scaled):
     label_smoothing: Annotated[float, Field(ge=0, lt=1)]
     augmentation: list[Literal["flip", "shift", "cutout"]]
     precision: Literal["float32", "bfloat16"]
+    initial: Annotated[str, AfterValidator(_below_code)] | None = None
 
 
 class Sizes(Scaled):
@@ -203,7 +215,7 @@ class Estimator(Section):
     settings: Settings
 
 
-class Model(Scaled):
+class Model(Section):
     """A trained model that the user brings in audits/NAME/model: what it takes, and what its answers are.
 
     layout, pixels: of images (None: of a table). mean, deviation: what each channel is normalised by after scaling, one
@@ -213,9 +225,17 @@ class Model(Scaled):
 
     layout: Literal["channels_last", "channels_first"] | None
     pixels: Literal["bytes", "unit", "symmetric"] | None  # 0 to 255, 0 to 1, -1 to 1
+    mean: Channels
+    deviation: Deviations
     outputs: Literal["probabilities", "logits"]
     classes: list[str] | None
     columns: list[str] | None
+
+    @model_validator(mode="after")
+    def _both_or_none(self) -> Model:
+        if len(self.mean or []) != len(self.deviation or []):
+            raise ValueError("deviation: expected as many numbers as in mean")
+        return self
 
 
 def _kind(target: Any) -> str:
@@ -268,7 +288,7 @@ class Audit(Section):
                 expected = "no values, as answers are given" if given else f"values, as for {self.data.source}"
                 raise ValueError(f"{section}: expected {expected}")
         if self.data.source == "table" and isinstance(self.target, Recipe):
-            raise ValueError("target: networks take images; for a table name an estimator")
+            raise ValueError("target: networks take images; for a table name an estimator, such as shokri_mlp")
         return self
 
     @property
@@ -291,16 +311,23 @@ class Audit(Section):
 
     @property
     def recipe(self) -> Recipe:
-        """How the target and its shadows are trained; only where they are networks."""
+        """How the target and its shadows are trained; only where they are networks.
+
+        Its architecture and initial weights name their place where they are the user's own: `own:audits/NAME/code`.
+        """
         assert isinstance(self.target, Recipe)
-        return self.target
+        places = {}
+        if self.target.architecture == OWN:
+            places["architecture"] = f"{OWN}:{self.code}"
+        if self.target.initial is not None:
+            places["initial"] = str(self.code / self.target.initial)
+        return self.target.model_copy(update=places) if places else self.target
 
     @property
     def shadow_recipe(self) -> Recipe:
         """How shadows are trained: as the target, unless they have a normalisation of their own."""
-        sizes = self.sizes
-        own = {} if sizes.mean is None else {"mean": sizes.mean, "deviation": sizes.deviation}
-        return self.recipe.model_copy(update=own)
+        own = {"mean": self.sizes.mean, "deviation": self.sizes.deviation}
+        return self.recipe.model_copy(update={name: value for name, value in own.items() if value is not None})
 
     @property
     def estimator(self) -> Estimator:
@@ -318,6 +345,11 @@ class Audit(Section):
     def path(self) -> Path:
         """The file of its values."""
         return paths.audit(self.name) / paths.PARAMS
+
+    @property
+    def code(self) -> Path:
+        """The folder of the user's own code."""
+        return paths.audit(self.name) / "code"
 
     def place(self, value: str) -> str:
         """How a message names one of its values."""

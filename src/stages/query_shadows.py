@@ -38,7 +38,7 @@ def main(params: Params, block: int) -> None:
     if params.attacker.knowledge != "population":  # there, both are the same records
         records["attacker"] = stored_records.load(paths.ATTACKER)
     folder = paths.shadow_models(block)
-    stored = [checkpoints.read(folder, model_id) for model_id in checkpoints.ids(folder)]
+    stored = [checkpoints.read(folder, model_id, params.audit.code) for model_id in checkpoints.ids(folder)]
     for model in stored:
         networks.declared(paths.NETWORK, model.description.architecture)
     views, seed = params.query.views, params.seed

@@ -32,7 +32,7 @@ def main(params: Params) -> None:
     if params.attacker.knowledge != "population":  # there, both are the same records
         records["attacker"] = stored_records.load(paths.ATTACKER)
     tasks.settle()
-    stored = checkpoints.read(paths.TARGET_MODEL, 0)
+    stored = checkpoints.read(paths.TARGET_MODEL, 0, params.audit.code)
     networks.declared(paths.NETWORK, stored.description.architecture)
     answers = query.signals(records, params.query.views, None, stored)
     parquet.write(paths.TARGET_SIGNALS, answers, SIGNALS)

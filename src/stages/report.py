@@ -1,7 +1,7 @@
 """Draw what was measured, and write it as a page that people can read.
 
 Reads: metrics/*.json, plots/*.csv, data/model.json; data/exposure.parquet, data/features/target.parquet (for the
-loss), data/population/ (for the images shown, where the records are images); the file that report.mitigations names.
+loss), data/population/ (for the images or rows shown); the file that report.mitigations names.
 Writes: plots/*.png, reports/audit.html; says on stdout what was found and where it stands.
 """
 
@@ -32,7 +32,7 @@ FIGURES = (paths.OVERVIEW_FIGURE, paths.LEAK_FIGURE, paths.ROC_FIGURE, paths.SCO
 
 def main(params: Params) -> None:
     """Run the stage."""
-    audit = read(Path(params.report.mitigations))
+    audit = read(Path(params.report.mitigations), values=params.report.values and params.report.gallery > 0)
     estimator = params.attacks.learned.estimator
     chosen = audit.selection["best"] if estimator == "best" else estimator
     sections = active(params)
@@ -50,8 +50,11 @@ def main(params: Params) -> None:
     print(f"\n{verdict.sentence(audit.verdict)}\nThe report: {paths.AUDIT_PAGE}")
 
 
-def read(others: Path) -> Audit:
-    """Read and check what was measured. others: what other trainings of a target gave."""
+def read(others: Path, *, values: bool) -> Audit:
+    """Read and check what was measured.
+
+    others: what other trainings of a target gave. values: whether the page shows those of a table's rows.
+    """
     numbers = files.read_verdict(paths.VERDICT)
     attacks = files.read_attacks(paths.ATTACK_METRICS, numbers.get("fpr"))
     exposure = parquet.read(paths.EXPOSURE, schemas.exposure(list(attacks)))
@@ -74,6 +77,9 @@ def read(others: Path) -> Audit:
         exposure=exposure,
         loss=files.read_loss(paths.TARGET_FEATURES, exposure),
         images=stored_records.load(paths.POPULATION).images if stored_records.has_images(paths.POPULATION) else None,
+        table=stored_records.load(paths.POPULATION).table
+        if values and stored_records.has_table(paths.POPULATION)
+        else None,
         mitigations=mitigations.read(others),
         fingerprint=hashlib.sha256(paths.EXPOSURE.read_bytes()).hexdigest(),
     )

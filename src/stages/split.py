@@ -46,7 +46,8 @@ def main(params: Params) -> None:
     elif door == "estimator":
         fitted.declare(params, asked)
     else:
-        networks.declare(paths.NETWORK, params.audit.recipe.architecture)
+        recipe = params.audit.recipe
+        networks.declare(paths.NETWORK, recipe.architecture, recipe.initial)
     parquet.write(paths.TARGET_MEMBERSHIP, membership, MEMBERSHIP)
 
 

@@ -65,21 +65,26 @@ def drawn(params: Params, attacker: Records, index: int) -> pd.DataFrame:
 def networks_of(params: Params, block: int, attacker: Records, memberships: list[pd.DataFrame]) -> None:
     """Train one block of networks."""
     recipe, size = params.audit.shadow_recipe, params.audit.sizes
-    networks.declared(paths.NETWORK, recipe.architecture)
+    networks.declared(paths.NETWORK, recipe.architecture, recipe.initial)
     network = recipe.architecture, attacker.images.shape[1:], len(attacker.classes)
     building.check(*network)
 
+    together = size.together
+    if together > 1 and networks.is_other(recipe.architecture):
+        from mia.models import network_checks
+
+        together = network_checks.together(*network, together)
     each = [lessons.lesson_of(params.seed, membership) for membership in memberships]
     name = f"block {block}, {len(each)} shadows"
-    outlook.say(outlook.shadows(name, str(params.audit.path), recipe, *network[1:], each, size.together))
+    outlook.say(outlook.shadows(name, str(params.audit.path), recipe, *network[1:], each, together))
     groups = lessons.together(
         each,
         recipe,
-        size.together,
+        together,
         compares=building.compares_records(building.outline(*network)),
     )
     shared = attacker.images, attacker.labels, len(attacker.classes), recipe, workers.snapshot_folder()
-    unit = "group" if size.together > 1 else "model"
+    unit = "group" if together > 1 else "model"
     trained_groups = workers.spread(training.train, shared, groups, name=f"block {block}", unit=unit)
     trained = [model for group in trained_groups for model in group]
     checkpoints.save(paths.shadow_models(block), [(model.description, model.weights) for model in trained])

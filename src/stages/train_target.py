@@ -43,9 +43,14 @@ def network(params: Params) -> None:
     lesson = lessons.lesson_of(params.seed, parquet.read(paths.TARGET_MEMBERSHIP, MEMBERSHIP))
     tasks.settle()
     data = population.images, population.labels, len(population.classes)
-    networks.declared(paths.NETWORK, recipe.architecture)
+    networks.declared(paths.NETWORK, recipe.architecture, recipe.initial)
     network = recipe.architecture, population.images.shape[1:], len(population.classes)
-    building.check(*network)
+    if networks.is_other(recipe.architecture):
+        from mia.models import network_checks
+
+        network_checks.check(recipe, population)
+    else:
+        building.check(*network)
     outlook.say(outlook.target(str(params.audit.path), recipe, *network[1:], lesson))
     (trained,) = training.train(*data, recipe, workers.snapshot_folder(), [lesson])
     checkpoints.save(paths.TARGET_MODEL, [(trained.description, trained.weights)])

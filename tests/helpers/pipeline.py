@@ -26,11 +26,21 @@ NETWORKS, ATTACKS = "src/mia/models/networks", "src/mia/attacks"
 # Stages of seconds depend on whole packages; those that train, ask or fit depend on what they compute with alone.
 QUICK = {"prepare", "score", "evaluate", "report"}
 
-# The digests of what reads given answers and of what fits estimators stand in data/network.json, those of what asks a
-# trained model in data/model.json, where an audit does any: they train no network.
+# The digests of what reads given answers, fits estimators or makes networks that are none of ours stand in
+# data/network.json, those of what asks a trained model in data/model.json, where an audit does any: they train no
+# network of ours. What tries a network before computes nothing that is kept.
 MODELS = "src/mia/models/"  # never as a whole: a new way to train would prepare all data again
 BY_DIGEST = {"train_target", "train_shadows", "query_target", "query_shadows"}
-GIVEN = frozenset({SRC / "mia/audits/given.py", SRC / "mia/audits/fitted.py", SRC / "mia/audits/brought.py"})
+GIVEN = frozenset(
+    SRC / "mia" / name
+    for name in (
+        "audits/given.py",
+        "audits/fitted.py",
+        "audits/brought.py",
+        "models/other_networks.py",
+        "models/network_checks.py",
+    )
+)
 
 # What `mia answers` lays out where there is no repository: copies in the package.
 SHARED = {"params.yaml": "params.yaml", "mitigations.json": "audits/mitigations.json"}

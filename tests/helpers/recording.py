@@ -22,8 +22,8 @@ class Recording:
         return type(self._section)
 
     def __getattr__(self, name: str) -> Any:
-        if name == "path" and isinstance(self._section, params_audit.Audit):  # in messages alone
-            return self._section.path
+        if name in ("path", "code") and isinstance(self._section, params_audit.Audit):  # where it lies, no value
+            return getattr(self._section, name)
         if name in ("door", "shadows_door"):
             self._read |= {"target"} if name == "shadows_door" else {"model", "target"}
             return getattr(self._section, name)

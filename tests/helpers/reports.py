@@ -114,6 +114,7 @@ def made(
         exposure=pd.DataFrame(exposure),
         loss=rng.exponential(size=count),
         images=np.resize(images, (count, *shape)),
+        table=None,
         without_shadows={},
         mitigations={
             "setting": "Where it was measured: <i>CIFAKE</i>, 24 attacks, one target each",
@@ -159,6 +160,25 @@ def answered(*, shadows: int = 0, loss: bool = True, **drawn: Any) -> Audit:
         images=None,
         **lone,
     )
+
+
+def tabled(table: pd.DataFrame, **drawn: Any) -> Audit:
+    """An audit of a table by an estimator. table: the columns, dealt in turn. drawn: as in `made`."""
+    audit = made(**{"names": [f"row {at}" for at in range(480)], "mitigations": 0, **drawn})
+    rows = table.iloc[np.arange(len(audit.exposure)) % len(table)].reset_index(drop=True)
+    return replace(
+        audit,
+        verdict={**audit.verdict, "kind": "record"},
+        history=audit.history[audit.history["epoch"] == 1],
+        images=None,
+        table=rows,
+    )
+
+
+def hostile_table() -> pd.DataFrame:
+    """A table of hostile texts under hostile names, and of markers of the page's own."""
+    texts = [*HOSTILE, "<!-- end -->", "<!-- provenance -->", "<!-- values -->"]
+    return pd.DataFrame({name: pd.Series(texts[::-1], dtype=object) for name in [*texts[-6:], *texts[:-6]]})
 
 
 def entry(attack: str, score: Any, member: Any, fpr: float | None) -> dict[str, Any]:
@@ -253,10 +273,10 @@ def page(audit: Audit, *, gallery: int = 6, **changes: Any) -> str:
     return audit_page.render(audit, sections, gallery=gallery, estimator=audit.selection["best"])
 
 
-def table_page(audit: Audit, target: dict[str, Any]) -> str:
-    """The page of an audit of a table, whose models were trained here. target: their recipe."""
+def table_page(audit: Audit, target: dict[str, Any], source: str = "table") -> str:
+    """The page of an audit of estimators, which were fitted here. target: their recipe. source: of the data."""
     sections = report.active(params.load(pipeline.ROOT / "params.yaml"))
-    sections |= {"audit": "mine", "data": {"source": "table"}, "target": target}
+    sections |= {"audit": "mine", "data": {"source": source}, "target": target}
     return audit_page.render(audit, sections, gallery=6, estimator=audit.selection["best"])
 
 

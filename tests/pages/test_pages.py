@@ -44,6 +44,7 @@ CASES: dict[str, tuple[Callable[[], Audit], int]] = {
     "no gallery": (reports.made, 0),
     "answers": (reports.answered, 6),
     "answers of shadows too": (partial(reports.answered, shadows=4, classes=reports.HOSTILE, names=reports.HOSTILE), 6),
+    "a table": (partial(reports.tabled, reports.hostile_table()), 12),
     "a gallery of all": (partial(reports.made, n_member=8, n_nonmember=300), 20),
 }
 

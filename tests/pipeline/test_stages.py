@@ -43,6 +43,8 @@ CHANGES: list[tuple[str, Any, str]] = [
     ("data.bandwidth", 2.0, "prepare"),
     ("attacker.knowledge", "disjoint", "prepare"),
     ("target.architecture", "shokri_mlp", "split"),
+    ("target.mean", [0.2], "train_target"),
+    ("target.deviation", [0.2], "train_target"),
     ("target.epochs", 3, "train_target"),
     ("target.batch_size", 16, "train_target"),
     ("target.optimizer", "sgd", "train_target"),
@@ -54,6 +56,8 @@ CHANGES: list[tuple[str, Any, str]] = [
     ("target.augmentation", ["flip"], "train_target"),
     ("target.precision", "bfloat16", "train_target"),
     ("shadow.blocks", [0], "build_features"),
+    ("shadow.mean", [0.2], "train_shadows"),
+    ("shadow.deviation", [0.2], "train_shadows"),
     ("shadow.per_block", 1, "train_shadows"),
     ("shadow.together", 2, "train_shadows"),
     ("shadow.train_size", 90, "train_shadows"),
@@ -92,6 +96,7 @@ CHANGES: list[tuple[str, Any, str]] = [
     ("evaluate.bootstrap_replicates", 150, "evaluate"),
     ("evaluate.histogram_bins", 9, "evaluate"),
     ("report.gallery", 1, "report"),
+    ("report.values", False, "report"),
     ("report.mitigations", "docs/results/reducing/reducing.json", "report"),
 ]
 # One value today (the type says so), or a choice that other tests make.
@@ -336,7 +341,7 @@ def test_an_attacker_with_the_population_runs_every_attack_but_the_one_that_need
 ) -> None:
     refused = json.loads((worst_case / paths.NOT_APPLICABLE).read_text())
     assert refused.pop("views_right").startswith("needs query.views")
-    assert refused == {"quantile": "needs 20 sure non-members"}
+    assert refused == {"quantile": "needs 20 sure non-members: attacker.knowledge=generated or disjoint"}
     left_out = {"quantile", "views_right"}
     assert set(pd.read_parquet(worst_case / paths.SCORES)["attack"]) == set(catalogue.NAMES) - left_out
     assert [one["attack"] for one in json.loads((worst_case / paths.ATTACK_METRICS).read_text())] == [

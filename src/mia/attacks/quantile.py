@@ -1,13 +1,13 @@
 """The quantile regression attack: how sure would the target be of this record, had it not been trained on it?
 
 Source: Bertran et al. 2023 (Scalable Membership Inference Attacks via Quantile Regression): a regressor learns, on
-records that are certainly no members, the distribution of the target's margin given the image, as a Gaussian of mean
+records that are certainly no members, the distribution of the target's margin given the record, as a Gaussian of mean
 and deviation; a record whose margin lies in the upper tail of what was predicted for it is a likely member. No shadow
 model is needed, but the target's answers about records outside its training set are.
 
-The authors train a network. Ours is linear in features of the image that nobody trained (`mia.attacks.image_features`):
-a trained network carries the last bits of the target's answers through its epochs to another network (docs/LOG.md),
-while the least squares move by as little as the answers do.
+The authors train a network. Ours is linear in features of the record that nobody trained (`mia.attacks.image_features`,
+`mia.attacks.table_features`): a trained network carries the last bits of the target's answers through its epochs to
+another network (docs/log.md), while the least squares move by as little as the answers do.
 """
 
 from __future__ import annotations

@@ -97,7 +97,7 @@ def _quantile(seen: Seen, _: Attack) -> Scores:
     _require_plays(seen)
     predicted = seen.quantiles()
     if predicted.empty:
-        raise NotApplicable("needs 20 sure non-members")
+        raise NotApplicable("needs 20 sure non-members: attacker.knowledge=generated or disjoint")
     scored = []
     for model_id, frame in predicted.groupby("model_id", sort=True):
         known = seen.answers[str(frame["source"].iloc[0])]

@@ -26,6 +26,8 @@ def check(name: str) -> None:
     Nothing is written into the repository. Raises InputError with a line a fault.
     """
     values = params.load(paths.PARAMS, audit=name)
+    if lacks := _lacks_generated(values):
+        values = values.model_copy(update={"attacker": values.attacker.model_copy(update={"knowledge": "population"})})
     faults: list[str] = []
     with _elsewhere():
         for step in (_read, _recipe):
@@ -36,8 +38,24 @@ def check(name: str) -> None:
                 if not paths.POPULATION.exists():
                     break
     if faults:
-        raise InputError("\n".join(faults))
+        raise InputError("\n".join(dict.fromkeys(faults)))
     print(f"{paths.audit(name)}: no fault found")
+    if lacks:
+        print(
+            "It holds no generated records, which attacker.knowledge in params.yaml asks for, and was checked as for "
+            "population: add `-S attacker.knowledge=population` to `dvc exp run`"
+        )
+
+
+def _lacks_generated(values: Params) -> bool:
+    """Whether params.yaml asks for generated records, as it does at first, and the user's audit has none."""
+    if values.attacker.knowledge != "generated" or values.audit.data.source not in ("table", "images", "answers"):
+        return False
+    try:
+        paths.brought(paths.audit(values.audit.name) / "data/generated", "")
+    except InputError:
+        return True
+    return False
 
 
 @contextlib.contextmanager
@@ -74,16 +92,18 @@ def _recipe(values: Params) -> None:
     lacking = np.setdiff1d(np.arange(len(records.classes)), records.labels)
     if len(lacking):
         raise InputError(f"population: expected records of every class, got none of {records.classes[lacking[0]]}")
-    began = time.perf_counter()
+    began, tried = time.perf_counter(), min(len(records), recipe_checks.RECORDS)
     if door == "estimator":
         place = f"target.estimator: {values.audit.estimator.estimator}"
         recipe_checks.check(fitted.maker(values.audit), records, values.audit.place(place))
     else:
-        _network(values, records)
-    print(f"recipe: tried on {min(len(records), recipe_checks.RECORDS)} records in {time.perf_counter() - began:.1f} s")
+        tried = min(tried, _network(values, records))
+    print(f"recipe: tried on {tried} records in {time.perf_counter() - began:.1f} s")
 
 
-def _network(values: Params, records: Records) -> None:
-    from mia.models import building
+def _network(values: Params, records: Records) -> int:
+    """On how many records at most a network was tried."""
+    from mia.models import network_checks
 
-    building.check(values.audit.recipe.architecture, records.images.shape[1:], len(records.classes))
+    network_checks.check(values.audit.recipe, records)
+    return network_checks.RECORDS

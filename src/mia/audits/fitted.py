@@ -32,6 +32,7 @@ from mia.params_audit import OWN, Audit
 from mia.store import atomic, parquet, sealed_json
 
 CODE = (__file__, fitting.__file__, families.__file__, kept_models.__file__, recipes.__file__)
+OF_SHOKRI_MLP = ("perceptron.py", "optimizers.py", "networks/shokri_mlp.py")  # of mia.models: what it computes with
 
 
 def declare(params: Params, asked: Sequence[Path]) -> None:
@@ -45,7 +46,9 @@ def declare(params: Params, asked: Sequence[Path]) -> None:
             f"{params.query.views}; set it to 1"
         )
     estimator = params.audit.estimator.estimator
-    code = b"".join(Path(module).read_bytes() for module in CODE)
+    own = OF_SHOKRI_MLP if estimator == families.SHOKRI_MLP else ()
+    files = [*map(Path, CODE), *(Path(families.__file__).parent / module for module in own)]
+    code = b"".join(file.read_bytes() for file in files)
     written = {"estimator": estimator, "code": hashlib.sha256(code).hexdigest(), "records": digest_of_records(asked)}
     if estimator == OWN:
         written["own"] = recipes.digest(_folder(params.audit))

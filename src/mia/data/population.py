@@ -24,13 +24,15 @@ def under_audit(
     if split == "half":
         if size is not None and size > len(real):
             raise InputError(
-                f"{place('data.population_size')}: expected at most the {len(real)} real images, got {size}"
+                f"{place('data.population_size')}: expected at most the {len(real)} real {_nouns(real)}, got {size}"
             )
         return np.sort(rng.permutation(len(real))[:size]), 0
     if real.published_train is None:
+        into = "name the column that has it in data.published"
+        if not real.is_table:
+            into = "put the images into train/ and test/ folders"
         raise InputError(
-            f"{place('data.split')}: this data has no published training and test split; set it to half, "
-            "or put the images into train/ and test/ folders"
+            f"{place('data.split')}: this data has no published training and test split; set it to half, or {into}"
         )
     if size is not None:
         raise InputError(f"{place('data.population_size')}: published is taken whole; set it to null, or split to half")
@@ -39,28 +41,31 @@ def under_audit(
 
 
 def beyond(population: Selected, outside: Selected, place: Callable[[str], str]) -> tuple[Selected, int]:
-    """The real images outside the population, less byte-identical copies of its records, and how many those were.
+    """The real records outside the population, less byte-identical copies of its records, and how many those were.
 
     Raises InputError where none is left.
     """
     copy = np.isin(outside.digests, population.digests)
     if copy.all():
         raise InputError(
-            f"params.yaml: attacker.knowledge: disjoint needs real images outside the population, but all "
-            f"{len(population)} are under audit; set {place('data.split')} to half and data.population_size below that"
+            f"params.yaml: attacker.knowledge: disjoint needs real {_nouns(outside.records)} outside the population, "
+            f"but all {len(population)} are under audit; set {place('data.split')} to half and data.population_size below that"
         )
     return outside.select(np.flatnonzero(~copy)), int(copy.sum())
 
 
 def sample(attacker: Selected, size: int | None, rng: np.random.Generator, place: Callable[[str], str]) -> Selected:
-    """`size` of the attacker's images, drawn at random (None: all).
+    """`size` of the attacker's records, drawn at random (None: all).
 
     Raises InputError where there are fewer.
     """
     if size is None:
         return attacker
     if size > len(attacker):
-        raise InputError(
-            f"{place('data.attacker_size')}: expected at most the {len(attacker)} images there are, got {size}"
-        )
+        most = f"the {len(attacker)} {_nouns(attacker.records)} there are"
+        raise InputError(f"{place('data.attacker_size')}: expected at most {most}, got {size}")
     return attacker.select(np.sort(rng.permutation(len(attacker))[:size]))
+
+
+def _nouns(records: Records) -> str:
+    return "records" if records.is_table else "images"

@@ -111,6 +111,11 @@ def has_images(folder: Path) -> bool:
     return (folder / IMAGES).is_file()
 
 
+def has_table(folder: Path) -> bool:
+    """Whether the records of a set are rows of a table."""
+    return (folder / TABLE).is_file()
+
+
 def load_records(folder: Path) -> pd.DataFrame:
     """The records alone, without their images (RECORDS)."""
     return parquet.read(folder / "records.parquet", RECORDS)
@@ -137,7 +142,7 @@ def load(folder: Path) -> Records:
     """
     again = f"`dvc checkout {folder}` restores it, `dvc repro` makes it anew"
     table = load_records(folder)
-    path = folder / (TABLE if (folder / TABLE).is_file() else IMAGES)
+    path = folder / (TABLE if has_table(folder) else IMAGES)
     try:
         x = _table(path) if path.name == TABLE else _images(path)
     except FileNotFoundError as error:

@@ -1,8 +1,8 @@
 """How long the queued experiments take, before they start: `mia forecast`.
 
-A training's time follows from a timed step of its recipe; that of all other stages is what they took when they last ran
-here. A training that experiments share is counted once, and one that dvc.lock has not at all: DVC takes both from
-its cache.
+A network's training time follows from a timed step of its recipe; that of estimators and of all other stages is what
+they took when they last ran here. A training that experiments share is counted once, and one that dvc.lock has not at
+all: DVC takes both from its cache.
 """
 
 from __future__ import annotations
@@ -33,6 +33,14 @@ Values = Mapping[str, Any]  # params.yaml, as nested sections
 Lock = Mapping[str, Mapping[str, Any]]  # dvc.lock: of each stage its parameters, by dotted name
 
 
+class Fits(NamedTuple):
+    """Estimators of one stage that will be fitted. seconds: what the stage took last; None where it never ran here."""
+
+    name: str
+    n_models: int
+    seconds: float | None
+
+
 class Size(NamedTuple):
     """Images (height, width, channels), classes, and how many images the target is trained and measured on."""
 
@@ -49,11 +57,15 @@ def report() -> None:
     if not queued:
         name, queued = "this audit", [here()]
     try:
-        size = size_here()
+        size = size_here() if any(_trains_networks(values) for values in queued) else None
     except InputError as error:
         print(f"{name}: its time is not known before a first `dvc repro` ({error})")
         return
     print(line(name, queued, size, locked(), stage_seconds.last(), datetime.now()))
+
+
+def _trains_networks(values: Values) -> bool:
+    return "architecture" in ((values.get("audit") or {}).get("target") or {})
 
 
 def here() -> Values:
@@ -106,16 +118,17 @@ def _named(files: Mapping[str, Values]) -> Iterator[tuple[str, Any]]:
 def line(
     name: str,
     queued: Iterable[Values],
-    size: Size,
+    size: Size | None,
     lock: Lock,
     seconds: Mapping[str, Mapping[str, float]],
     now: datetime,
 ) -> str:
     """`6 experiments, 1 target and 25 shadows to train: at most 12 min here, 8 MB, done at 17:40`.
 
-    size: of the audit in the workspace, taken for every experiment of its audit. seconds: `stage_seconds.last()`.
+    size: of the audit in the workspace, taken for every experiment of its audit that trains networks; None where none
+    does. seconds: `stage_seconds.last()`.
     """
-    trainings: dict[str, Work] = {}
+    trainings: dict[str, Work | Fits] = {}
     others, unknown = 0.0, 0
     for values in queued:
         try:
@@ -127,8 +140,12 @@ def line(
         if params.audit.target is None or (locked_data and locked_data["source"] != params.audit.data.source):
             unknown += 1
             continue
-        trainings |= trainings_of(params, values, size, lock)
-    forecasts = [outlook.expected(work) for work in trainings.values()]
+        if params.audit.shadows_door == "estimator":
+            trainings |= fits_of(params, values, lock, seconds)
+        else:
+            assert size is not None
+            trainings |= trainings_of(params, values, size, lock)
+    forecasts = [expected(work) for work in trainings.values()]
     whole = Forecast(others + sum(each.seconds for each in forecasts), sum(each.bytes for each in forecasts))
     end = outlook.clock(now + timedelta(seconds=whole.seconds), now)
     most = "at most" if others else "about"  # a stage that is not training may come from the cache too
@@ -136,11 +153,31 @@ def line(
     text += f", {outlook.size(whole.bytes)}" * (whole.bytes > 0) + f", done {end}"
     if not any(stage not in TRAINING for stage in seconds):
         text += "; what is not training comes on top, and was not timed here yet"
+    if any(isinstance(work, Fits) and work.seconds is None for work in trainings.values()):
+        text += "; how long estimators take was not timed here yet"
     return text + f"; {unknown} of another audit not counted" * (unknown > 0)
 
 
+def expected(work: Work | Fits) -> Forecast:
+    """What a training takes; of estimators that were never timed, and of their files' size, nothing."""
+    return Forecast(work.seconds or 0.0, 0) if isinstance(work, Fits) else outlook.expected(work)
+
+
+def fits_of(params: Params, values: Values, lock: Lock, seconds: Mapping[str, Mapping[str, float]]) -> dict[str, Fits]:
+    """The estimators of an experiment that dvc.lock lacks, by their dependencies."""
+
+    def last(stage: str) -> float | None:
+        known = seconds.get(stage, {}).values()
+        return sum(known) / len(known) if known else None
+
+    block = Fits("shadows", params.audit.sizes.per_block, last("train_shadows"))
+    stages = {} if params.audit.door == "model" else {"train_target": Fits("target", 1, last("train_target"))}
+    stages |= {f"train_shadows@{number}": block for number in params.shadow.blocks}
+    return {key: fits for stage, fits in stages.items() if (key := inputs(stage, values, lock))}
+
+
 def trainings_of(params: Params, values: Values, size: Size, lock: Lock) -> dict[str, Work]:
-    """The trainings of an experiment that dvc.lock lacks, by their dependencies."""
+    """The networks of an experiment that dvc.lock lacks, by their dependencies."""
     shadow, file = params.audit.sizes, str(params.audit.path)
     target = Work(
         name="target",
@@ -206,7 +243,7 @@ def other_stages(n_blocks: int, seconds: Mapping[str, Mapping[str, float]]) -> f
     )
 
 
-def counted(trainings: Iterable[Work]) -> str:
+def counted(trainings: Iterable[Work | Fits]) -> str:
     """`2 targets and 25 shadows to train`."""
     counts = {"target": 0, "shadow": 0}
     for work in trainings:

@@ -43,11 +43,12 @@ def _rescale(model: nn.Module, scaling: Scaling, channels: int) -> None:
 
     Raises InputError where scaling has neither one number nor one a channel.
     """
-    if len(scaling[0]) not in {1, channels}:
-        raise InputError(
-            f"the audit's params.yaml: mean: expected one number, or one for each of {channels} channels, "
-            f"got {len(scaling[0])}"
-        )
+    for name, values in zip(("mean", "deviation"), scaling, strict=True):
+        if len(values) not in {1, channels}:
+            raise InputError(
+                f"the audit's params.yaml: {name}: expected one number, or one for each of {channels} channels, "
+                f"got {len(values)}"
+            )
     mean, deviation = (torch.tensor(values)[:, None, None] for values in scaling)
     slope, offset = 0.5 / deviation, (0.5 - mean) / deviation
 
@@ -61,22 +62,42 @@ def check(architecture: str, shape: tuple[int, int, int], n_classes: int) -> Non
     """Raise InputError where a parameter or buffer is not finite, or not the same in two models of one seed.
 
     Such is memory that nobody has written to, or a draw from another generator than torch's.
+    Also where a network that is none of ours cannot take images of this shape.
     """
-    first, again = (create(architecture, shape, n_classes, 0).state_dict() for _ in range(2))
-    for name, value in first.items():
+    made, twin = (create(architecture, shape, n_classes, 0) for _ in range(2))
+    again, place = twin.state_dict(), networks.place(architecture)
+    for name, value in made.state_dict().items():
         if not torch.isfinite(value.float()).all():
-            raise InputError(f"{architecture}: {name} begins with values that are not finite; initialise it")
+            raise InputError(f"{place}: {name} begins with values that are not finite; initialise it")
         if not torch.equal(value, again[name]):
             raise InputError(
-                f"{architecture}: {name} differs between two models of one seed; draw its first values from torch's "
+                f"{place}: {name} differs between two models of one seed; draw its first values from torch's "
                 "own generator"
             )
+    if networks.is_other(architecture):
+        _check_shape(made, architecture, shape, n_classes)
+
+
+def _check_shape(made: nn.Module, architecture: str, shape: tuple[int, int, int], n_classes: int) -> None:
+    from mia.models import other_networks
+
+    height, width, channels = shape
+    try:
+        with torch.random.fork_rng(devices=[]), torch.inference_mode():
+            made.eval()(torch.zeros(2, channels, height, width))
+    except Exception as error:  # whatever its layers raise
+        raise other_networks.of(architecture).unfit(shape, n_classes, error) from error
 
 
 def outline(architecture: str, shape: tuple[int, int, int], n_classes: int) -> nn.Module:
-    """The model without memory for its weights."""
-    with torch.device("meta"):
-        return networks.of(architecture)(shape, n_classes)
+    """The model without memory for its weights; with it where a network that is none of ours looks at their values."""
+    try:
+        with torch.device("meta"):
+            return networks.of(architecture)(shape, n_classes)
+    except Exception:
+        if not networks.is_other(architecture):
+            raise
+        return create(architecture, shape, n_classes, seed=0)
 
 
 def size(architecture: str, shape: tuple[int, int, int], n_classes: int) -> int:

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import safetensors.torch
+import torch
 from safetensors import SafetensorError
-from torch import nn
+from torch import Tensor, nn
 
 from mia import params_audit
 from mia.errors import MEND, InputError
-from mia.models import building
-from mia.params_audit import Scaling
+from mia.models import building, networks
+from mia.params_audit import OWN, TORCHVISION, Scaling
 from mia.store import atomic, sealed_json
 
 FORMAT = 2
@@ -22,7 +23,10 @@ FORMAT = 2
 
 @dataclass(frozen=True)
 class Description:
-    """What a stored model is. shape: (height, width, channels) of its images. scaling: as of `building.create`."""
+    """What a stored model is. shape: (height, width, channels) of its images. scaling: as of `building.create`.
+
+    architecture: as `networks.of` takes it; on disk without the folder of the user's code.
+    """
 
     model_id: int
     architecture: str
@@ -34,17 +38,27 @@ class Description:
 
 
 def weights(model: nn.Module) -> bytes:
-    """A model's weights as the content of a safetensors file."""
-    return safetensors.torch.save(
-        {name: value.detach().cpu().contiguous() for name, value in model.state_dict().items()}
-    )
+    """A model's weights as the content of a safetensors file; what two layers share is stored for both."""
+    return safetensors.torch.save(apart(model.state_dict()))
+
+
+def apart(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The tensors on the CPU in memory of their own, as safetensors wants them."""
+    return {
+        name: value.detach().to("cpu", copy=True, memory_format=torch.contiguous_format)
+        for name, value in tensors.items()
+    }
 
 
 def save(folder: Path, trained: Sequence[tuple[Description, bytes]]) -> None:
     """Write models, their descriptions and weights, to a folder, all or none: `ID.safetensors` and `ID.json` each."""
     with atomic.folder(folder) as temporary:
         for description, content in trained:
-            described = {**asdict(description), "sha256": hashlib.sha256(content).hexdigest()}
+            described = {
+                **asdict(description),
+                "architecture": networks.kind(description.architecture),
+                "sha256": hashlib.sha256(content).hexdigest(),
+            }
             (temporary / f"{description.model_id}.safetensors").write_bytes(content)
             (temporary / f"{description.model_id}.json").write_text(sealed_json.seal(described))
 
@@ -69,13 +83,13 @@ class Stored:
     content: bytes
 
 
-def load(folder: Path, model_id: int) -> nn.Module:
-    """Read one model, on the CPU; errors as of `read` and `build`."""
-    return build(read(folder, model_id))
+def load(folder: Path, model_id: int, code: Path | None = None) -> nn.Module:
+    """Read one model, on the CPU; arguments and errors as of `read` and `build`."""
+    return build(read(folder, model_id, code))
 
 
-def read(folder: Path, model_id: int) -> Stored:
-    """Read one model's files.
+def read(folder: Path, model_id: int, code: Path | None = None) -> Stored:
+    """Read one model's files. code: the folder of the user's code, without which a network of it cannot be built.
 
     Raises InputError where a file is missing, damaged, or of another format.
     """
@@ -106,10 +120,13 @@ def read(folder: Path, model_id: int) -> Stored:
     digest = hashlib.sha256(content).hexdigest()
     if digest != description.sha256:
         raise InputError(f"{path}: expected sha256 {description.sha256}, got {digest}: damaged; {MEND}")
-    if description.architecture not in (known := params_audit.architectures()):
+    other = description.architecture == OWN or str(description.architecture).startswith(TORCHVISION)
+    if not other and description.architecture not in (known := params_audit.architectures()):
         raise InputError(
             f"{path}: expected an architecture of {', '.join(known)}, got {description.architecture!r}; {again}"
         )
+    if description.architecture == OWN and code is not None:
+        description = replace(description, architecture=f"{OWN}:{code}")
     return Stored(path, description, content)
 
 
@@ -119,6 +136,10 @@ def build(stored: Stored) -> nn.Module:
     Raises InputError where its weights do not fit its description.
     """
     description = stored.description
+    if description.architecture == OWN:
+        raise InputError(
+            f"{stored.path}: a network of the user's own, whose code is not at hand; {_again(stored.path.parent)}"
+        )
     try:
         if building.size(description.architecture, description.shape, description.n_classes) > 9 * len(stored.content):
             raise RuntimeError("they are far fewer")  # before memory is taken for a billion classes
@@ -132,6 +153,43 @@ def build(stored: Stored) -> nn.Module:
             f"{_again(stored.path.parent)}"
         ) from None
     return model
+
+
+def begin(models: Sequence[nn.Module], path: Path) -> None:
+    """Give models of one architecture the weights of a safetensors file; what it leaves out stays as it was drawn.
+
+    Raises InputError where there is no such file, or it holds what the models do not have, or of another shape.
+    """
+    try:
+        initial = safetensors.torch.load_file(path)
+    except (OSError, SafetensorError) as error:
+        raise InputError(f"{path}: target.initial: no file of safetensors ({error}); write it anew") from None
+    own = models[0].state_dict()
+    if unknown := sorted(initial.keys() - own.keys()):
+        raise InputError(
+            f"{path}: target.initial: expected weights of the network's {len(own)} names ({_some(sorted(own))}), got "
+            f"{_some(unknown)}; rename them, or leave them out of the file"
+        )
+    for name, value in initial.items():
+        if value.shape != own[name].shape or value.is_floating_point() != own[name].is_floating_point():
+            raise InputError(
+                f"{path}: target.initial: {name}: expected {_kind(own[name])}, got {_kind(value)}; leave it out of the "
+                "file to let it begin at random"
+            )
+        if not torch.isfinite(value.float()).all():
+            raise InputError(f"{path}: target.initial: {name}: expected finite numbers; write the file anew")
+    if not initial:
+        raise InputError(f"{path}: target.initial: expected weights, got none; write them, or set it to null")
+    for model in models:
+        model.load_state_dict(initial, strict=False)
+
+
+def _kind(value: Tensor) -> str:
+    return f"{value.dtype} of {' x '.join(map(str, value.shape)) or 'one number'}".removeprefix("torch.")
+
+
+def _some(names: Sequence[str]) -> str:
+    return ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
 
 
 def _again(folder: Path) -> str:

@@ -25,6 +25,7 @@ from mia.errors import InputError
 
 Settings = Mapping[str, Any]
 
+SHOKRI_MLP = "shokri_mlp"  # ours
 TREES = {
     "decision_tree": "sklearn.tree.DecisionTreeClassifier",
     "extra_trees": "sklearn.ensemble.ExtraTreesClassifier",
@@ -38,6 +39,7 @@ OTHERS = {
     "k_neighbors": "sklearn.neighbors.KNeighborsClassifier",
     "logistic_regression": "sklearn.linear_model.LogisticRegression",
     "mlp": "sklearn.neural_network.MLPClassifier",
+    SHOKRI_MLP: "mia.models.perceptron.ShokriMLP",
     "svm": "sklearn.svm.SVC",
 }
 CATEGORIES = 255  # that HistGradientBoostingClassifier bears in a column
@@ -94,11 +96,12 @@ class OfFamily:
 def _classifier(family: str, settings: Settings, seed: int, place: str) -> Any:
     module, _, name = ({**TREES, **OTHERS}[family]).rpartition(".")
     try:
-        made = getattr(importlib.import_module(module), name)()
+        made = _ours() if family == SHOKRI_MLP else getattr(importlib.import_module(module), name)()
     except ImportError:
+        extra = "train" if family == SHOKRI_MLP else "tables"
         raise InputError(
             f"{place.removesuffix('settings')}estimator: {family} needs a package that is not installed: "
-            "`pip install 'membership-inference-audit[tables]'`"
+            f"`pip install 'membership-inference-audit[{extra}]'`"
         ) from None
     known = made.get_params()
     for setting in settings:
@@ -111,6 +114,12 @@ def _classifier(family: str, settings: Settings, seed: int, place: str) -> Any:
     seeded = {"random_state": seed} if "random_state" in known else {}
     made.set_params(**OURS.get(family, {}), **given, **seeded)
     return made
+
+
+def _ours() -> Any:
+    from mia.models.perceptron import ShokriMLP  # here: it loads torch, which no other family needs
+
+    return ShokriMLP()
 
 
 def _columns(x: Any) -> pd.DataFrame:

@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 import torch
 from torch import Tensor, nn
 
+from mia.models import networks
 from mia.models.optimizers import SGD, Adam, Optimizer
 from mia.params_audit import Recipe
 
@@ -16,10 +17,10 @@ Which = slice | Tensor  # which of the models: all of them, or their numbers
 
 
 class Single:
-    """One model, trained by its own forward pass."""
+    """One model, trained by its own forward pass. channels_last: its weights are laid out so, which is faster."""
 
-    def __init__(self, model: nn.Module) -> None:
-        self.model: nn.Module = model.to(memory_format=torch.channels_last)
+    def __init__(self, model: nn.Module, *, channels_last: bool = True) -> None:
+        self.model: nn.Module = model.to(memory_format=torch.channels_last) if channels_last else model
 
     def parameters(self) -> list[Tensor]:
         """What the optimizer moves."""
@@ -78,9 +79,11 @@ class Stack:
 Learners = Single | Stack
 
 
-def learners_of(models: Sequence[nn.Module]) -> Learners:
-    """The models ready to be trained in the same steps."""
-    return Single(models[0]) if len(models) == 1 else Stack(models)
+def learners_of(models: Sequence[nn.Module], architecture: str) -> Learners:
+    """The models of an architecture ready to be trained in the same steps."""
+    if len(models) > 1:
+        return Stack(models)
+    return Single(models[0], channels_last=not networks.is_own(architecture))
 
 
 def optimizer_of(parameters: Sequence[Tensor], recipe: Recipe) -> Optimizer:

@@ -98,6 +98,8 @@ def key(
     """A digest of all that decides a training's bytes: code, data, recipe, lessons, and what adds numbers up."""
     digest = hashlib.sha256(_code())
     digest.update(networks.digest(recipe.architecture).encode())
+    if recipe.initial is not None:
+        digest.update(networks.file_digest(recipe.initial).encode())
     runs_on = (torch.__version__, devices.chosen(), torch.get_num_threads(), torch.backends.cpu.get_cpu_capability())
     digest.update(repr((runs_on, recipe, n_classes, images.shape, len(group))).encode())
     arrays: list[NDArray[Any]] = [images, labels]

@@ -20,6 +20,7 @@ from safetensors import SafetensorError
 from torch import Tensor
 
 from mia.errors import InputError
+from mia.models import checkpoints
 from mia.store import atomic
 
 SHARE = 0.01  # of a training's time at most, for writing them
@@ -57,7 +58,7 @@ class Snapshots:
         if self.path is None or begin < self.due:
             return
         try:
-            content = safetensors.torch.save({name: value.cpu().contiguous() for name, value in state().items()})
+            content = safetensors.torch.save(checkpoints.apart(state()))
             with atomic.file(self.path) as temporary, temporary.open("wb") as file:
                 file.write(hashlib.sha256(content).digest())
                 file.write(content)

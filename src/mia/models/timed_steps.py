@@ -88,7 +88,7 @@ class _Steps:
             building.create(recipe.architecture, shape, n_classes, 0, recipe.scaling).to(device)
             for _ in range(n_models)
         ]
-        self.models: Learners = learners_of(networks)
+        self.models: Learners = learners_of(networks, recipe.architecture)
         self.optimizer = optimizer_of(self.models.parameters(), recipe) if whole else None
 
     def loss(self, count: int, precision: str) -> Tensor:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import sys
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,10 +16,10 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from tqdm import tqdm
 
-from mia import progress
+from mia import progress, seeds
 from mia.compute import devices
 from mia.errors import InputError
-from mia.models import augmentation, building, checkpoints, lessons, resume, snapshots
+from mia.models import augmentation, building, checkpoints, lessons, networks, resume, snapshots
 from mia.models.checkpoints import Description
 from mia.models.learners import Learners, Which, learners_of, learning_rate, optimizer_of
 from mia.models.lessons import Lesson
@@ -57,7 +58,7 @@ def train(
     order of its own, its non-members only measured. Several models' weights are stacked and one vectorised step moves
     all: the same numbers as alone but for rounding. group: one of `lessons.together`. snapshot_folder: a training that
     was cut short goes on from its snapshot there, to the same bytes; None: no snapshot is kept.
-    Raises InputError when a loss is no longer finite.
+    Raises InputError when a loss is no longer finite, or the recipe's initial weights do not fit.
     """
     devices.deterministic()
     training = _Training.begin(images, labels, n_classes, recipe, group)
@@ -102,12 +103,14 @@ class _Training:
         """Models with their first weights, before the first step."""
         device = devices.chosen()
         shape: tuple[int, int, int] = images.shape[1:]
-        networks = [
-            building.create(recipe.architecture, shape, n_classes, lesson.initial_seed, recipe.scaling).to(device)
+        made = [
+            building.create(recipe.architecture, shape, n_classes, lesson.initial_seed, recipe.scaling)
             for lesson in group
         ]
-        compares = building.compares_records(networks[0])
-        models = learners_of(networks)
+        if recipe.initial is not None:
+            checkpoints.begin(made, Path(recipe.initial))
+        compares = building.compares_records(made[0])
+        models = learners_of([model.to(device) for model in made], recipe.architecture)
         orders = [torch.Generator().manual_seed(lesson.order_seed) for lesson in group]
         augmenting = [torch.Generator().manual_seed(lesson.augmentation_seed) for lesson in group]
         return cls(
@@ -179,16 +182,31 @@ class _Training:
 
     def _step(self, rows: Tensor, draws: augmentation.Draws) -> None:
         """One step of all models."""
-        losses = [
-            self._loss(rows, draws, which, columns)
-            for which, columns in _batches(
-                self.counts, self.position.step, self.steps, self.recipe.batch_size, self.pixels.device
-            )
-        ]
+        with self._layers_draw():
+            losses = [
+                self._loss(rows, draws, which, columns)
+                for which, columns in _batches(
+                    self.counts, self.position.step, self.steps, self.recipe.batch_size, self.pixels.device
+                )
+            ]
         self.optimizer.clear_gradients()
         torch.stack(losses).sum().backward()  # type: ignore[no-untyped-call]
         self.optimizer.step(learning_rate(self.recipe, self.steps_done / self.total))
         self.position.step += 1
+
+    @contextmanager
+    def _layers_draw(self) -> Iterator[None]:
+        """Where layers draw, as dropout does: from torch's generator, seeded by the model's own seed and the step.
+
+        No layer of ours does. Of other networks only those that draw nothing are trained in the same steps.
+        """
+        if not networks.is_other(self.recipe.architecture):
+            yield
+            return
+        device = self.pixels.device
+        with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
+            torch.manual_seed(seeds.integer(self.group[0].initial_seed, "layers", self.steps_done))
+            yield
 
     def _loss(self, rows: Tensor, draws: augmentation.Draws, which: Which, columns: slice) -> Tensor:
         """The sum of these models' mean losses, each over its own batch; the position notes their sums."""

@@ -35,6 +35,26 @@ def test_an_audit_without_fault_says_what_was_seen(here: Path, capsys: pytest.Ca
     assert sorted(here.rglob("*")) == before
 
 
+def test_without_generated_records_it_is_checked_as_mia_new_tells_to_run_it(
+    here: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """params.yaml asks for generated records until somebody sets it otherwise."""
+    tiny.write_params(here / "params.yaml", {"audit": "table"})
+    check.check("table")
+    assert capsys.readouterr().out.splitlines()[2:] == [
+        "audits/table: no fault found",
+        (
+            "It holds no generated records, which attacker.knowledge in params.yaml asks for, and was checked as for "
+            "population: add `-S attacker.knowledge=population` to `dvc exp run`"
+        ),
+    ]
+    people.table(120, seed=1).drop(columns=["n0", "work"]).to_csv(
+        here / "audits/table/data/generated/a.csv", index=False
+    )
+    check.check("table")
+    assert capsys.readouterr().out.splitlines()[1] == "attacker: 120 records"
+
+
 def test_own_code_is_tried(here: Path) -> None:
     changes = {"audit": "table", "attacker.knowledge": "population", "target.estimator": "own"}
     tiny.write_params(here / "params.yaml", changes)

@@ -63,8 +63,9 @@ def said(
     *queued: dict[str, Any],
     locked: forecast.Lock | None = None,
     seconds: Mapping[str, Mapping[str, float]] | None = None,
+    size: forecast.Size | None = SIZE,
 ) -> str:
-    return forecast.line("a grid", queued, SIZE, lock() if locked is None else locked, seconds or {}, NOW)
+    return forecast.line("a grid", queued, size, lock() if locked is None else locked, seconds or {}, NOW)
 
 
 def test_a_grid_trains_each_model_once_and_none_that_is_there() -> None:
@@ -116,6 +117,30 @@ def test_shadows_in_the_population_have_half_of_it(monkeypatch: pytest.MonkeyPat
     said(values({"attacker.knowledge": "population", "audit.shadow.train_size": 7}))
     said(values({"audit.shadow.train_size": 7, "audit.shadow.heldout_size": 9}))
     assert [(work.members, work.asked) for work in trained] == [(449, 449), (7, 9)]
+
+
+def test_estimators_take_as_long_as_when_they_last_ran_here() -> None:
+    """A block of five shadows takes what blocks took last, and the target what it took: 99 + 2 * 40 s of fits."""
+    forest = {"audit.target": {"estimator": "random_forest", "settings": {}}, "shadow.blocks": [0, 1]}
+    seconds = {**SECONDS, "train_shadows": {"0": 30.0, "1": 50.0}}
+    assert said(values(forest), seconds=seconds, size=None) == (
+        "a grid, 1 target and 10 shadows to train: at most 3 min here, done at 14:33"
+    )
+    del seconds["train_shadows"]
+    assert said(values(forest), seconds=seconds, size=None) == (
+        "a grid, 1 target and 10 shadows to train: at most 2 min here, done at 14:32; how long estimators take was not "
+        "timed here yet"
+    )
+
+
+def test_an_audit_of_estimators_is_foretold_without_a_network(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    tiny.write_params(tmp_path / "params.yaml", {"audit": "table"})
+    monkeypatch.setattr(forecast.experiments, "dvc_exp_show", list)  # type: ignore[attr-defined]
+    forecast.report()
+    assert capsys.readouterr().out.startswith("this audit, 1 target and 4 shadows to train: about 1 s here, done ")
 
 
 def test_seconds_of_stages_are_kept_where_dvc_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -17,7 +17,7 @@ from torch import Tensor
 
 import pipeline
 from mia.errors import InputError
-from mia.models import optimizers, resume, snapshots, training
+from mia.models import building, checkpoints, optimizers, resume, snapshots, training
 from mia.models.lessons import Lesson
 from mia.models.snapshots import Snapshots
 from mia.models.training import Trained
@@ -141,9 +141,12 @@ RECIPES: dict[str, Any] = {
     "label_smoothing": 0.1,
     "augmentation": ["flip"],
     "precision": "bfloat16",
+    "initial": "start.safetensors",
 }
 OTHERS: dict[str, dict[str, Any]] = {
     **{field: {"recipe": ADAM.model_copy(update={field: value})} for field, value in RECIPES.items()},
+    "mean": {"recipe": ADAM.model_copy(update={"mean": [0.4], "deviation": [0.5]})},
+    "deviation": {"recipe": ADAM.model_copy(update={"mean": [0.5], "deviation": [0.3]})},
     "a pixel": {"images": changed(IMAGES)},
     "a label": {"labels": changed(LABELS)},
     "classes": {"n_classes": 4},
@@ -159,9 +162,16 @@ OTHERS: dict[str, dict[str, Any]] = {
 @pytest.mark.usefixtures("at_each_step")
 @pytest.mark.parametrize("other", OTHERS)
 def test_another_training_never_takes_it_up(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], other: str
+    tmp_path: Path,
+    tmp_path_factory: pytest.TempPathFactory,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    other: str,
 ) -> None:
     assert set(Recipe.model_fields) <= OTHERS.keys()
+    monkeypatch.chdir(tmp_path_factory.mktemp("start"))
+    content = checkpoints.weights(building.create(ADAM.architecture, (8, 8, 1), 3, seed=4))
+    Path(str(RECIPES["initial"])).write_bytes(content)
     cut_short(monkeypatch, 4, tmp_path)
     given = {"images": IMAGES, "labels": LABELS, "n_classes": 3, "recipe": ADAM, "group": LESSONS[:1]}
     training.train(**{**given, **OTHERS[other]}, snapshot_folder=tmp_path)
@@ -190,9 +200,9 @@ def test_the_code_that_counts_is_all_that_training_imports(monkeypatch: pytest.M
     monkeypatch.setattr(Path, "read_bytes", lambda path: read.add(str(path)) or content(path))  # type: ignore[func-returns-value]
     resume._code.__wrapped__()
     module = pipeline.SRC / "mia/models/training.py"
-    computing = {path for path in {module, *pipeline.imports(module)} if not pipeline.is_empty(path)} - {
-        pipeline.ROOT / name for name in pipeline.NO_ARITHMETIC
-    }
+    computing = {
+        path for path in {module, *pipeline.imports(module, pipeline.GIVEN)} if not pipeline.is_empty(path)
+    } - {pipeline.ROOT / name for name in pipeline.NO_ARITHMETIC}
     assert {Path(name).resolve() for name in read} == computing
 
 

@@ -477,6 +477,6 @@ def test_a_normalisation_of_other_channels_is_refused() -> None:
         train(lesson(), mean=[0.1, 0.2, 0.3], deviation=[1.0, 1.0, 1.0])
 
 
-def test_a_mean_needs_a_deviation() -> None:
-    with pytest.raises(ValueError, match="deviation: expected as many numbers as in mean"):
-        Recipe(**{**RECIPE.model_dump(), "mean": [0.5]})
+def test_a_mean_alone_keeps_a_deviation_of_one_half() -> None:
+    assert recipe(mean=[0.2]).scaling == ((0.2,), (0.5,))
+    assert recipe(deviation=[0.2]).scaling == ((0.5,), (0.2,))

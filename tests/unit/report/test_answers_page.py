@@ -11,8 +11,9 @@ import pytest
 
 import planted
 import reports
+from mia.models import families
 from mia.report import glossary
-from mia.report.audit import attacker, drawings
+from mia.report.audit import advice, attacker, drawings
 from parsed_page import Parsed
 
 CASES: dict[str, dict[str, Any]] = {
@@ -150,9 +151,41 @@ def test_every_figure_is_drawn_and_one_without_data_says_why(shadows: int) -> No
 def test_rows_of_a_table_that_was_trained_on_here_are_records_too() -> None:
     audit = dataclasses.replace(reports.made(), images=None)
     audit = dataclasses.replace(audit, verdict={**audit.verdict, "kind": "record"})
-    page = reports.table_page(audit, {"estimator": "random_forest", "max_depth": 4})
+    page = reports.table_page(audit, {"estimator": "random_forest", "settings": {"max_depth": 4, "bootstrap": False}})
     assert "image" not in before_glossary(page).lower()
     text = planted.text_of(page)
-    assert "Target model estimator random_forest, max depth 4" in text
+    assert "Target model random_forest, max_depth 4, bootstrap false" in text
+    assert "the recipe: the estimator and its settings" in text
     assert "holds generated records, and no real record; 4 shadow models, each trained on" in text
     assert "Augment" not in text
+
+
+def test_images_on_which_an_estimator_was_trained_have_no_augmentation_to_turn_on() -> None:
+    page = reports.table_page(reports.made(), {"estimator": "random_forest", "settings": {}}, source="images")
+    assert "Augment" not in planted.text_of(page)
+
+
+def test_an_estimator_has_no_learning_curves_and_its_owner_is_told_of_a_setting() -> None:
+    audit = reports.made()
+    audit = dataclasses.replace(audit, history=audit.history[audit.history["epoch"] == 1])
+    forest: dict[str, Any] = {"estimator": "random_forest", "settings": {}}
+    page = reports.table_page(audit, forest)
+    text = planted.text_of(page)
+    assert "How the models learned" not in text
+    assert "Target model random_forest, its default settings" in text
+    assert "The target’s accuracy is 98.0 % on members and 71.0 % on non-members" in text
+    assert "dvc exp run -S audits/mine/params.yaml:target.settings.min_samples_leaf=50" in text
+    chosen = {**forest, "settings": {"min_samples_leaf": 5}}
+    assert (
+        "target.settings.min_samples_leaf"
+        not in planted.text_of(reports.table_page(audit, chosen)).partition("Every")[0]
+    )
+    (drawn,) = drawings.for_files(audit, chosen="ada_boost", given=False)["learning"]().texts
+    assert drawn.get_text() == "No learning curves: the models were not trained in several epochs."
+
+
+def test_every_setting_that_the_advice_names_is_one_of_its_estimator() -> None:
+    for name, (setting, value) in advice.SMOOTHER.items():
+        if name in ("lightgbm", "xgboost"):
+            pytest.importorskip(name)
+        families._classifier(name, {setting: value}, 0, "target.settings")

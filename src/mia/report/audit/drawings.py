@@ -34,7 +34,7 @@ def for_files(audit: Audit, *, chosen: str | None, given: bool) -> dict[str, Cal
     chosen: the classifier of the learned attack, None where none was fitted. given: whether the models were trained
     elsewhere.
     """
-    no_curves = f"No learning curves: the models were not trained {'here' if given else 'in epochs'}."
+    no_curves = f"No learning curves: the models were not trained {'here' if given else 'in several epochs'}."
     sizes = {"n_member": audit.verdict["n_member"], "n_nonmember": audit.verdict["n_nonmember"]}
     return {
         "overview": lambda: overview.figure(audit.curves, audit.by_attack, fpr=audit.fpr, **sizes),
@@ -44,7 +44,7 @@ def for_files(audit: Audit, *, chosen: str | None, given: bool) -> dict[str, Cal
         "confusion": lambda: confusion.figure(audit.counts, cross_fitted=audit.cross_fitted),
         "comparisons": lambda: comparison.figure(audit.pairs),
         "classes": lambda: classes.figure(audit.classes, audit.by_attack),
-        "learning": lambda: absent.figure(no_curves) if audit.history.empty else learning.figure(audit.history),
+        "learning": lambda: learning.figure(audit.history) if has_curves(audit) else absent.figure(no_curves),
         "leaderboard": lambda: (
             absent.figure(NO_BOARD) if audit.board.empty else leaderboard.figure(audit.board, chosen=chosen)
         ),
@@ -65,8 +65,13 @@ def for_page(audit: Audit) -> dict[str, Any]:
             "The difference of AUC between every two attacks, and which differences may be chance; "
             "plots/comparisons.csv has the numbers.",
         ),
-        "learning": [] if audit.history.empty else [_learning(audit, measure) for measure in ("accuracy", "loss")],
+        "learning": [_learning(audit, measure) for measure in ("accuracy", "loss")] if has_curves(audit) else [],
     }
+
+
+def has_curves(audit: Audit) -> bool:
+    """Return whether a model was measured at several epochs: estimators are fitted in one."""
+    return audit.history["epoch"].nunique() > 1
 
 
 def _roc(audit: Audit, *, log: bool) -> Markup:

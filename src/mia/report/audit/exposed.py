@@ -7,11 +7,14 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
+import pandas as pd
 
 from mia.evaluation import named, verdict
 from mia.report import html
 from mia.report.audit.measured import Audit, Numbers
 
+COLUMNS = 6  # of a record, on its card
+LONGEST = 60  # characters of a column's name or value
 BESIDE = ("loss", "learned", "stacked")  # attacks whose scores stand beside
 
 
@@ -36,6 +39,7 @@ def gallery(audit: Audit, attack: str, count: int) -> dict[str, Any]:
         return {
             "sample_id": row["sample_id"],
             "image": None if audit.images is None else html.image(audit.images[row["sample_id"]]),
+            "columns": None if audit.table is None else columns(audit.table.iloc[row["sample_id"]]),
             "class": row["class"],
             "name": row["name"],
             "loss": f"{row['loss']:.2g}" if math.isfinite(row["loss"]) else "–",
@@ -54,6 +58,27 @@ def gallery(audit: Audit, attack: str, count: int) -> dict[str, Any]:
         "has_loss": audit.loss is not None,
         "accused": _counts(score, member, audit.verdict["fpr"]) if "fpr" in audit.verdict else None,
     }
+
+
+def columns(record: pd.Series) -> dict[str, Any]:
+    """Return what a record's card shows of its columns: the first of them as (name, value), and how many are left.
+
+    record: numbers, NaN where missing, and texts, None where missing, by the columns' names.
+    """
+    shown = [(_short(str(name)), _value(value)) for name, value in record.head(COLUMNS).items()]
+    return {"shown": shown, "more": max(0, len(record) - COLUMNS)}
+
+
+def _value(value: Any) -> str:
+    if pd.isna(value):
+        return "–"
+    if isinstance(value, str):
+        return _short(value)
+    return f"{value:.0f}" if float(value).is_integer() and abs(value) < 1e15 else f"{value:.6g}"
+
+
+def _short(text: str) -> str:
+    return text if len(text) <= LONGEST else f"{text[: LONGEST - 1]}…"
 
 
 def _counts(score: Any, member: Any, fpr: float) -> dict[str, int]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from typing import Any
 
@@ -159,9 +160,10 @@ def facts(audit: Audit, active: Numbers) -> list[tuple[str, str]]:
 
 
 def recipe(values: Numbers) -> str:
-    """Return how the target was trained, of a network; of any other model its settings. values: audit.target."""
+    """Return how the target was trained, of a network; of an estimator its settings. values: audit.target."""
     if "architecture" not in values:
-        return ", ".join(f"{name.replace('_', ' ')} {value}" for name, value in values.items())
+        settings = ", ".join(f"{name} {json.dumps(value)}" for name, value in values["settings"].items())
+        return f"{values['estimator']}, {settings or 'its default settings'}"
     augmented = f", augmented by {', '.join(values['augmentation'])}" if values["augmentation"] else ""
     return (
         f"{values['architecture']}, {values['epochs']} epochs, {OPTIMIZERS[values['optimizer']]}, "

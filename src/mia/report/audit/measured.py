@@ -24,6 +24,8 @@ class Audit:
     shadows, selection, without_shadows: of metrics/. curves, bins, counts, classes, pairs, history, board: of plots/.
     exposure: schemas.exposure, a row an audited record. loss: (records,), nats, in its order; None where the answers
     hold none. images: (population, height, width, channels) uint8, by sample_id; None where the records are no images.
+    table: the columns of the population, by sample_id; None where the records are no rows of a table, or their values
+    are not to be shown.
     mitigations: what other trainings gave, of the file that `report.mitigations` names (mitigations.read).
     fingerprint: SHA-256 of the exposure's file.
     """
@@ -46,6 +48,7 @@ class Audit:
     exposure: pd.DataFrame
     loss: NDArray[np.float64] | None
     images: NDArray[np.uint8] | None
+    table: pd.DataFrame | None
     mitigations: Numbers
     fingerprint: str
 

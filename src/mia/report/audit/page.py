@@ -46,6 +46,7 @@ def render(audit: Audit, active: Numbers, *, gallery: int, estimator: str | None
         exposed=exposed.gallery(audit, attack, gallery),
         gallery=gallery,
         pictured=audit.images is not None,
+        valued=audit.table is not None,
         advice=advice.advice(audit, active),
         mitigations=mitigations.table(audit.mitigations),
         attacks=tables.attacks(audit),
