@@ -49,7 +49,8 @@ def beyond(population: Selected, outside: Selected, place: Callable[[str], str])
     if copy.all():
         raise InputError(
             f"params.yaml: attacker.knowledge: disjoint needs real {_nouns(outside.records)} outside the population, "
-            f"but all {len(population)} are under audit; set {place('data.split')} to half and data.population_size below that"
+            f"but all {len(population)} are under audit; set {place('data.split')} to half and data.population_size "
+            "below that"
         )
     return outside.select(np.flatnonzero(~copy)), int(copy.sum())
 
