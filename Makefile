@@ -116,7 +116,7 @@ bench: $(READY) ## time the parts of the audit on this machine
 SPEED := docs/results/speed
 speed: $(READY) ## measure what docs/scale.md shows, on an idle machine, in about an hour
 	mkdir -p $(SPEED)
-	for name in training peers scale memory blocks gpu; do $(RUN) python benchmarks/$$name.py \
+	for name in training peers scale memory large blocks gpu; do $(RUN) python benchmarks/$$name.py \
 	  --out $(SPEED)/$$name.json > $(SPEED)/$$name.md || exit 1; done
 	$(RUN) python docs/readme.py
 

@@ -114,9 +114,9 @@ def measured(architecture: str, side: int, n_classes: int, count: int) -> dict[s
     seconds = time.perf_counter() - began
     records = Records(images, labels, tuple(map(str, range(n_classes))), None, np.arange(len(images)).astype(str))
     stored = Stored(Path("models/1.safetensors"), trained.description, trained.weights)
-    query.signals({"population": records}, 1, stored)
+    query.signals({"population": records}, 1, None, stored)
     began = time.perf_counter()
-    answers = query.signals({"population": records}, 1, stored)
+    answers = query.signals({"population": records}, 1, None, stored)
     asking = time.perf_counter() - began
     operations = step_operations(building.create(architecture, (side, side, 3), n_classes, seed=0), side)
     return {

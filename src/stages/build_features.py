@@ -11,13 +11,14 @@ metrics/shadows.json (mean over shadows, and the extremes of test accuracy), plo
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
 from mia import paths, seeds
-from mia.attacks import model_tables, schemas
+from mia.attacks import features, model_tables, schemas
 from mia.data import stored_records
 from mia.data.membership import MEMBERSHIP
 from mia.evaluation import classifier, metrics
@@ -49,17 +50,23 @@ def main(params: Params) -> None:
     models = sum(of_block["model_id"].nunique() for of_block in memberships)
     quota = model_tables.records_per_shadow(params.features.max_records, models) if models else 0
     shadows, qualities = [target.iloc[:0]], []
+    with_logits: set[int] = set()  # where answers are short: of how many records of a shadow they hold logits
     with parquet.writer(paths.MARGINS, schemas.MARGINS) as add:
         for path, of_block in zip(collect(paths.ALL_SHADOW_SIGNALS, blocks), memberships, strict=True):
             for model_id, answers in model_tables.by_model(path):
                 of_model = of_block[of_block["model_id"] == model_id]
-                drawn = seeds.generator(params.seed, "attack features", model_id).permutation(len(of_model))[:quota]
-                frame, quality = model_tables.features_and_quality(answers, of_model, columns, np.sort(drawn))
+                rng = seeds.generator(params.seed, "attack features", model_id)
+                drawn = features.drawn(len(of_model), min(quota, answers.records_with_logits), rng)
+                with_logits |= {answers.records_with_logits} if answers.short else set()
+                frame, quality = model_tables.features_and_quality(answers, of_model, columns, drawn)
                 shadows.append(frame)
                 qualities.append(quality)
                 add(model_tables.margins(answers, of_model, group, design=design))
     schemas.write_features(paths.SHADOW_FEATURES, pd.concat(shadows, ignore_index=True), with_membership=True)
     quality_of_shadows = classifier.over_models(qualities) if models else {"models": 0}
+    if with_logits:
+        quality_of_shadows |= {"records_with_logits": min(with_logits)}
+        say_fewer(quota, min(with_logits))
     metrics_files.write_json(paths.SHADOW_METRICS, metrics.json_ready(quality_of_shadows))
 
     curves = [paths.TARGET_LEARNING, *collect(paths.ALL_SHADOW_LEARNING, blocks)]
@@ -67,6 +74,16 @@ def main(params: Params) -> None:
     names = learning.pop("model_id").map(lambda model_id: f"shadow {model_id}" if model_id else "target")
     learning.insert(0, "model", names)
     metrics_files.write_csv(paths.LEARNING_CURVES, learning)
+
+
+def say_fewer(asked: int, with_logits: int) -> None:
+    """One line where features are made of fewer records of each shadow than features.max_records asks for."""
+    if with_logits < asked:
+        print(
+            f"build_features: features.max_records asks for {asked:,} records of each shadow; data/signals holds the "
+            f"logits of {with_logits:,}, and features are made of those",
+            file=sys.stderr,
+        )
 
 
 def of_given(memberships: list[pd.DataFrame]) -> str:

@@ -31,23 +31,25 @@ def main(params: Params) -> None:
     rng = seeds.generator(params.seed, "population")
 
     rows, twins = population.under_audit(real, data.split, data.population_size, rng, params.audit.place)
-    audited, outside = real.take(rows), real.take(np.setdiff1d(np.arange(len(real)), rows))
+    audited, outside = real.select(rows), real.select(np.setdiff1d(np.arange(len(real)), rows))
     copies = 0
     if knowledge == "population":
         attacker = audited
     elif knowledge == "disjoint":
         attacker, copies = population.beyond(audited, outside, params.audit.place)
     elif data.source == "digits":  # the attacker fits its generator on digits outside the population
-        attacker = digits.generate(outside, data.generated, data.bandwidth, rng, params.audit.place)
+        known = real.take(outside.rows)
+        generated = digits.generate(known, data.generated, data.bandwidth, rng, params.audit.place)
+        attacker = generated.select(np.arange(len(generated)))
     else:
         assert generated is not None
-        attacker = generated
+        attacker = generated.select(np.arange(len(generated)))
     if data.source != "digits" and knowledge != "population":
         attacker = population.sample(
             attacker, data.attacker_size, seeds.generator(params.seed, "attacker"), params.audit.place
         )
     if data.split == "half":  # membership is drawn, for shadows too
-        attacker = dataclasses.replace(attacker, published_train=None)
+        attacker = dataclasses.replace(attacker, published=False)
     stored_records.save(paths.POPULATION, audited)
     stored_records.save(paths.ATTACKER, attacker)
     metrics_files.write_json(

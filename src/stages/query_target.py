@@ -34,7 +34,7 @@ def main(params: Params) -> None:
     tasks.settle()
     stored = checkpoints.read(paths.TARGET_MODEL, 0, params.audit.code)
     networks.declared(paths.NETWORK, stored.description.architecture)
-    answers = query.signals(records, params.query.views, stored)
+    answers = query.signals(records, params.query.views, None, stored)
     parquet.write(paths.TARGET_SIGNALS, answers, SIGNALS)
 
 

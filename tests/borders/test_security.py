@@ -46,7 +46,7 @@ import pipeline
 import tiny
 from mia import commands, params, paths
 from mia.attacks import learned
-from mia.data import archives, cifar10, downloads, folder, image_files, stored_records
+from mia.data import archives, cifar10, downloads, folder, image_files, pixel_file, stored_records
 from mia.data.records import Records
 from mia.errors import InputError
 from mia.models import building, checkpoints
@@ -940,12 +940,12 @@ def test_a_giant_that_is_made_smaller_takes_its_own_pixels_alone(ran: Path) -> N
             image_files.decode(png_of(width, height), (32, 32))
 
 
-def test_more_pixels_than_memory_are_refused_while_they_are_read(ran: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(image_files, "memory", lambda: 10_000)
+def test_more_pixels_than_the_disk_holds_are_refused(ran: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pixel_file, "free", lambda room: 10_000)
     Path("images/a").mkdir(parents=True)
     for number in range(400):
         Path(f"images/a/{number:03}.png").write_bytes(png())
-    with refused("images: the first 313 images are .* more than this machine's memory"):
+    with refused("images: the first 313 images are .* more than was free on the disk of "):
         prepared("images")
     images_table([png()] * 400)
     with refused("x.parquet: the first 313 images are"):

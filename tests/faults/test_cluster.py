@@ -246,6 +246,25 @@ def test_a_node_dies_amid_a_training_and_the_shadows_and_their_answers_are_the_s
     assert digests(copy) == digests(here)
 
 
+@pytest.mark.fault("node of a cluster killed")
+def test_one_of_three_nodes_dies_while_all_train_and_the_bytes_are_the_same(
+    cluster: Cluster, here: Path, copy: Path
+) -> None:
+    with another(cluster) as second, another(cluster) as third, cluster.popen("train_shadows") as stage:
+        of_node = []
+        for node in (cluster.nodes[0], second, third):  # each trains one of the three shadows, and waits
+            of_node.append(trains(node))
+            os.kill(of_node[-1], signal.SIGSTOP)
+        assert all(works(worker) for worker in of_node), "a task was over before the node was killed"
+        third.kill()
+        for worker in of_node[:2]:
+            os.kill(worker, signal.SIGCONT)
+        assert finished(stage) == (0, "", "")
+        assert cluster.run("query_shadows") == (0, "", "")
+    assert len([name for name in digests(copy) if name.endswith(".safetensors")]) == MODELS
+    assert digests(copy) == digests(here)
+
+
 def test_a_training_that_diverges_says_the_same_as_here(cluster: Cluster, copy: Path) -> None:
     with pytest.raises(InputError) as caught:
         tiny.run("train_shadows", changes=DIVERGING)

@@ -35,6 +35,8 @@ class Recording:
             return getattr(self._section, name)
         if name in ("brought", "recipe", "estimator", "sizes") and isinstance(self._section, params_audit.Audit):
             name = {"brought": "model", "recipe": "target", "estimator": "target", "sizes": "shadow"}[name]
+        if name in ("scaling", "shadow_recipe"):  # computed: what they read is recorded
+            return getattr(type(self._section), name).fget(self)
         if name not in type(self._section).model_fields:  # a method
             raise AttributeError(name)  # which getattr with a default needs
         value = getattr(self._section, name)

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from mia.arrays import Integers
 from mia.attacks import signals
 from mia.errors import InputError
 
@@ -52,6 +53,11 @@ def refusal(frame: pd.DataFrame) -> str | None:
     if frame.empty:
         return "needs shadows"
     return None if "entropy" in frame else "the answers hold no posteriors"
+
+
+def drawn(records: int, quota: int, rng: np.random.Generator) -> Integers:
+    """Which of a shadow's records have a row of features, ascending: more of them with a larger quota, none other."""
+    return np.sort(rng.permutation(records)[:quota])
 
 
 def subset(frame: pd.DataFrame, per_model: int, rng: np.random.Generator) -> pd.DataFrame:

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from mia import progress
 from mia.compute import devices
-from mia.models import query
+from mia.models import building, query
 
 POOL = 2  # rows and columns of an image's parts, over each of which a patch's likeness is averaged
 DRAWN = 20_000  # patches from which the whitening is estimated
@@ -70,7 +70,7 @@ def compute(patches: Patches, images: NDArray[np.uint8], *, name: str) -> NDArra
     batches = range(0, len(images), query.BATCH // 4)
     with torch.inference_mode():
         for start in progress.bar(batches, name, unit="batch"):
-            pixels = torch.from_numpy(images[start : start + query.BATCH // 4]).to(device)
+            pixels = building.tensor(images[start : start + query.BATCH // 4]).to(device)
             pixels = pixels.permute(0, 3, 1, 2).float() / 255
             mean, squares = (nn.functional.conv2d(x, average, stride=patches.stride) for x in (pixels, pixels**2))
             contrast = torch.sqrt((squares - mean**2).clamp(min=0) + CONTRAST)

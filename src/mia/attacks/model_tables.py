@@ -18,12 +18,13 @@ from mia.attacks import features, signals
 from mia.errors import InputError
 from mia.evaluation import classifier
 from mia.models.logits import SIGNALS
+from mia.models.short_answers import SHORT
 from mia.store import parquet
 
 
 @dataclass(frozen=True, eq=False)
 class Answered:
-    """One model's answers. path: their file. table: rows of models.logits.SIGNALS."""
+    """One model's answers. path: their file. table: rows of models.logits.SIGNALS, or of models.short_answers.SHORT."""
 
     path: Path
     table: pa.Table
@@ -33,10 +34,48 @@ class Answered:
         """What the logits stand for, as SIGNALS has it."""
         return str(self.table.column("holds")[0].as_py())
 
+    @property
+    def short(self) -> bool:
+        """Whether logits are kept of some records alone."""
+        return "margin" in self.table.column_names
+
     @cached_property
-    def logits(self) -> NDArray[np.float32]:
-        """(rows, classes)."""
-        return parquet.matrix(self.path, self.table, "logits")
+    def with_logits(self) -> NDArray[np.bool_]:
+        """Which rows have logits, (rows,): where answers are short, not all."""
+        with_logits: NDArray[np.bool_] = pc.list_value_length(self.table.column("logits")).to_numpy() > 0
+        return with_logits
+
+    @property
+    def records_with_logits(self) -> int:
+        """How many rows have logits."""
+        return int(self.with_logits.sum())
+
+    @cached_property
+    def _logits(self) -> NDArray[np.float32]:
+        """Of the rows that have them, (rows with logits, classes)."""
+        table = self.table.filter(pa.array(self.with_logits)) if self.short else self.table
+        return parquet.matrix(self.path, table, "logits")
+
+    def logits(self, rows: Integers) -> NDArray[np.float32]:
+        """(rows, classes), of rows that have them."""
+        assert self.with_logits[rows].all()
+        place = np.cumsum(self.with_logits) - 1 if self.short else np.arange(len(self.table))
+        values: NDArray[np.float32] = self._logits[place[rows]]
+        return values
+
+    @property
+    def n_classes(self) -> int:
+        """As many as a row has logits."""
+        return int(self._logits.shape[1])
+
+    @cached_property
+    def predicted(self) -> Integers:
+        """The class with the largest logit, (rows,)."""
+        if not self.short:
+            largest: Integers = self._logits.argmax(axis=1)
+            return largest
+        predicted: Integers = self.table.column("predicted").to_numpy().astype(np.int64)
+        return predicted
 
     @cached_property
     def labels(self) -> NDArray[np.int64]:
@@ -47,7 +86,10 @@ class Answered:
     @cached_property
     def margin(self) -> Floats:
         """Of the true class, nats, (rows,); computed once for the model's quality and for its part as a reference."""
-        return signals.log_odds(self.logits, self.labels)
+        if self.short:
+            margin: Floats = self.table.column("margin").to_numpy()
+            return margin
+        return signals.log_odds(self._logits, self.labels)
 
     @cached_property
     def sample_id(self) -> NDArray[np.int64]:
@@ -65,7 +107,7 @@ def by_model(path: Path) -> Iterator[tuple[int, Answered]]:
 
     InputError: a part of the file is of several models; else as `parquet.read_parts`.
     """
-    for answers in parquet.read_parts(path, SIGNALS):
+    for answers in parquet.read_parts(path, SIGNALS, SHORT):
         model_id, *others = answers.column("model_id").unique().to_pylist()
         if others:
             raise InputError(
@@ -106,17 +148,17 @@ def features_and_quality(
     chosen = rows if kept is None else rows[kept]
     frame = answers.table.select(["model_id", "source", "sample_id", "label"]).take(chosen).to_pandas()
     frame["is_member"] = is_member if kept is None else is_member[kept]
-    of_signals = features.compute(answers.logits[chosen], answers.labels[chosen], columns, answers.holds)
+    of_signals = features.compute(answers.logits(chosen), answers.labels[chosen], columns, answers.holds)
     frame = pd.concat([frame, of_signals], axis=1)
     if "correctness" in frame and answers.table.column("view").to_numpy().any():
         frame["views_right"] = _views_right(answers)[chosen]
 
     has_loss = "loss" in frame
     loss = signals.loss(answers.margin[rows]) if has_loss else np.zeros(len(rows))
-    predicted, labels = answers.logits[rows].argmax(1), answers.labels[rows]
+    predicted, labels = answers.predicted[rows], answers.labels[rows]
     quality: dict[str, float] = {}
     for name, side in (("train", is_member), ("test", ~is_member)):
-        of_side = classifier.quality(predicted[side], labels[side], loss[side], answers.logits.shape[1])
+        of_side = classifier.quality(predicted[side], labels[side], loss[side], answers.n_classes)
         quality |= {f"{name}_{key}": value for key, value in of_side.items() if key != "loss" or has_loss}
     quality["gap"] = quality["train_accuracy"] - quality["test_accuracy"]
     return frame, quality
@@ -125,7 +167,7 @@ def features_and_quality(
 def _views_right(answers: Answered) -> Floats:
     """Of each row's record the share of views in which the largest logit is the label's, (rows,)."""
     keys = answers.table.select(["source", "sample_id"]).to_pandas()
-    right = pd.Series(answers.logits.argmax(axis=1) == answers.labels)
+    right = pd.Series(answers.predicted == answers.labels)
     share: Floats = right.groupby([keys["source"], keys["sample_id"]]).transform("mean").to_numpy(np.float64)
     return share
 

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import ctypes
 import math
+import mmap
 import multiprocessing
 import os
 import signal
@@ -141,9 +142,33 @@ class _Array(NamedTuple):
         return np.frombuffer(self.memory, self.dtype, count=math.prod(self.shape)).reshape(self.shape)
 
 
+class _Map(NamedTuple):
+    """An array that is a map of a file, which each process maps too."""
+
+    path: str
+    offset: int
+    dtype: np.dtype[Any]
+    shape: tuple[int, ...]
+
+    def view(self) -> NDArray[Any]:
+        return np.asarray(np.memmap(self.path, self.dtype, "r", self.offset, self.shape))
+
+
+def _mapped(value: NDArray[Any]) -> _Map | None:
+    """The file that an array is all of a map of; None where it is none, or the file has no name."""
+    whole = value.base
+    if not (isinstance(whole, np.memmap) and isinstance(whole.base, mmap.mmap) and whole.filename):
+        return None
+    if not whole.flags.c_contiguous or (whole.shape, whole.dtype) != (value.shape, value.dtype):
+        return None
+    return _Map(str(whole.filename), whole.offset, value.dtype, value.shape)
+
+
 def _handed_over(context: BaseContext, value: Any) -> Any:
     if not isinstance(value, np.ndarray):
         return value
+    if (mapped := _mapped(value)) is not None:
+        return mapped
     array = _Array(context.RawArray(ctypes.c_ubyte, max(1, value.nbytes)), value.dtype, value.shape)
     array.view()[...] = value
     return array
@@ -156,7 +181,7 @@ def _begin(function: Callable[..., Any], shared: Sequence[Any], n_threads: int, 
     """A process that was started for tasks: it ends when the one that started it does."""
     global _work
     os.environ.update(environment)  # the fork server has that of the moment when it was started
-    _work = function, [value.view() if isinstance(value, _Array) else value for value in shared], n_threads
+    _work = function, [value.view() if isinstance(value, _Array | _Map) else value for value in shared], n_threads
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the parent too, which ends this one
     threading.Thread(target=_end_with_parent, daemon=True).start()
     progress.line = int(multiprocessing.current_process().name.rpartition("-")[2])

@@ -107,18 +107,15 @@ def align(a: Records, b: Records, *, place: str = "the second data set") -> Reco
 
 
 def _stack(path: Path, named: NamedImages) -> NDArray[np.uint8]:
-    images = named.images
-    (height, width), count = Counter(image.shape[:2] for image in images).most_common(1)[0]
-    other = [name for name, image in zip(named.names, images, strict=True) if image.shape[:2] != (height, width)]
-    rule = f"expected {width}x{height} like {count:,} of {len(images):,} images, got another size"
+    shapes = named.pixels.shapes[named.rows]
+    (height, width), count = Counter(zip(*shapes[:, :2].T.tolist(), strict=True)).most_common(1)[0]
+    other = [named.names[row] for row in np.flatnonzero((shapes[:, :2] != (height, width)).any(axis=1))]
+    rule = f"expected {width}x{height} like {count:,} of {len(shapes):,} images, got another size"
     refuse(path, {rule: other}, f", or have all resized: data.size: [{width}, {height}]")
-    channels = max(image.shape[2] for image in images)
-    stacked = np.empty((len(images), height, width, channels), np.uint8)
-    for row, image in enumerate(images):
-        stacked[row] = image  # a grey image goes to all three channels
-    if grey := sum(image.shape[2] < channels for image in images):
+    channels = int(shapes[:, 2].max())
+    if grey := int((shapes[:, 2] < channels).sum()):
         named.account.changes["grey_to_colour"] += grey
-    return stacked
+    return named.pixels.stacked(named.rows, channels)
 
 
 def _shape(image: NDArray[np.uint8]) -> str:

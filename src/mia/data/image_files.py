@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib.util
 import io
-import os
 import struct
 import warnings
 from collections import Counter
@@ -17,7 +16,9 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from mia.data import image_conversion
+from mia.arrays import Integers
+from mia.data import image_conversion, pixel_file
+from mia.data.pixel_file import PixelFile
 from mia.errors import InputError
 
 # AVIF: where Pillow has it, from 11.3 on.
@@ -59,7 +60,8 @@ class Reading:
 
     size: (width, height) that every image is given; None: all have one size. splits: what a folder or table of that
     name holds, beside train and test. skip_broken: whether broken images are skipped. image_column, label_column: of
-    Parquet; None: the usual names. file_list: the name of a CSV in the source; None: folders are the classes.
+    Parquet; None: the usual names. file_list: the name of a CSV in the source; None: folders are the classes. room:
+    the folder on whose disk pixels lie meanwhile (`pixel_file`); None: the system's for temporary files.
     """
 
     size: tuple[int, int] | None = None
@@ -68,6 +70,7 @@ class Reading:
     image_column: str | None = None
     label_column: str | None = None
     file_list: str | None = None
+    room: Path | None = None
 
 
 @dataclass
@@ -108,34 +111,37 @@ def _kind(path: str) -> str:
 class NamedImages:
     """Images as they were read, of any sizes.
 
-    names, images, class_names: of each image, in one order; an image is uint8, (height, width, 1 or 3).
+    names, rows, class_names: of each image, in one order. pixels: row `rows[i]` of it is image i.
     published_train: bool, (images,); None where there are no splits. classes: every class there should be.
     """
 
     names: list[str]
-    images: list[NDArray[np.uint8]]
+    rows: Integers
     class_names: list[str]
     published_train: NDArray[np.bool_] | None
     classes: set[str]
     account: Account
+    pixels: PixelFile
 
 
 @dataclass
 class Collected:
-    """The pixels of a source's images so far, by name, and which names break which rule."""
+    """The pixels of a source's images so far, the row of each name in them, and which names break which rule."""
 
     path: Path
     reading: Reading
-    pixels: dict[str, NDArray[np.uint8]] = field(default_factory=dict)
+    rows: dict[str, int] = field(default_factory=dict)
     faults: dict[str, list[str]] = field(default_factory=dict)
     account: Account = field(default_factory=Account)
-    size: int = 0  # bytes of pixels
-    memory: int = field(default_factory=lambda: memory())
+
+    def __post_init__(self) -> None:
+        self.pixels = PixelFile(self.reading.room)
+        self.free = pixel_file.free(self.reading.room)
 
     def add(self, name: str, data: bytes | None) -> bool:
         """Take an image, or skip it where it is broken and that was asked for, or note its fault; whether it was taken.
 
-        Raises InputError where there are more pixels than this machine holds.
+        Raises InputError where there are more pixels than the disk holds.
         """
         try:
             image, changes = decode(data, self.reading.size)
@@ -145,11 +151,20 @@ class Collected:
             else:
                 self.fault(str(error), name)
             return False
-        self.pixels[name] = image
+        self.rows[name] = len(self.pixels)
+        self.pixels.add(image)
         self.account.changes.update(changes)
-        self.size += image.nbytes
-        check_memory(self.path, len(self.pixels), self.size, self.memory)
+        self._check_room()
         return True
+
+    def _check_room(self) -> None:
+        """Refuse more pixels than the disk can hold, here and in data/, before it is full."""
+        if 2 * self.pixels.size > self.free:
+            raise InputError(
+                f"{self.path}: the first {len(self.pixels):,} images are {self.pixels.size / (1 << 30):.3g} GiB of "
+                f"pixels, and twice that is more than was free on the disk of {self.pixels.room.resolve()}; make room, "
+                "or take smaller images, or fewer"
+            )
 
     def fault(self, rule: str, name: str) -> None:
         """Note a fault."""
@@ -213,20 +228,6 @@ def refuse(path: Path, faults: dict[str, list[str]], or_else: str = "") -> None:
     if messages:
         others = f"; and {len(messages) - MAX_RULES:,} more faults" if len(messages) > MAX_RULES else ""
         raise InputError(f"{path}: {'; '.join(messages[:MAX_RULES])}{others}; mend them or take them out{or_else}")
-
-
-def check_memory(path: Path, count: int, size: int, memory: int) -> None:
-    """Refuse more pixels than this machine can hold, twice for a moment, before the kernel ends what tries."""
-    if 2 * size > memory:
-        raise InputError(
-            f"{path}: the first {count:,} images are {size / (1 << 30):.3g} GiB of pixels, and twice that is more than "
-            "this machine's memory; take smaller images, or fewer"
-        )
-
-
-def memory() -> int:
-    """Bytes of this machine's memory."""
-    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
 
 
 def more(items: Sequence[str]) -> str:

@@ -35,8 +35,8 @@ def read(path: Path, reading: Reading) -> NamedImages:
     Raises InputError where a file is no whole image, or does not lie where all others do.
     """
     collected = collect(path, reading)
-    names, account = sorted(collected.pixels), collected.account
-    if not collected.pixels:
+    names, account = sorted(collected.rows), collected.account
+    if not names:
         raise InputError(
             f"{path}: expected images ({', '.join(SUFFIXES)}) in a folder for each class, found none{_other(account)}"
         )
@@ -52,7 +52,8 @@ def read(path: Path, reading: Reading) -> NamedImages:
         names = [name for name, meaning in zip(names, meanings, strict=True) if meaning != "unused"]
         places = layout(path, names, image_splits.known(reading.splits))
     classes = places.class_names
-    return NamedImages(names, [collected.pixels[name] for name in names], classes, train, set(classes), account)
+    rows = np.array([collected.rows[name] for name in names], np.int64)
+    return NamedImages(names, rows, classes, train, set(classes), account, collected.pixels)
 
 
 def collect(path: Path, reading: Reading, wanted: frozenset[str] | None = None) -> Collected:

@@ -48,22 +48,23 @@ def read(path: Path, reading: Reading) -> NamedImages:
     if unknown:
         account.notes.append(f"{reading.file_list}: columns that are not used: {listed(unknown)}")
     broken = {name.partition(": ")[0] for name in account.broken}
-    missing = [name for name in paths if name not in collected.pixels and name not in broken]
+    missing = [name for name in paths if name not in collected.rows and name not in broken]
     refuse(path, {f"named by {reading.file_list}, and not there as an image": missing})
     rows, train = _membership(path, place, table, reading)
     account.unused += len(paths) - len(rows)
-    rows = [row for row in rows if paths[row] in collected.pixels]
+    rows = [row for row in rows if paths[row] in collected.rows]
     class_names = [unicodedata.normalize("NFC", table["label"][row]) for row in rows]
     if "person" in table:
         account.persons = np.array([table["person"][row] for row in rows], str)
     names = [paths[row] for row in rows]
     return NamedImages(
         names=names,
-        images=[collected.pixels[name] for name in names],
+        rows=np.array([collected.rows[name] for name in names], np.int64),
         class_names=class_names,
         published_train=None if train is None else np.array([train[row] for row in rows], bool),
         classes=set(class_names),
         account=account,
+        pixels=collected.pixels,
     )
 
 

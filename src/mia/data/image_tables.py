@@ -61,15 +61,16 @@ def read(path: Path, reading: Reading) -> NamedImages:
     if not class_names:
         raise InputError(f"{path}: expected rows with images, got none; name another table")
     used, train = _membership(path, splits, counts, reading)
-    names = list(collected.pixels)
+    names = list(collected.rows)
     collected.account.unused = len(names) - len(used)
     return NamedImages(
         names=[names[row] for row in used],
-        images=[collected.pixels[names[row]] for row in used],
+        rows=np.array(used, np.int64),
         class_names=(of_used := [class_names[row] for row in used]),
         published_train=train,
         classes=classes | set(of_used),
         account=collected.account,
+        pixels=collected.pixels,
     )
 
 

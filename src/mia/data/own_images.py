@@ -40,7 +40,8 @@ def read(settings: ImagesData, own: Path, *, generated: bool) -> tuple[Records, 
 
 
 def as_asked(settings: ImagesData) -> Reading:
-    """How images are read."""
+    """How images are read: with their pixels on the disk that data/ will be on."""
+    room = paths.POPULATION.parent
     return Reading(
         size=None if settings.size is None else (settings.size[0], settings.size[1]),
         splits=settings.splits,
@@ -48,6 +49,7 @@ def as_asked(settings: ImagesData) -> Reading:
         image_column=settings.image_column,
         label_column=settings.label_column,
         file_list=settings.file_list,
+        room=room if room.is_dir() else Path(),
     )
 
 

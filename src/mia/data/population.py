@@ -8,7 +8,7 @@ import numpy as np
 
 from mia.arrays import Integers
 from mia.data import splits
-from mia.data.records import Records
+from mia.data.records import Records, Selected
 from mia.errors import InputError
 
 
@@ -40,7 +40,7 @@ def under_audit(
     return np.flatnonzero(~twins), int(twins.sum())
 
 
-def beyond(population: Records, outside: Records, place: Callable[[str], str]) -> tuple[Records, int]:
+def beyond(population: Selected, outside: Selected, place: Callable[[str], str]) -> tuple[Selected, int]:
     """The real records outside the population, less byte-identical copies of its records, and how many those were.
 
     Raises InputError where none is left.
@@ -48,13 +48,14 @@ def beyond(population: Records, outside: Records, place: Callable[[str], str]) -
     copy = np.isin(outside.digests, population.digests)
     if copy.all():
         raise InputError(
-            f"params.yaml: attacker.knowledge: disjoint needs real {_nouns(outside)} outside the population, but all "
-            f"{len(population)} are under audit; set {place('data.split')} to half and data.population_size below that"
+            f"params.yaml: attacker.knowledge: disjoint needs real {_nouns(outside.records)} outside the population, "
+            f"but all {len(population)} are under audit; set {place('data.split')} to half and data.population_size "
+            "below that"
         )
-    return outside.take(np.flatnonzero(~copy)), int(copy.sum())
+    return outside.select(np.flatnonzero(~copy)), int(copy.sum())
 
 
-def sample(attacker: Records, size: int | None, rng: np.random.Generator, place: Callable[[str], str]) -> Records:
+def sample(attacker: Selected, size: int | None, rng: np.random.Generator, place: Callable[[str], str]) -> Selected:
     """`size` of the attacker's records, drawn at random (None: all).
 
     Raises InputError where there are fewer.
@@ -62,9 +63,9 @@ def sample(attacker: Records, size: int | None, rng: np.random.Generator, place:
     if size is None:
         return attacker
     if size > len(attacker):
-        most = f"the {len(attacker)} {_nouns(attacker)} there are"
+        most = f"the {len(attacker)} {_nouns(attacker.records)} there are"
         raise InputError(f"{place('data.attacker_size')}: expected at most {most}, got {size}")
-    return attacker.take(np.sort(rng.permutation(len(attacker))[:size]))
+    return attacker.select(np.sort(rng.permutation(len(attacker))[:size]))
 
 
 def _nouns(records: Records) -> str:

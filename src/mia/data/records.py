@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -18,8 +19,8 @@ from mia.arrays import Integers
 class Records:
     """Labelled records, images of one size or rows of a table; row i of every field is the record with sample_id i.
 
-    x: images as uint8, (samples, height, width, channels), channels 1 or 3; or a table whose columns are numbers
-    (float64, NaN where missing) or text (object, None where missing).
+    x: images as uint8, (samples, height, width, channels), channels 1 or 3, in memory or a map of a file, only to be
+    read; or a table whose columns are numbers (float64, NaN where missing) or text (object, None where missing).
     labels: int64, (samples,), index into `classes`.
     classes: the class names; a label means the same class in every set of one experiment.
     published_train: bool, (samples,): stands in the published training split; None where none was published.
@@ -60,24 +61,27 @@ class Records:
         return self.x
 
     @cached_property
-    def digests(self) -> NDArray[np.str_]:
+    def digests(self) -> NDArray[np.bytes_]:
         """The sha256 of each record's bytes, hexadecimal, (samples,); neither label nor name is among them."""
         content = row_bytes(self.table) if self.is_table else (image.tobytes() for image in self.images)
-        return np.array([hashlib.sha256(record).hexdigest() for record in content], dtype="U64")
+        return np.fromiter((hashlib.sha256(record).hexdigest() for record in content), "S64", len(self))
 
     @cached_property
     def group(self) -> Integers:
         """The least row with the same bytes, (samples,): equal for byte-identical records."""
-        _, first, inverse = np.unique(self.digests, return_index=True, return_inverse=True)
-        return first[inverse].astype(np.int64)
+        return self.select(np.arange(len(self))).group
 
     @property
     def duplicates(self) -> int:
         """Records that are byte-identical to an earlier one."""
-        return int((self.group != np.arange(len(self))).sum())
+        return self.select(np.arange(len(self))).duplicates
+
+    def select(self, rows: Integers) -> Selected:
+        """The records at these rows, in this order, not copied."""
+        return Selected(self, rows)
 
     def take(self, rows: Integers) -> Records:
-        """The records at these rows, in this order."""
+        """The records at these rows, in this order, in memory."""
         published = self.published_train
         return dataclasses.replace(
             self,
@@ -86,6 +90,43 @@ class Records:
             published_train=None if published is None else published[rows],
             names=self.names[rows],
         )
+
+
+@dataclass(frozen=True)
+class Selected:
+    """Some records of a set, whose images stay where they are. published: whether the set's published split counts."""
+
+    records: Records
+    rows: Integers
+    published: bool = True
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    @property
+    def digests(self) -> NDArray[np.bytes_]:
+        """As `Records.digests`, (samples,)."""
+        return self.records.digests[self.rows]
+
+    @cached_property
+    def group(self) -> Integers:
+        """The least place in the selection with the same bytes, (samples,): equal for byte-identical records."""
+        _, first, inverse = np.unique(self.digests, return_index=True, return_inverse=True)
+        return first[inverse].astype(np.int64)
+
+    @property
+    def duplicates(self) -> int:
+        """Records that are byte-identical to an earlier one."""
+        return int((self.group != np.arange(len(self))).sum())
+
+    def select(self, places: Integers) -> Selected:
+        """Those at these places of the selection."""
+        return dataclasses.replace(self, rows=self.rows[places])
+
+    def images(self, at_once: int) -> Iterator[NDArray[np.uint8]]:
+        """The images, so many at once."""
+        for start in range(0, len(self), at_once):
+            yield self.records.images[self.rows[start : start + at_once]]
 
 
 def row_bytes(table: pd.DataFrame) -> list[bytes]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import io
 import tokenize
 from collections.abc import Sequence
 from pathlib import Path
@@ -16,7 +15,7 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from mia.arrays import Bools, Integers
-from mia.data.records import Records
+from mia.data.records import Records, Selected
 from mia.errors import MEND, InputError
 from mia.store import atomic, parquet, sealed_json
 
@@ -32,6 +31,7 @@ RECORDS = pa.schema(
 )
 
 IMAGES, TABLE = "images.npy", "table.parquet"
+AT_ONCE = 250  # images that are in memory while they are written
 
 # What NumPy and json raise over damaged files; a header of .npy is read as a literal of Python.
 DAMAGE = (
@@ -47,29 +47,39 @@ DAMAGE = (
 )
 
 
-def save(folder: Path, data: Records) -> None:
+def save(folder: Path, data: Records | Selected) -> None:
     """Write a set whole or not at all; the same set gives the same bytes."""
-    published = data.published_train
-    table = pd.DataFrame(
+    if isinstance(data, Records):
+        data = data.select(np.arange(len(data)))
+    records, rows = data.records, data.rows
+    published = records.published_train if data.published else None
+    table = pa.table(
         {
             "sample_id": np.arange(len(data)),
-            "label": data.labels,
-            "published_train": np.zeros(len(data), bool) if published is None else published,
+            "label": records.labels[rows],
+            "published_train": np.zeros(len(data), bool) if published is None else published[rows],
             "group": data.group,
-            "sha256": data.digests,
-            "name": data.names,
+            "sha256": pa.array(data.digests).cast(pa.string()),
+            "name": records.names[rows],
         }
     )
     with atomic.folder(folder) as temporary:
-        if data.is_table:
-            pq.write_table(
-                pa.Table.from_pandas(data.table, preserve_index=False), temporary / TABLE, compression="zstd"
-            )
+        if records.is_table:
+            content = pa.Table.from_pandas(records.take(rows).table, preserve_index=False)
+            pq.write_table(content, temporary / TABLE, compression="zstd")
         else:
-            content = io.BytesIO()  # np.save to a file says "requested and written" of a full disk, without its errno
-            np.save(content, data.images, allow_pickle=False)
-            (temporary / IMAGES).write_bytes(content.getbuffer())
-        _save_names(temporary, table, data.classes)
+            _save_images(temporary / IMAGES, data)
+        _save_names(temporary, table, records.classes)
+
+
+def _save_images(path: Path, data: Selected) -> None:
+    """What np.save writes, a few at a time; of a full disk np.save would say how much it wrote, and no errno."""
+    shape = len(data), *data.records.images.shape[1:]
+    header = {"descr": "|u1", "fortran_order": False, "shape": shape}
+    with path.open("wb") as file:
+        np.lib.format.write_array_header_1_0(file, header)
+        for images in data.images(AT_ONCE):
+            file.write(np.ascontiguousarray(images).data)
 
 
 def save_names(folder: Path, labels: Integers, classes: Sequence[str], member: Bools, names: Sequence[str]) -> None:
@@ -91,7 +101,7 @@ def save_names(folder: Path, labels: Integers, classes: Sequence[str], member: B
         _save_names(temporary, table, classes)
 
 
-def _save_names(folder: Path, table: pd.DataFrame, classes: Sequence[str]) -> None:
+def _save_names(folder: Path, table: pd.DataFrame | pa.Table, classes: Sequence[str]) -> None:
     parquet.write(folder / "records.parquet", table, RECORDS)
     (folder / "classes.json").write_text(sealed_json.seal({"classes": list(classes)}), encoding="utf-8")
 
@@ -126,7 +136,7 @@ def load_classes(folder: Path) -> list[str]:
 
 
 def load(folder: Path) -> Records:
-    """Read a set and check every record against its digest.
+    """Read a set and check every record against its digest. Images are a map of their file, which takes no memory.
 
     Raises InputError where a file is missing or damaged.
     """
@@ -150,13 +160,13 @@ def load(folder: Path) -> Records:
         raise InputError(f"{path}: expected {len(table)} rows, got {len(x)}; {again}")
     published = table["published_train"].to_numpy(bool)
     records = Records(
-        x=np.array(x) if isinstance(x, np.ndarray) else x,
+        x=x,
         labels=table["label"].to_numpy(np.int64),
         classes=tuple(classes),
         published_train=published if published.any() else None,
         names=table["name"].to_numpy(str),
     )
-    wrong = np.flatnonzero(records.digests != table["sha256"].to_numpy(str))
+    wrong = np.flatnonzero(records.digests != np.array([text.encode() for text in table["sha256"]], "S"))
     if len(wrong):
         what = "records" if records.is_table else "images"
         raise InputError(
@@ -168,7 +178,7 @@ def load(folder: Path) -> Records:
 
 def _images(path: Path) -> NDArray[Any]:
     # A header may declare any size: a map must lie within the file, an array is first made room for.
-    return np.lib.format.open_memmap(path, mode="r")
+    return np.asarray(np.lib.format.open_memmap(path, mode="r"))
 
 
 def _table(path: Path) -> pd.DataFrame:

@@ -117,10 +117,13 @@ def read_table(path: Path, schema: pa.Schema) -> pa.Table:
     return read_checked(path, lambda _: schema)
 
 
-def read_parts(path: Path, schema: pa.Schema) -> Iterator[pa.Table]:
-    """The table as it was written, part by part; errors as in `read_table`, each when its part is reached."""
+def read_parts(path: Path, *schemas: pa.Schema) -> Iterator[pa.Table]:
+    """The table as it was written, part by part, of one of these schemas.
+
+    Errors as in `read_table`, each when its part is reached.
+    """
     again = f"`dvc checkout {path}` restores it, `dvc repro` makes it anew"
-    file = _open(path, lambda _: schema, again)
+    file = _open(path, lambda got: next((one for one in schemas if one.names == got.names), schemas[0]), again)
     for number in range(file.num_row_groups):
         yield _read(path, again, lambda number=number: file.read_row_group(number))  # type: ignore[misc]
 

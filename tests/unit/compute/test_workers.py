@@ -44,6 +44,12 @@ def met(path: Path, number: int) -> int:
     return os.getpid()
 
 
+def mapped_sum(array: NDArray[np.float64], by: int) -> tuple[float, bool]:
+    """A number, and whether the array is a map of a file that has this name."""
+    named = isinstance(array.base, np.memmap) and str(array.base.filename).endswith("x.npy")
+    return float(array.sum() * by), named and not array.flags.writeable
+
+
 def surroundings(name: str) -> tuple[int, str | None]:
     """Which process forked this one, and what it finds in its environment."""
     return os.getppid(), os.environ.get(name)
@@ -75,6 +81,14 @@ def test_results_come_in_the_order_of_tasks_from_processes_of_one_thread(two: No
     assert [value for value, _, _ in found] == [300_000.0 * k for k in range(1, 6)]
     assert os.getpid() not in {pid for _, pid, _ in found}
     assert {threads for _, _, threads in found} == {1}
+
+
+def test_a_map_of_a_file_is_mapped_by_each_process_and_not_copied(two: None, tmp_path: Path) -> None:
+    np.save(tmp_path / "x.npy", np.arange(12.0).reshape(3, 4))
+    whole = np.asarray(np.load(tmp_path / "x.npy", mmap_mode="r"))
+    for array, mapped in ((whole, True), (whole[1:], False), (np.array(whole), False)):
+        found = list(workers.spread(mapped_sum, (array,), [1, 2], name="test", unit="task"))
+        assert found == [(array.sum() * by, mapped) for by in (1, 2)]
 
 
 def test_two_tasks_run_at_once(two: None, tmp_path: Path) -> None:

@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 import dataclasses
+import io
 import os
+import tracemalloc
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
+from PIL import Image
 
-from mia.data import stored_records
+from mia.data import folder, stored_records
+from mia.data.image_files import Reading
 from mia.data.records import Records
 from mia.errors import InputError
 from mia.store import sealed_json
@@ -44,6 +50,52 @@ def test_the_same_set_gives_the_same_bytes(tmp_path: Path) -> None:
         stored_records.save(tmp_path / name, some_images())
     for path in (tmp_path / "a").iterdir():
         assert path.read_bytes() == (tmp_path / "b" / path.name).read_bytes()
+
+
+def test_images_are_written_as_numpy_writes_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(stored_records, "AT_ONCE", 4)
+    rows = np.array([9, 2, 3, 4, 0, 7, 8, 1, 5])
+    stored_records.save(tmp_path / "some", some_images(10).select(rows))
+    content = io.BytesIO()
+    np.save(content, some_images(10).images[rows])
+    assert (tmp_path / "some" / "images.npy").read_bytes() == content.getvalue()
+    stored_records.save(tmp_path / "taken", some_images(10).take(rows))
+    for path in (tmp_path / "some").iterdir():
+        assert path.read_bytes() == (tmp_path / "taken" / path.name).read_bytes()
+
+
+def test_a_selection_without_its_published_split_has_none(tmp_path: Path) -> None:
+    chosen = some_images().select(np.array([5, 1, 2]))
+    stored_records.save(tmp_path / "with", chosen)
+    assert stored_records.load(tmp_path / "with").published_train is not None
+    stored_records.save(tmp_path / "without", dataclasses.replace(chosen, published=False))
+    assert stored_records.load(tmp_path / "without").published_train is None
+
+
+def test_images_are_read_chosen_written_and_loaded_in_a_quarter_of_their_memory(tmp_path: Path) -> None:
+    count, side = 3000, 64
+    contents = [encoded(number, side) for number in range(count)]
+    kind = pa.struct([("bytes", pa.binary())])
+    table = pa.table({"image": pa.array([{"bytes": one} for one in contents], kind), "label": np.arange(count) % 2})
+    pq.write_table(table, tmp_path / "x.parquet", row_group_size=500)
+    del contents, table
+    tracemalloc.start()
+    try:
+        data = folder.load(tmp_path / "x.parquet", min_per_class=1, reading=Reading(room=tmp_path))
+        stored_records.save(tmp_path / "half", data.select(np.arange(0, count, 2)))
+        back = stored_records.load(tmp_path / "half")
+        assert tracemalloc.get_traced_memory()[1] < data.images.nbytes / 4
+    finally:
+        tracemalloc.stop()
+    np.testing.assert_array_equal(back.images, data.images[::2])
+    assert not back.images.flags.writeable
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["half", "x.parquet"]
+
+
+def encoded(number: int, side: int) -> bytes:
+    content = io.BytesIO()
+    Image.fromarray(np.full((side, side, 3), [number % 256, number // 256, 7], np.uint8)).save(content, "PNG")
+    return content.getvalue()
 
 
 def test_byte_identical_images_are_one_group() -> None:
