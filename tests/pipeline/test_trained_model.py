@@ -199,7 +199,7 @@ def test_a_model_that_is_not_there_is_a_line(here: Path) -> None:
     [
         (["--answers", "a.csv", "--model", "forest.skops"], "--model: expected with --images or --table, not with"),
         (["--images", "photos", "--model", "none.skops"], "none.skops: no such file; correct the path"),
-        (["--images", "photos/train", "--model", "forest.skops"], "--model: expected records with their membership: ima"),
+        (["--images", "photos/train", "--model", "forest.skops"], "--model: expected records with their membership: i"),
         (["--images", "photos", "--model", "m.pkl"], "a pickle runs code when it is read, and is not read here; write"),
     ],
 )
