@@ -277,7 +277,7 @@ EDITS: dict[str, set[str]] = {
     "src/mia/models/other_networks.py": {"split", "fit_quantile"},  # likewise; the latter is a stage of seconds
     "src/mia/models/network_checks.py": set(),
     "src/mia/attacks/quantile.py": {"fit_quantile", "score"},  # it scores with the whole package
-    "src/mia/catalogue.py": {"fit_attack", "fit_quantile", "fit_stacked", "score"},
+    "src/mia/catalogue.py": {"select_attack", "fit_attack", "fit_quantile", "fit_stacked", "score"},
     "audits/digits/attacks/own.py": {"score"},  # an attack of the user's
     "src/mia/models/training.py": {"train_target", *(f"train_shadows@{block}" for block in (0, 1))},
     "src/mia/models/query.py": {"query_target", "query_shadows@0", "query_shadows@1", "fit_quantile"},
@@ -285,10 +285,10 @@ EDITS: dict[str, set[str]] = {
     "src/mia/attacks/schemas.py": {
         *("build_features", "select_attack", "fit_attack", "fit_quantile", "fit_stacked", "score", "evaluate", "report")
     },
-    "src/mia/evaluation/permutation.py": {"evaluate", "report"},
+    "src/mia/evaluation/permutation.py": {"fit_stacked", "evaluate", "report"},  # the first takes the verdict's FPR
     "src/mia/evaluation/metrics.py": {"build_features", "evaluate", "report"},
     "src/mia/evaluation/classifier.py": {"build_features", "evaluate", "report"},  # stages of seconds: whole packages
-    "src/mia/models/views.py": {"query_target", "query_shadows@0", "query_shadows@1", "fit_quantile"},
+    "src/mia/models/views.py": {"split", "query_target", "query_shadows@0", "query_shadows@1", "fit_quantile"},
     "src/mia/report/figures/classes.py": {"report"},
     "src/mia/report/figures/tradeoff.py": {"report"},  # likewise
     "src/mia/report/templates/audit.html": {"report"},

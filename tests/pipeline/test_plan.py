@@ -345,7 +345,7 @@ def test_shadows_of_networks_answer_in_one_view(finished: Path, tmp_path: Path, 
         (["--shadows", "0"], "--shadows: expected 1 or more, got 0; choose another"),
         (["--out", "plan.txt"], "--out: expected a name that ends in .parquet or .csv, got plan.txt; choose another"),
         (["--knowledge", "all"], "params.yaml: attacker.knowledge: expected 'generated', 'disjoint' or 'population', "),
-        (["--knowledge", "disjoint"], "params.yaml: attacker.knowledge: disjoint needs real images outside the popul"),
+        (["--knowledge", "disjoint"], "params.yaml: attacker.knowledge: disjoint needs real records outside the popu"),
     ],
 )
 def test_a_plan_that_cannot_be_is_one_line(

@@ -104,7 +104,8 @@ def sizes(model: type[BaseModel], above: str = "") -> Iterator[tuple[str, int, i
     """Every whole number of the digits experiment: its dotted name, the least and the largest value, if any."""
     for name, field in model.model_fields.items():
         kinds = [kind for kind in get_args(field.annotation) if hasattr(kind, "model_fields")]
-        kind: Any = params_audit.DigitsData if name == "data" else kinds[0] if kinds else field.annotation
+        chosen = {"data": params_audit.DigitsData, "target": params_audit.Recipe, "model": None}
+        kind: Any = chosen.get(name, kinds[0] if kinds else field.annotation)
         if isinstance(kind, type) and issubclass(kind, BaseModel):
             yield from sizes(kind, "" if name == "audit" else f"{above}{name}.")
         elif kind is int:
@@ -133,14 +134,12 @@ def test_classifiers_that_so_few_records_cannot_bear_are_left_out_and_named(
     few: dict[str, Any] = {"select.records_per_model": 2}
     tiny.run("select_attack", "fit_attack", "report", changes=few)
     selection = json.loads(paths.SELECTION.read_text())
-    assert set(selection["left_out"]) == {"qda", "k_neighbors"}
-    assert {one["estimator"] for one in selection["leaderboard"]} == set(params.Estimators.model_fields) - {
-        "qda",
-        "k_neighbors",
-    }
+    few_for = {"lda", "qda", "k_neighbors"}
+    assert set(selection["left_out"]) == few_for
+    assert {one["estimator"] for one in selection["leaderboard"]} == set(params.Estimators.model_fields) - few_for
     assert selection["left_out"]["qda"].startswith("QuadraticDiscriminantAnalysis: The covariance matrix of class ")
     assert "select_attack: k_neighbors is left out: KNeighborsClassifier: Expected" in capsys.readouterr().err
-    assert "k neighbors is left out, since it cannot be fitted on so few records" in paths.AUDIT_PAGE.read_text()
+    assert "k neighbors is left out, because it cannot be fitted on so few records" in paths.AUDIT_PAGE.read_text()
     few = {"features.max_records": 16, "attacks.learned.estimator": "qda"}
     tiny.run("build_features", changes=few)
     with pytest.raises(InputError, match="^params.yaml: estimators: QuadraticDiscriminantAnalysis: The covariance"):
