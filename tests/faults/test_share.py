@@ -300,7 +300,7 @@ def test_records_of_runs_without_their_objects_are_not_the_runs(team: Team) -> N
     team.choose(team.repository, "records")
     team.repository.dvc("push", "--run-cache")
     records = [path for path in (team.places["records"] / "runs").rglob("*") if path.is_file()]
-    assert len(records) == len(STAGES) + len({"train_shadows"})
+    assert len(records) == len(STAGES) + len({"split", "train_shadows"})
     assert team.trained != NOTHING
     assert team.trained & team.objects("records") == NOTHING
 
