@@ -132,6 +132,7 @@ results: $(READY) ## copy metrics and figures of the workspace to docs/results/N
 
 screenshots: $(READY) ## pictures of REPORT (reports/audit.html) into docs/results/NAME; BLUR=1 blurs its images
 	$(RUN) PYTHONPATH=tests/helpers python docs/screenshots.py $(or $(REPORT),reports/audit.html) docs/results/$(NAME) $(if $(BLUR),--blur)
+	$(if $(BLUR),$(RUN) python docs/blurred.py $(or $(REPORT),reports/audit.html) docs/results/$(NAME)/report.html)
 
 docs: $(READY) ## build the documents and the workspace's report as a site, site/index.html, to be read without a network
 	$(VENV)/bin/uv pip install --quiet --python $(VENV)/bin/python --requirement requirements-docs.txt

@@ -3,7 +3,7 @@
 python docs/site/build.py [--report reports/audit.html] [--out site]        # `make docs`
 
 The pages are those of the repository. In a copy of them a link to a file that is not part of the site becomes plain
-text, and the picture of a report leads to the report of the workspace.
+text, and the picture of a report leads to that report: the workspace's, or one that lies beside it.
 """
 
 from __future__ import annotations
@@ -82,7 +82,11 @@ def link(match: re.Match[str], page: Path) -> str:
     path = target.partition("#")[0]
     if match["picture"]:
         up = "../" * (len(page.relative_to(ROOT).parts) - 1)
-        return f"[{match[0]}]({up}{REPORT})" if path.endswith(PICTURE) else match[0]
+        if path.endswith(PICTURE):
+            return f"[{match[0]}]({up}{REPORT})"
+        beside = Path(path).with_name(REPORT.name)
+        shows_report = path.endswith("report-wide.png") and (page.parent / beside).is_file()
+        return f"[{match[0]}]({beside})" if shows_report else match[0]
     if not path or re.match(r"[a-z]+:", target) or is_published((page.parent / path).resolve()):
         return match[0]
     return words

@@ -107,7 +107,17 @@ def test_a_dead_link_and_a_script_from_elsewhere_are_seen(site: Path, tmp_path: 
 def test_every_page_is_in_the_navigation(site: Path) -> None:
     links = [urlsplit(link) for link in Page(site / "index.html").links]
     linked = {(site / unquote(link.path)).resolve() for link in links if link.path and not link.scheme}
-    assert {path.resolve() for path in site.rglob("*.html") if path.name != "404.html"} <= linked
+    pages = {path.resolve() for path in site.rglob("*.html") if path.name not in ("404.html", "report.html")}
+    assert pages <= linked
+
+
+def test_each_report_opens_from_its_picture(site: Path) -> None:
+    for report, page in (
+        (site / "report.html", "index.html"),
+        (site / "docs/results/cifake/report.html", "index.html"),
+    ):
+        assert report.is_file()
+        assert "report.html" in Page(report.parent / page).links
 
 
 def test_without_a_report_it_says_what_makes_one(builder: ModuleType, tmp_path: Path) -> None:

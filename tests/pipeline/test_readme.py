@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import io
 import json
 import re
 import shutil
@@ -13,10 +15,12 @@ from types import ModuleType
 import numpy as np
 import pandas as pd
 import pytest
+from PIL import Image
 
 import pipeline
 from mia import catalogue, params
 from mia.data import answers
+from mia.errors import InputError
 from mia.report import show
 
 TEXT = (pipeline.ROOT / "README.md").read_text(encoding="utf-8")
@@ -185,3 +189,18 @@ def test_the_code_for_a_users_own_model_writes_tables_that_are_read(
     target = answers.read_target(Path("target.csv"))
     assert (len(target), int(target.answers.is_member.sum())) == (200, 100)
     assert len(answers.read_shadows(Path("shadows.csv"), target)) == 16
+
+
+def test_no_image_of_a_blurred_report_can_be_recognised() -> None:
+    blurred = pipeline.script("docs/blurred.py").blurred
+    rng = np.random.default_rng(0)
+    made = io.BytesIO()
+    Image.fromarray(rng.integers(0, 256, (32, 32, 3), dtype=np.uint8)).save(made, "PNG")
+    page = f'<img src="data:image/png;base64,{base64.b64encode(made.getvalue()).decode()}"><p>kept'
+    found = re.fullmatch(r'<img src="data:image/png;base64,([^"]+)"><p>kept', blurred(page))
+    assert found
+    pixels = np.asarray(Image.open(io.BytesIO(base64.b64decode(found[1]))), dtype=int)
+    assert pixels.shape == (32, 32, 3)
+    assert np.abs(np.diff(pixels, axis=0)).max() < 8  # no edge is left of the noise
+    with pytest.raises(InputError, match="the report shows no image"):
+        blurred("<p>")
