@@ -14,6 +14,9 @@ USUAL: dict[str, Meaning] = {
     "training": "member",
     "test": "nonmember",
     "testing": "nonmember",
+    "members": "member",
+    "nonmembers": "nonmember",
+    "non-members": "nonmember",
 }
 HELD_OUT = ("val", "valid", "validation", "dev")  # trained on or not, the audit must say
 

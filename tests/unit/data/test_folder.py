@@ -372,6 +372,16 @@ def test_an_image_above_the_classes_or_beside_the_splits_is_refused(tmp_path: Pa
     refused(root, f"{root}: more/a/1.png: {LAYOUT}; found the folders 'more', 'test', 'train'; {MOVE}")
 
 
+@pytest.mark.parametrize(
+    ("members", "others"), [("members", "nonmembers"), ("Members", "non-members"), ("train", "test")]
+)
+def test_folders_of_members_and_nonmembers_say_who_is_one(tmp_path: Path, members: str, others: str) -> None:
+    root = write(tmp_path / "x", {f"{split}/{label}/1.png": png(1) for split in (members, others) for label in "ab"})
+    records = folder.load(root, min_per_class=1)
+    assert records.published_train is not None
+    assert [name.startswith(members) for name in records.names] == records.published_train.tolist()
+
+
 @pytest.mark.parametrize("name", ["val", "Valid", "validation", "DEV"])
 def test_a_third_split_is_refused_with_what_was_found(tmp_path: Path, name: str) -> None:
     root = write(tmp_path / "x", {f"{split}/{label}/1.png": png(1) for split in ("Train", name) for label in "ab"})
