@@ -103,7 +103,10 @@ def read(folder: Path, model_id: int, code: Path | None = None) -> Stored:
             got = described.get("format") if isinstance(described, dict) else described
             raise InputError(f"{description_path}: expected model format {FORMAT}, got {got!r}; {again}")
         described = sealed_json.unseal(text)
-        scaling = described.get("scaling") and tuple(tuple(map(float, values)) for values in described["scaling"])
+        scaling = described.get("scaling")
+        if scaling is not None:
+            mean, deviation = scaling
+            scaling = tuple(map(float, mean)), tuple(map(float, deviation))
         description = Description(**{**described, "shape": tuple(described["shape"]), "scaling": scaling})
         height, width, channels = description.shape
         for number in (height, width, channels, description.n_classes):

@@ -480,3 +480,14 @@ def test_a_normalisation_of_other_channels_is_refused() -> None:
 def test_a_mean_alone_keeps_a_deviation_of_one_half() -> None:
     assert recipe(mean=[0.2]).scaling == ((0.2,), (0.5,))
     assert recipe(deviation=[0.2]).scaling == ((0.5,), (0.2,))
+
+
+@pytest.mark.parametrize("scaling", [[[0.2]], [[0.2], [0.3], [0.4]], 7, [["a"], [0.3]]])
+def test_a_description_with_another_normalisation_is_refused_in_a_line(tmp_path: Path, scaling: Any) -> None:
+    (model,) = train(lesson(), **STANDARD)
+    folder = tmp_path / "models"
+    checkpoints.save(folder, [(model.description, model.weights)])
+    described = sealed_json.unseal((folder / "0.json").read_text())
+    (folder / "0.json").write_text(sealed_json.seal({**described, "scaling": scaling}))
+    with pytest.raises(InputError, match="not the description of a model"):
+        checkpoints.load(folder, 0)
