@@ -36,14 +36,6 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-import mia.models.building
-import mia.models.checkpoints
-import mia.models.lessons
-import mia.models.training
-from mia.compute import workers
-from mia.models import query
-from mia.params_audit import Recipe
-
 ART = "1.20.1"
 BESIDE = ["packaging"]  # ART imports it and does not say so
 SAME = ["torch", "numpy", "scipy", "scikit-learn"]  # in both environments
@@ -155,6 +147,13 @@ assert all(m.version(name).partition("+")[0] == version for name, version in {wa
 
 def ours(images: NDArray[np.uint8], labels: NDArray[np.int64], given: argparse.Namespace) -> Measured:
     """Our shadows, trained on as many records as ART's and asked about as many."""
+    # Here, since ART's environment, which runs this file too, lacks the project.
+    import mia.models.checkpoints
+    import mia.models.lessons
+    import mia.models.training
+    from mia.compute import workers
+    from mia.models import query
+    from mia.params_audit import Recipe
 
     recipe = Recipe(
         architecture="shokri_cnn",
