@@ -8,14 +8,14 @@ with their spread over trainings, and a verdict in words),
 metrics/summary.json (the few that `dvc metrics diff` compares), plots/roc.csv, plots/scores.csv, plots/confusion.csv,
 plots/comparisons.csv (every pair of attacks, which is better, and the p-value), plots/classes.csv (every attack, class
 by class), metrics/verdict.json (what the strongest attack gets), metrics/without_shadows.json (of given answers, which
-are read from data/features/target.parquet: the worst case, and the TNR of the loss; neither is an attack).
+are read from data/features/target.parquet: mia.evaluation.without_shadows).
 """
 
 from __future__ import annotations
 
 import itertools
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -24,7 +24,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from mia import paths, progress, seeds
-from mia.arrays import Bools, Floats
+from mia.arrays import Bools
 from mia.attacks import schemas
 from mia.compute import forks
 from mia.data import stored_records
@@ -37,10 +37,9 @@ from mia.evaluation import (
     permutation,
     roc,
     strongest,
-    tail,
     trainings,
-    worst_case,
 )
+from mia.evaluation.without_shadows import WithoutShadows
 from mia.params import Params
 from mia.store import metrics_files, parquet
 from stages import run
@@ -56,7 +55,7 @@ def main(params: Params) -> None:
     fprs = [fpr for fpr in params.evaluate.fprs if roc.resolvable(fpr, sizes[1])]
 
     given = params.audit.data.source == "answers"
-    alone = Alone(exposed["sample_id"], is_member, params.seed) if given else None
+    alone = answers_alone(exposed["sample_id"], is_member, params.seed) if given else None
 
     def compare(what: str) -> Any:
         rng = seeds.generator(params.seed, what)
@@ -67,7 +66,7 @@ def main(params: Params) -> None:
         replicates = params.evaluate.bootstrap_replicates
         return differences.table(on_target, is_member, fprs=params.evaluate.fprs, replicates=replicates, rng=rng)
 
-    halves = Alone.HALVES if alone else ()
+    halves = WithoutShadows.HALVES if alone else ()
     chance, pairs, *of_halves = forks.results(compare, ["permutations", "comparisons", *halves])
     target = measurement.Target(on_target, is_member, class_names, exposed["label"].to_numpy(), fprs, chance)
 
@@ -93,17 +92,7 @@ def main(params: Params) -> None:
     report_unresolved(params.evaluate.fprs, sizes[1])
     if given:
         report_turned(measured)
-    metrics_files.write_json(paths.ATTACK_METRICS, measured)
-    metrics_files.write_json(paths.SUMMARY, measurement.summary(measured))
-    metrics_files.write_csv(paths.ROC_CURVES, pd.concat([result.curve for result in results]))
-    metrics_files.write_csv(paths.SCORE_HISTOGRAM, pd.concat([result.histogram for result in results]))
-    metrics_files.write_csv(paths.CONFUSION, pd.concat([result.decisions for result in results]))
-    metrics_files.write_csv(
-        paths.CLASSES,
-        pd.concat([result.classes for result in results]).reindex(
-            columns=["attack", "class", "n_member", "n_nonmember", "auc", "auc_low", "auc_high", "auc_p"]
-        ),
-    )
+    write(results, measured)
     metrics_files.write_csv(paths.COMPARISONS, pairs)
     kind = {} if stored_records.has_images(paths.POPULATION) else {"kind": "record"}
     numbers = strongest.verdict_numbers(on_target, is_member, fprs, chance)
@@ -111,32 +100,25 @@ def main(params: Params) -> None:
     metrics_files.write_json(paths.WITHOUT_SHADOWS, alone.numbers(of_halves, params.evaluate.fprs) if alone else {})
 
 
-class Alone:
-    """What the target's answers say without shadows, membership known: no attack, so it stands beside the attacks."""
+def answers_alone(sample_id: pd.Series, is_member: Bools, seed: int) -> WithoutShadows:
+    """The target's answers about these records, as features; the label is one too."""
+    frame = schemas.read_features(paths.TARGET_FEATURES, with_membership=False)
+    frame = frame.set_index("sample_id").loc[sample_id]
+    features = frame.drop(columns=["model_id", "source"]).to_numpy(np.float64)
+    loss = frame["loss"].to_numpy() if "loss" in frame else None
+    return WithoutShadows(features, loss, is_member, seeds.generator(seed, "members known"))
 
-    HALVES = ("worst case, first half", "worst case, second half")
 
-    def __init__(self, sample_id: pd.Series, is_member: Bools, seed: int) -> None:
-        frame = schemas.read_features(paths.TARGET_FEATURES, with_membership=False)
-        frame = frame.set_index("sample_id").loc[sample_id]
-        self.features = frame.drop(columns=["model_id", "source"]).to_numpy(np.float64)  # the label is one too
-        self.loss = frame["loss"].to_numpy() if "loss" in frame else None
-        self.is_member = is_member
-        self.half = worst_case.halves(is_member, seeds.generator(seed, "worst case"))
-
-    def scores(self, half: str) -> Floats:
-        """P(member) of one half, by a classifier that was fitted on the other."""
-        fitted = ~self.half if half == self.HALVES[0] else self.half
-        return worst_case.unseen(self.features, self.is_member, fitted)
-
-    def numbers(self, scores: list[Floats], fprs: list[float]) -> dict[str, dict[str, float]]:
-        """Of the worst case, from the scores of both halves, and of the loss where the answers hold one."""
-        score = np.empty(len(self.half))
-        score[self.half], score[~self.half] = scores
-        of_loss = {} if self.loss is None else tail.numbers(self.loss, self.is_member, fprs)
-        return {"worst_case": worst_case.numbers(score, self.is_member, fprs)} | (
-            {"loss_tnr": of_loss} if of_loss else {}
-        )
+def write(results: Sequence[measurement.Result], measured: list[dict[str, Any]]) -> None:
+    """Write every attack's numbers and what the figures are drawn from."""
+    metrics_files.write_json(paths.ATTACK_METRICS, measured)
+    metrics_files.write_json(paths.SUMMARY, measurement.summary(measured))
+    metrics_files.write_csv(paths.ROC_CURVES, pd.concat([result.curve for result in results]))
+    metrics_files.write_csv(paths.SCORE_HISTOGRAM, pd.concat([result.histogram for result in results]))
+    metrics_files.write_csv(paths.CONFUSION, pd.concat([result.decisions for result in results]))
+    classes = pd.concat([result.classes for result in results])
+    columns = ["attack", "class", "n_member", "n_nonmember", "auc", "auc_low", "auc_high", "auc_p"]
+    metrics_files.write_csv(paths.CLASSES, classes.reindex(columns=columns))
 
 
 def exposure() -> tuple[list[str], pd.DataFrame]:

@@ -327,7 +327,7 @@ def test_an_attacker_without_the_population_runs_every_attack_but_the_online_one
 
 
 @pytest.fixture(scope="module")
-def worst_case(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def members_known(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder in which shadows were trained on halves of the population, six of them, and every attack was run."""
     changes = {"attacker.knowledge": "population", "shadow.per_block": 3, "select.search_iterations": 1}
     with pytest.MonkeyPatch.context() as patch:
@@ -337,34 +337,34 @@ def worst_case(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_an_attacker_with_the_population_runs_every_attack_but_the_one_that_needs_sure_nonmembers(
-    worst_case: Path,
+    members_known: Path,
 ) -> None:
-    refused = json.loads((worst_case / paths.NOT_APPLICABLE).read_text())
+    refused = json.loads((members_known / paths.NOT_APPLICABLE).read_text())
     assert refused.pop("views_right").startswith("needs query.views")
     assert refused == {"quantile": "needs 20 sure non-members: attacker.knowledge=generated or disjoint"}
     left_out = {"quantile", "views_right"}
-    assert set(pd.read_parquet(worst_case / paths.SCORES)["attack"]) == set(catalogue.NAMES) - left_out
-    assert [one["attack"] for one in json.loads((worst_case / paths.ATTACK_METRICS).read_text())] == [
+    assert set(pd.read_parquet(members_known / paths.SCORES)["attack"]) == set(catalogue.NAMES) - left_out
+    assert [one["attack"] for one in json.loads((members_known / paths.ATTACK_METRICS).read_text())] == [
         attack for attack in catalogue.NAMES if attack not in left_out
     ]
 
 
 def test_every_record_of_the_population_is_in_half_of_the_shadows_whether_or_not_the_target_saw_it(
-    worst_case: Path,
+    members_known: Path,
 ) -> None:
-    margins = pd.read_parquet(worst_case / paths.MARGINS)
+    margins = pd.read_parquet(members_known / paths.MARGINS)
     assert set(margins["source"]) == {"population"}
     assert set(margins.groupby("sample_id")["is_member"].sum()) == {3}
     assert set(margins.groupby("model_id")["is_member"].sum()) == {120}
-    target = pd.read_parquet(worst_case / paths.TARGET_MEMBERSHIP)["is_member"].to_numpy()
+    target = pd.read_parquet(members_known / paths.TARGET_MEMBERSHIP)["is_member"].to_numpy()
     for _, of_shadow in margins.groupby("model_id"):
         assert abs((of_shadow["is_member"].to_numpy() == target).mean() - 0.5) < 0.15  # 4.6 standard deviations
 
 
 @pytest.mark.parametrize("attack", ["learned", "stacked"])
-def test_an_attack_is_asked_about_shadows_that_it_was_not_fitted_on(worst_case: Path, attack: str) -> None:
+def test_an_attack_is_asked_about_shadows_that_it_was_not_fitted_on(members_known: Path, attack: str) -> None:
     """The score of every shadow's record is there, and stands at chance or above, never at the certainty of a fit."""
-    scores = pd.read_parquet(worst_case / paths.SCORES)
+    scores = pd.read_parquet(members_known / paths.SCORES)
     shadows = scores[(scores["attack"] == attack) & (scores["model_id"] > 0)]
     assert set(shadows["model_id"]) == set(range(1, 7))
     members, others = (shadows.loc[shadows["is_member"] == side, "score"].to_numpy() for side in (True, False))

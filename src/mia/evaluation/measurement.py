@@ -13,7 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from mia.arrays import Bools, Floats
 from mia.errors import InputError
-from mia.evaluation import bootstrap, by_class, decisions, detectable, epsilon, metrics, permutation, roc, worst_case
+from mia.evaluation import bootstrap, by_class, decisions, detectable, epsilon, members_known, metrics, permutation, roc
 
 SUMMARY = ("auc", "balanced_accuracy", "epsilon_lower")
 
@@ -73,7 +73,7 @@ def cross_fitted(scores: Floats, is_member: Bools, rng: np.random.Generator) -> 
 
     An auditor can choose so, who knows the members; an attacker cannot.
     """
-    half = worst_case.halves(is_member, rng)
+    half = members_known.halves(is_member, rng)
     of_half, of_other = (roc.best_threshold(scores[rows], is_member[rows]) for rows in (half, ~half))
     counts = {"n_member": int(is_member[~half].sum()), "n_nonmember": int((~is_member[~half]).sum())}
     return Thresholds(

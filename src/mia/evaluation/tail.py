@@ -36,9 +36,9 @@ def numbers(loss: Floats, is_member: Bools, fnrs: Sequence[float]) -> dict[str, 
 
 def sentence(measured: Mapping[str, Any], noun: str) -> str:
     """The forecast in words. measured: as `numbers` gives it, not empty. noun: what one audited record is called."""
-    guess = verdict.rate(measured["fnr"])
+    fnr = verdict.rate(measured["fnr"])
     return (
-        f"Forecast of what shadow models would find: {verdict.share(measured, 'tnr')} of the non-members have a loss "
-        f"that only {guess} % of the members exceed; without a leak, {guess} % have. The larger this share, the more "
-        f"{noun}s attacks with shadow models recognise. The share is no TPR."
+        f"Forecast of what shadow models would find: {fnr} % of the members have a loss above some level, and "
+        f"{verdict.share(measured, 'tnr')} of the non-members have one. Without a leak, both shares are {fnr} %. The "
+        f"larger the second share, the more {noun}s attacks with shadow models recognise. It is no TPR."
     )

@@ -72,10 +72,9 @@ def short(numbers: Mapping[str, Any]) -> str:
     """The verdict without a number."""
     records = f"{noun(numbers)}s"
     if recognises(numbers):
-        many = "some" if numbers["tpr"] < 0.1 else "many" if numbers["tpr"] < 0.5 else "most"
         few = numbers["fpr"] <= ASKED_FPR
         who = "few non-members" if few else f"one non-member in {one_in(numbers['fpr'])}"
-        return f"The model reveals {many} of its training {records} to an attacker who accuses {who}."
+        return f"The model reveals training {records} to an attacker who accuses {who}."
     if not ranks(numbers):
         return "No leak is shown."
     if "tpr" not in numbers:

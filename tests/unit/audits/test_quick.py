@@ -183,12 +183,12 @@ def test_how_tables_are_written_changes_no_metric(audits: Path, tmp_path: Path) 
 def test_what_needs_no_shadows_stands_beside_the_attacks(audits: Path) -> None:
     for case in cases():
         alone, verdict = read(audits, case, paths.WITHOUT_SHADOWS), read(audits, case, paths.VERDICT)
-        assert not {"worst_case", "loss_tnr"} & {verdict["auc_attack"], *attacks(audits, case)}
+        assert not {"members_known", "loss_tnr"} & {verdict["auc_attack"], *attacks(audits, case)}
         assert ("loss_tnr" in alone) == (case != "predicted")
         if case != "predicted":  # being right or wrong is little to learn from 300 records
-            assert (alone["worst_case"]["auc_low"] > 0.5) == (case != "no leak")
+            assert (alone["members_known"]["auc_low"] > 0.5) == (case != "no leak")
         page = (audits / case / "audit" / paths.AUDIT_PAGE).read_text(encoding="utf-8")
-        assert "Worst case without shadow models: a classifier is fitted on half" in planted.text_of(page)
+        assert "a classifier that is told the membership of half of the" in planted.text_of(page)
         assert ("Forecast" in planted.text_of(page)) == (case != "predicted")
 
 

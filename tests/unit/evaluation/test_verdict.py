@@ -63,13 +63,8 @@ def test_chance_is_called_chance_and_not_safety() -> None:
     )
 
 
-@pytest.mark.parametrize(("tpr", "many"), [(0.05, "some"), (0.1, "many"), (0.49, "many"), (0.5, "most"), (1.0, "most")])
-def test_how_many_in_a_word(tpr: float, many: str) -> None:
-    assert f"reveals {many} of its" in verdict.short(FOUND | {"tpr": tpr, "tpr_low": 0.04, "tpr_high": 1.0})
-
-
 def test_one_non_member_in_ten_is_not_called_few() -> None:
-    few = "The model reveals many of its training images to an attacker who accuses few non-members."
+    few = "The model reveals training images to an attacker who accuses few non-members."
     assert verdict.short(FOUND) == few
     assert verdict.short(FOUND | {"fpr": 0.1}).endswith("to an attacker who accuses one non-member in ten.")
 

@@ -1,4 +1,4 @@
-"""The worst case and the TNR of the loss: numbers with a slow twin, and no leak where there is none."""
+"""If the members are known, and the TNR of the loss: numbers with a slow twin, and no leak where there is none."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from mia.arrays import Bools, Floats
-from mia.evaluation import tail, worst_case
+from mia.evaluation import members_known, tail
 from mia.report import without_shadows
 
 FPRS = (0.1, 0.01, 0.001)
@@ -22,39 +22,39 @@ def world(leak: float, records: int = 1200) -> tuple[Floats, Bools]:
 
 
 def cross_fitted(features: Floats, is_member: Bools) -> Floats:
-    half = worst_case.halves(is_member, np.random.default_rng(1))
+    half = members_known.halves(is_member, np.random.default_rng(1))
     score = np.empty(len(half))
-    score[half] = worst_case.unseen(features, is_member, ~half)
-    score[~half] = worst_case.unseen(features, is_member, half)
+    score[half] = members_known.unseen(features, is_member, ~half)
+    score[~half] = members_known.unseen(features, is_member, half)
     return score
 
 
 def test_halves_hold_as_many_members_and_nonmembers() -> None:
     _, is_member = world(0, records=103)
-    half = worst_case.halves(is_member, np.random.default_rng(0))
+    half = members_known.halves(is_member, np.random.default_rng(0))
     for side in (is_member, ~is_member):
         assert abs(int((half & side).sum()) - int((~half & side).sum())) <= 1
 
 
-def test_the_worst_case_finds_a_leak_that_no_threshold_does_and_none_where_there_is_none() -> None:
+def test_the_members_known_finds_a_leak_that_no_threshold_does_and_none_where_there_is_none() -> None:
     features, is_member = world(0.9)
-    found = worst_case.numbers(cross_fitted(features, is_member), is_member, FPRS)
+    found = members_known.numbers(cross_fitted(features, is_member), is_member, FPRS)
     assert found["auc_low"] > 0.8
     assert found["fpr"] == 0.1 or found["fpr"] == 0.01
     assert found["tpr_low"] > found["fpr"]
     features, is_member = world(0)
-    none = worst_case.numbers(cross_fitted(features, is_member), is_member, FPRS)
+    none = members_known.numbers(cross_fitted(features, is_member), is_member, FPRS)
     assert none["auc_low"] <= 0.5 <= none["auc_high"]
     assert none["tpr_low"] <= none["fpr"]
 
 
 def test_who_is_a_member_of_the_half_that_is_asked_about_changes_no_score() -> None:
     features, is_member = world(0.5)
-    half = worst_case.halves(is_member, np.random.default_rng(1))
+    half = members_known.halves(is_member, np.random.default_rng(1))
     other = is_member.copy()
     other[half] = ~other[half]
     np.testing.assert_array_equal(
-        worst_case.unseen(features, is_member, ~half), worst_case.unseen(features, other, ~half)
+        members_known.unseen(features, is_member, ~half), members_known.unseen(features, other, ~half)
     )
 
 
@@ -76,20 +76,20 @@ def test_the_tnr_is_that_of_its_definition(seed: int) -> None:
 def test_the_sentences_say_what_the_numbers_are_not() -> None:
     of_worst = {"auc": 0.8123, "auc_low": 0.8, "auc_high": 0.82, "fpr": 0.01, "tpr": 0.2, "tpr_low": 0.1}
     measured = {
-        "worst_case": {**of_worst, "tpr_high": 0.3},
+        "members_known": {**of_worst, "tpr_high": 0.3},
         "loss_tnr": {"fnr": 0.01, "tnr": 0.25, "tnr_low": 0.2, "tnr_high": 0.31},
     }
     assert without_shadows.sentences(measured, "record") == [
         (
-            "Worst case without shadow models: a classifier is fitted on half of the records with their membership, "
-            "which no attacker knows. On the other half, the classifier has an AUC of .812 (.800–.820) and recognises "
-            "20 % (10 to 30) of the members at 1 % FPR. The worst case is no attack, and the verdict ignores it."
+            "Beside the attacks: a classifier that is told the membership of half of the records, which no attacker "
+            "knows, recognises 20 % (10 to 30) of the members at 1 % FPR and has an AUC of .812 (.800–.820) on the "
+            "other half. This is no ceiling: attacks with shadow models can recognise more."
         ),
         (
-            "Forecast of what shadow models would find: 25 % (20 to 31) of the non-members have a loss that only 1 % "
-            "of the members exceed; without a leak, 1 % have. The larger this share, the more records attacks with "
-            "shadow models recognise. The share is no TPR."
+            "Forecast of what shadow models would find: 1 % of the members have a loss above some level, and 25 % (20 "
+            "to 31) of the non-members have one. Without a leak, both shares are 1 %. The larger the second share, the "
+            "more records attacks with shadow models recognise. It is no TPR."
         ),
     ]
     assert without_shadows.sentences({}, "record") == []
-    assert without_shadows.sentences({"worst_case": measured["worst_case"], "loss_tnr": {}}, "record") != []
+    assert without_shadows.sentences({"members_known": measured["members_known"], "loss_tnr": {}}, "record") != []

@@ -58,7 +58,10 @@ def who(audit: Audit, active: Numbers) -> str:
             "This attacker is an auditor and has shadow models' answers about the audited records. An attacker with "
             "less recognises less."
         )
-    return "This attacker has no shadow models. An attacker with shadow models may recognise more."
+    return (
+        "This attacker has no shadow models. So the audit can show that the model leaks, and cannot show that it does "
+        "not: an attacker with shadow models may recognise more."
+    )
 
 
 def holds(audit: Audit, active: Numbers) -> str:

@@ -77,11 +77,11 @@ def read_shadows(path: Path) -> dict[str, Any]:
 def read_without_shadows(path: Path) -> dict[str, Any]:
     """Read metrics/without_shadows.json, whose two parts are there or not, each with its numbers and limits."""
     values = read_metrics(path)
-    for name, wanted in (("worst_case", ("auc", "auc_low", "auc_high")), ("loss_tnr", TNR_KEYS)):
+    for name, wanted in (("members_known", ("auc", "auc_low", "auc_high")), ("loss_tnr", TNR_KEYS)):
         if values.get(name):
             check(path, values[name], wanted)
-    if "tpr" in values.get("worst_case", {}):
-        check(path, values["worst_case"], ("fpr", *(f"tpr{end}" for end in ENDS)))
+    if "tpr" in values.get("members_known", {}):
+        check(path, values["members_known"], ("fpr", *(f"tpr{end}" for end in ENDS)))
     return values
 
 

@@ -108,7 +108,8 @@ def of_trainings(audit: Audit, name: str) -> str:
     """Return how far another training of the target would move the number of the verdict of that name."""
     numbers = audit.verdict
     if numbers[f"{name}_spread"] is None:
-        return f"How far another training would move the number is not known: {numbers['spread_missing']}."
+        attack, missing = wording.words(numbers[f"{name}_attack"]), numbers["spread_missing"]
+        return f"How far another training would move the number is not known: {attack} has {missing}."
     text, unit = (verdict.percent, " points") if name == "tpr" else (wording.decimals(3), "")
     spread = f"± {text(numbers[f'{name}_spread'])}{unit}"
     queries = f" Their queries are {audit.noun}s of the attacker, not of the audit." if of_others(numbers) else ""

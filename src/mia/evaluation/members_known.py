@@ -1,7 +1,6 @@
-"""The worst case without shadow models: a classifier that is fitted on half of the members and non-members.
+"""What a classifier finds that is told who is a member of half of the records, and is used on the other half.
 
-No attack, and never the verdict: no attacker knows the members. A classifier is fitted on half of the audited records
-with their membership, and used on the other half, both ways. So it bounds what a threshold or any other rule on
+No attack, and never the verdict: no attacker knows the members. So it bounds what a threshold or any other rule on
 these answers finds, as far as this classifier learns it. It does not bound attacks with shadow models, which also know
 how hard each record is.
 """
@@ -64,14 +63,12 @@ def numbers(score: Floats, is_member: Bools, fprs: Sequence[float]) -> dict[str,
 
 
 def sentence(measured: Mapping[str, Any], noun: str) -> str:
-    """The worst case in words. measured: as `numbers` gives it. noun: what one audited record is called."""
-    found = ""
+    """The same in words. measured: as `numbers` gives it. noun: what one audited record is called."""
+    finds = f"has an AUC of {wording.fraction(measured, 'auc')}"
     if "tpr" in measured:
-        found = (
-            f" and recognises {verdict.share(measured, 'tpr')} of the members at {verdict.rate(measured['fpr'])} % FPR"
-        )
+        recognised, fpr = verdict.share(measured, "tpr"), verdict.rate(measured["fpr"])
+        finds = f"recognises {recognised} of the members at {fpr} % FPR and {finds}"
     return (
-        f"Worst case without shadow models: a classifier is fitted on half of the {noun}s with their membership, which "
-        f"no attacker knows. On the other half, the classifier has an AUC of "
-        f"{wording.fraction(measured, 'auc')}{found}. The worst case is no attack, and the verdict ignores it."
+        f"Beside the attacks: a classifier that is told the membership of half of the {noun}s, which no attacker "
+        f"knows, {finds} on the other half. This is no ceiling: attacks with shadow models can recognise more."
     )
