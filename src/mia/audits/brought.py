@@ -15,6 +15,7 @@ import numpy as np
 import pyarrow as pa
 
 from mia import paths
+from mia.arrays import Bools
 from mia.audits import fitted, given
 from mia.data import stored_records
 from mia.data.membership import MEMBERSHIP
@@ -95,18 +96,28 @@ def train_target(path: Path, params: Params) -> None:
     path: data/model.json. Raises InputError as mia.models.given_model and model_checks do.
     """
     written = declared(path)
-    audit, views = params.audit, int(str(written["views"]))
+    views = int(str(written["views"]))
     sources = fitted.sources(params.attacker.knowledge)
-    membership = parquet.read(paths.TARGET_MEMBERSHIP, MEMBERSHIP)
-    population = sources["population"]
-    is_member = np.zeros(len(population), bool)
-    is_member[membership.loc[membership["is_member"], "sample_id"]] = True
-    model = given_model.read(_place(audit), _code(audit), audit.brought, str(audit.path), population)
-    model_checks.check(model, population, is_member)
+    model, is_member = _checked(params.audit, sources["population"])
     with atomic.folder(paths.TARGET_MODEL) as temporary:
         file = temporary / f"{fitting.TARGET}.answers.parquet"
         parquet.write(file, answers(model, sources, views, int(is_member.sum())), SIGNALS)
     parquet.write(paths.TARGET_LEARNING, given.NO_CURVE, LEARNING)
+
+
+def check(params: Params) -> None:
+    """Read the model and let it answer queries about a sample, after `split`, with errors as in `train_target`."""
+    _checked(params.audit, stored_records.load(paths.POPULATION))
+
+
+def _checked(audit: Audit, population: Records) -> tuple[Asked, Bools]:
+    """The model, and which records of the population it was trained on."""
+    membership = parquet.read(paths.TARGET_MEMBERSHIP, MEMBERSHIP)
+    is_member = np.zeros(len(population), bool)
+    is_member[membership.loc[membership["is_member"], "sample_id"]] = True
+    model = given_model.read(_place(audit), _code(audit), audit.brought, str(audit.path), population)
+    model_checks.check(model, population, is_member)
+    return model, is_member
 
 
 def answers(model: Asked, sources: dict[str, Records], views: int, members: int) -> pa.Table:

@@ -13,7 +13,7 @@ import numpy as np
 
 from mia import params, paths
 from mia.attacks import own
-from mia.audits import elsewhere, fitted, given
+from mia.audits import brought, elsewhere, fitted, given
 from mia.data import stored_records
 from mia.data.records import Records
 from mia.errors import InputError
@@ -32,7 +32,7 @@ def check(name: str, knowledge: str | None = None) -> None:
         values = values.model_copy(update={"attacker": values.attacker.model_copy(update={"knowledge": "population"})})
     faults: list[str] = []
     with apart():
-        for step in (_read, _recipe, _attacks):
+        for step in (_read, _model, _recipe, _attacks):
             try:
                 step(values)
             except InputError as error:
@@ -83,6 +83,12 @@ def _read(values: Params) -> None:
     elif values.attacker.knowledge != "population":
         attackers = stored_records.load_records(paths.ATTACKER)
         print(f"attacker: {len(attackers):,} records")
+
+
+def _model(values: Params) -> None:
+    """The trained model answers a sample of queries."""
+    if values.audit.door == "model":
+        brought.check(values)
 
 
 def _recipe(values: Params) -> None:

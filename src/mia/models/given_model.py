@@ -87,6 +87,10 @@ class Asked:
         return f"{' x '.join(map(str, rows.shape[1:]))}, {getattr(rows, 'dtype', 'columns')}"
 
 
+class TextColumnsError(InputError):
+    """A model takes numbers where the table has text."""
+
+
 class _Answered:
     """Answers as the model that gave them, for `fitting.logits`."""
 
@@ -202,9 +206,10 @@ def _of_table(path: Path, settings_file: str, settings: Model, reading: Reading,
             f"model.columns of {settings_file}"
         )
     if not reading.by_column and (texts := [name for name in own if records.table[name].dtype == object]):
-        raise InputError(
-            f"{path}: takes numbers, and these columns are text: {_some(texts)}; bring the model with its own "
-            "preprocessing, as ONNX or skops, or read both in code/recipe.py: load(folder)"
+        raise TextColumnsError(
+            f"{path}: takes numbers, and these columns are text: {_some(texts)}; write load(path) into "
+            "code/recipe.py, which turns them into numbers as your training did (docs/tables.md), or bring the model "
+            "with its own preprocessing, as ONNX or skops"
         )
     return Reading(**{**vars(reading), "columns": own})
 

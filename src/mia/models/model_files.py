@@ -133,7 +133,7 @@ def _from_skops(path: Path) -> Any:
         if foreign := sorted(asked - trusted):
             raise InputError(
                 f"{path}: holds types that are not classes of scikit-learn, NumPy or SciPy: {', '.join(foreign[:8])}; "
-                "export the model to ONNX, or read it in code/recipe.py: load(folder)"
+                "export the model to ONNX, or read it in code/recipe.py: load(path)"
             )
         return io.loads(content, trusted=sorted(trusted))
     except InputError:

@@ -10,7 +10,7 @@ from mia.models import recipes
 PREPROCESSING = ".preprocessing.skops"  # of XGBoost and LightGBM, as mia.models.kept_models writes it
 RULE = (
     "expected a trained model: .onnx, .skops, .safetensors, XGBoost's .ubj or .json, LightGBM's .txt, or a folder that "
-    "load(folder) in code/recipe.py reads"
+    "load(path) in code/recipe.py reads"
 )
 OWN = "own code"
 KINDS = {

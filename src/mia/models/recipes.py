@@ -1,6 +1,6 @@
 """The user's own code, audits/NAME/code/recipe.py: `build(params, seed)` returns a model with `fit`.
 
-Of a trained model that the user brings, `network(shape, n_classes)` builds what its weights are of, or `load(folder)`
+Of a trained model that the user brings, `network(shape, n_classes)` builds what its weights are of, or `load(path)`
 reads it.
 """
 

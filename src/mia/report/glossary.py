@@ -42,7 +42,13 @@ SECTIONS: dict[str, tuple[Term, ...]] = {
             "A model that the attacker trains as the target was trained, with members that the attacker knows.",
             "[Ss]hadow models?|[Ss]hadows",
         ),
-        Term("reference model", "A shadow model that shows how hard a record is."),
+        Term("reference model", "A shadow model that shows an attack how hard a record is."),
+        Term(
+            "generated, disjoint, population",
+            "The records on which the attacker trains its shadows (`attacker.knowledge`): made-up ones, other real "
+            "ones, or those under audit.",
+        ),
+        Term("estimator", "A classifier of scikit-learn, XGBoost or LightGBM, or your own with the same methods."),
         Term("block", "Shadows that DVC trains, caches and shares as one."),
         Term("play", "A shadow takes the target's place, and the other shadows are its references."),
     ),
@@ -59,10 +65,18 @@ SECTIONS: dict[str, tuple[Term, ...]] = {
         Term("signal", "One number from a model's answer: loss, margin, confidence or entropy."),
         Term("view", "A copy of a record for a query: the record itself, mirrored, or moved by a pixel.", "views?"),
         Term("attack", "A rule that gives each record a score from the models' answers.", "[Aa]ttacks?"),
+        Term(
+            "online attack",
+            "An attack that compares the target with shadows that were trained on the record and with shadows that "
+            "were not; an offline attack uses the second kind alone.",
+        ),
         Term("score", 'An attack\'s number for a record; a higher score means "more likely a member".', "[Ss]cores?"),
         Term("threshold", "A record whose score is at least the threshold is called a member.", "[Tt]hresholds?"),
+        Term("accuse", "To call a record a member, whether it is one or not."),
+        Term("recognise", "To accuse a record that is a member."),
     ),
     "What is measured": (
+        Term("leak", "What a model's answers tell about who is a member, beyond guessing."),
         Term("TPR", "The share of members that an attack calls members.", "TPR"),
         Term("FPR", "The share of non-members that an attack calls members.", "FPR"),
         Term(
@@ -83,13 +97,13 @@ SECTIONS: dict[str, tuple[Term, ...]] = {
         ),
         Term(
             'always "member"',
-            "An attack that accuses every record: it gives all records one score, so its AUC and TPR are those of "
-            "guessing; with 5 members among 6 records its accuracy is .833 and its F1 is .909.",
+            "An attack that accuses every record: it recognises nobody beyond guessing, and still has a high accuracy "
+            "if most records are members.",
         ),
         Term(
             "epsilon at least",
-            "A training with (epsilon, delta)-differential privacy of a smaller epsilon, at delta = 0, does not leak "
-            "like this (95 % confidence).",
+            "A training with differential privacy of a smaller epsilon (delta = 0) would not leak this much, with 95 % "
+            "confidence; 0 means that nothing is shown.",
             "[Ee]psilon(?: at least)?",
         ),
         Term("exposure", "What the attacks say of one record: scores and ranks.", "[Ee]xposure"),
@@ -98,9 +112,11 @@ SECTIONS: dict[str, tuple[Term, ...]] = {
             "The 95 % interval over records: how much other records would move a number.",
             "[Ii]ntervals?",
         ),
+        Term("±", "How much another training of the target would move a number, as one standard deviation."),
+        Term("forecast", "What a model's losses alone say about how much attacks with shadow models would recognise."),
         Term(
             "verdict",
-            "The strongest attack's TPR and AUC, with limits that hold for all attacks at once.",
+            "The strongest attack's TPR and AUC, with intervals that hold for all attacks at once.",
             "[Vv]erdict",
         ),
     ),

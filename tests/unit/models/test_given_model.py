@@ -243,7 +243,7 @@ def test_a_skops_file_that_calls_functions_is_refused(tmp_path: Path, function: 
     name = f"{function.__module__}.{function.__name__}"
     assert str(error.value) == (
         f"{path}: holds types that are not classes of scikit-learn, NumPy or SciPy: {name}; "
-        "export the model to ONNX, or read it in code/recipe.py: load(folder)"
+        "export the model to ONNX, or read it in code/recipe.py: load(path)"
     )
 
 
@@ -336,7 +336,7 @@ def test_several_models_and_none_are_refused(tmp_path: Path) -> None:
         read(tmp_path, models.settings())
     (tmp_path / "c").mkdir()
     (tmp_path / "c" / "m.bin").touch()
-    with pytest.raises(InputError, match=r"or a folder that load\(folder\) in code/recipe.py reads, got m.bin"):
+    with pytest.raises(InputError, match=r"or a folder that load\(path\) in code/recipe.py reads, got m.bin"):
         read(tmp_path / "c", models.settings())
 
 
