@@ -8,8 +8,10 @@ round each was stopped, and which classifiers these records are too few for), pl
 from __future__ import annotations
 
 import sys
+from typing import Any
 
 import numpy as np
+import pandas as pd
 
 from mia import paths, seeds
 from mia.attacks import estimators, features, halving, schemas
@@ -33,18 +35,8 @@ def main(params: Params) -> None:
     frame = features.subset(frame, params.select.records_per_model, rng)
     names = features.chosen(frame.columns, params.features.columns)
     records = halving.Records(frame[names].to_numpy(), frame["is_member"].to_numpy(bool), frame["model_id"].to_numpy())
-    seed = seeds.integer(params.seed, "attack model")
 
-    settings_of = dict(params.estimators)
-    outcomes = halving.compare(
-        list(settings_of.items()),
-        records,
-        seed,
-        halving=params.select.halving,
-        least=2,
-        description="attack models",
-    )
-    by_family = dict(zip(settings_of, outcomes, strict=True))
+    by_family = families(params, records)
     left_out = {family: outcome.reason for family, outcome in by_family.items() if outcome.reason}
     for family, reason in left_out.items():
         print(f"select_attack: {family} is left out: {reason}", file=sys.stderr)
@@ -54,42 +46,58 @@ def main(params: Params) -> None:
             "params.yaml: estimators: none can be fitted on so few records of the shadows; raise "
             "select.records_per_model, features.max_records or the sizes of shadow"
         )
-    best = board["estimator"].iloc[0]
+    metrics_files.write_csv(paths.LEADERBOARD, board)
+    metrics_files.write_json(
+        paths.SELECTION,
+        {
+            **search(params, records, board, by_family),
+            **({"left_out": left_out} if left_out else {}),
+        },
+    )
 
-    search_seed = seeds.integer(params.seed, "selection search")
-    tried = estimators.random_settings(best, settings_of[best], params.select.search_iterations, search_seed)
+
+def families(params: Params, records: halving.Records) -> dict[str, halving.Outcome]:
+    """Every family of the leaderboard, with its own settings."""
+    candidates = list(dict(params.estimators).items())
+    seed = seeds.integer(params.seed, "attack model")
+    halved = params.select.halving
+    outcomes = halving.compare(candidates, records, seed, halving=halved, least=2, description="attack models")
+    return dict(zip(dict(params.estimators), outcomes, strict=True))
+
+
+def search(
+    params: Params, records: halving.Records, board: pd.DataFrame, by_family: dict[str, halving.Outcome]
+) -> dict[str, Any]:
+    """The best of random settings of the leaderboard's first family, ready for metrics/selection.json."""
+    best = board["estimator"].iloc[0]
+    seed = seeds.integer(params.seed, "selection search")
+    tried = estimators.random_settings(best, dict(params.estimators)[best], params.select.search_iterations, seed)
     drawn = halving.compare(
         [(best, settings) for settings in tried[1:]],
         records,
-        seed,
+        seeds.integer(params.seed, "attack model"),
         halving=params.select.halving,
         least=1,
         description=f"{best} settings",
     )
     searched = [by_family[best], *drawn]
     winner = max(range(len(tried)), key=lambda place: searched[place].mean if searched[place].finished else -np.inf)
-
-    metrics_files.write_csv(paths.LEADERBOARD, board)
-    metrics_files.write_json(
-        paths.SELECTION,
-        {
-            "best": best,
-            "settings": tried[winner],
-            "settings_tried": len(tried),
-            "searched_auc": round(searched[winner].mean, 4),
-            # Lists, which `dvc metrics` leaves out of its tables.
-            "leaderboard": board.round(4).to_dict("records"),
-            "search": [
-                {
-                    "settings": settings,
-                    "auc_mean": round(outcome.mean, 4) if outcome.aucs else None,
-                    "stopped_in_round": outcome.stopped_in_round,
-                }
-                for settings, outcome in zip(tried, searched, strict=True)
-            ],
-            **({"left_out": left_out} if left_out else {}),
-        },
-    )
+    return {
+        "best": best,
+        "settings": tried[winner],
+        "settings_tried": len(tried),
+        "searched_auc": round(searched[winner].mean, 4),
+        # Lists, which `dvc metrics` leaves out of its tables.
+        "leaderboard": board.round(4).to_dict("records"),
+        "search": [
+            {
+                "settings": settings,
+                "auc_mean": round(outcome.mean, 4) if outcome.aucs else None,
+                "stopped_in_round": outcome.stopped_in_round,
+            }
+            for settings, outcome in zip(tried, searched, strict=True)
+        ],
+    }
 
 
 def compare_none(reason: str) -> None:
