@@ -10,7 +10,6 @@ from typing import Any
 import pandas as pd
 import pytest
 import safetensors.torch
-from PIL import Image
 
 import models
 import networks_of_users as own
@@ -18,7 +17,6 @@ import planted
 import tiny
 from mia import paths
 from mia.audits import check
-from mia.data.records import Records
 from mia.errors import InputError
 from mia.models import building
 from repository import create, ran
@@ -43,16 +41,9 @@ CODE = Path("audits/images/code/recipe.py")
 def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A folder with an audit of small images, in which the test runs."""
     monkeypatch.chdir(tmp_path)
-    photos(tmp_path / "audits/images/data/population", models.images(120, side=8, noise=40))
+    own.photos(tmp_path / "audits/images/data/population", models.images(120, side=8, noise=40))
     own.write(tmp_path / "audits/images")
     return tmp_path
-
-
-def photos(folder: Path, records: Records) -> None:
-    for row, (image, label) in enumerate(zip(records.images, records.labels, strict=True)):
-        path = folder / records.classes[label] / f"{row:03}.png"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        Image.fromarray(image).save(path)
 
 
 def trained() -> dict[str, bytes]:
@@ -147,7 +138,7 @@ def test_such_an_audit_runs_to_the_report(architecture: str) -> None:
 def test_other_code_trains_anew_and_other_files_do_not(tmp_path: Path) -> None:
     keep = ("prepare", "split", "train_target", "train_shadows", "query_target", "query_shadows")
     repository = create(tmp_path, keep=keep)
-    photos(repository.root / "audits/images/data/population", models.images(120, side=8, noise=40))
+    own.photos(repository.root / "audits/images/data/population", models.images(120, side=8, noise=40))
     own.write(repository.root / "audits/images", own.SMALL)
     tiny.write_params(repository.root / "params.yaml", CHANGES)
     repository.dvc("repro")

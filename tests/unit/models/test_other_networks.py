@@ -470,18 +470,6 @@ def test_the_declaration_holds_the_code_and_the_first_weights(resnet: str, tmp_p
         networks.declared(path, "torchvision:resnet34")
 
 
-def test_the_users_files_are_not_on_a_cluster(resnet: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("MIA_RAY_ADDRESS", "auto")
-    networks.declare(tmp_path / "network.json", "shokri_mlp", start(tmp_path))
-    networks.declared(tmp_path / "network.json", "shokri_mlp")
-    for name, initial in ((resnet, None), ("shokri_mlp", start(tmp_path))):
-        networks.declare(tmp_path / "network.json", name, initial)
-        with pytest.raises(
-            InputError, match="^MIA_RAY_ADDRESS: the machines of a cluster do not have the files in the "
-        ):
-            networks.declared(tmp_path / "network.json", name, initial)
-
-
 @pytest.mark.parametrize("name", ["/etc/start.safetensors", "../start.safetensors", "start.pt"])
 def test_first_weights_lie_with_the_audits_code(name: str) -> None:
     with pytest.raises(ValueError, match=r"expected the name of a .safetensors file in the audit's folder code"):

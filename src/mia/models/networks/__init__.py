@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import hashlib
 import importlib
-import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -106,7 +105,7 @@ def file_digest(initial: str) -> str:
 def declared(path: Path, name: str, initial: str | None = None) -> None:
     """Raise InputError where `declare` wrote of another architecture, of another version of its file or of its weights.
 
-    initial: of a training. Also where the user's files are needed on a cluster, whose machines do not have them.
+    initial: of a training.
     """
     again = "`dvc repro` makes it anew"
     try:
@@ -120,8 +119,3 @@ def declared(path: Path, name: str, initial: str | None = None) -> None:
         raise InputError(f"{path}: made for another version of {kind(name)}; {again}")
     if initial is not None and weights != file_digest(initial):
         raise InputError(f"{path}: made for another version of {initial}; {again}")
-    if os.environ.get("MIA_RAY_ADDRESS") and (is_own(name) or initial is not None):
-        raise InputError(
-            "MIA_RAY_ADDRESS: the machines of a cluster do not have the files in the audit's folder code; unset it to "
-            "train here"
-        )
