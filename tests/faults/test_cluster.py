@@ -297,6 +297,7 @@ def test_a_network_of_the_users_own_trains_there_to_the_same_bytes(
     (code / ".gitignore").write_text("weights\n")
     (code / "weights").symlink_to(weights, target_is_directory=True)
     (weights / "width").write_text("8 letters"[:8])
+    (weights / "large").write_bytes(bytes(11 << 20))  # of which Ray would warn
     stem = building.create(name, (8, 8, 3), 3, seed=5).state_dict()["stem.weight"]
     safetensors.torch.save_file({"stem.weight": stem}, weights / "start.safetensors")
     tiny.run("prepare", "split", "train_shadows", "query_shadows", changes=OWN)
