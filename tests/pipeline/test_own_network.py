@@ -100,13 +100,12 @@ def test_a_network_is_tried_by_check(here: Path, capsys: pytest.CaptureFixture[s
     with pytest.raises(InputError, match="expected logits, a row a record and a column a class, 32 x 3, got"):
         check.check("images")
     tiny.write_params(here / "params.yaml", CHANGES | {"target.architecture": "torchvision:resnt18"})
-    with pytest.raises(InputError, match="torchvision has no classifier 'resnt18'; did you mean 'resnet18'") as raised:
+    place = r"^audits/images/params.yaml: target.architecture: torchvision"
+    with pytest.raises(InputError, match=f"{place} has no classifier 'resnt18'; did you mean 'resnet18'") as raised:
         check.check("images")
     assert len(str(raised.value).splitlines()) == 1
     tiny.write_params(here / "params.yaml", CHANGES | {"target.architecture": "torchvision:vgg11"})
-    with pytest.raises(
-        InputError, match=r"torchvision:vgg11: cannot take images of 8x8 .* set data.size to \[32, 32\]"
-    ):
+    with pytest.raises(InputError, match=rf"{place}:vgg11: cannot take images of 8x8 .* set data.size to \[32, 32\]"):
         check.check("images")
 
 
@@ -129,6 +128,8 @@ def test_such_an_audit_runs_to_the_report(architecture: str) -> None:
     tiny.run(changes=CHANGES | {"shadow.blocks": [0, 1], "target.architecture": architecture})
     page = planted.text_of(paths.AUDIT_PAGE.read_text())
     assert f"{architecture}, 2 epochs" in page
+    stored = json.loads((paths.TARGET_MODEL / "0.json").read_text())
+    assert stored["architecture"] == architecture
     assert "4 shadow models" in page
     attacks = {entry["attack"] for entry in json.loads(paths.ATTACK_METRICS.read_text())}
     assert {"loss", "rmia_online"} <= attacks

@@ -4,7 +4,8 @@ Which files there are is what architectures there are: to add one, add its file.
 own architecture alone: `split` writes that file's digest to data/network.json, and every stage that builds the network
 reads it. So an architecture that is not used trains nothing.
 
-A name with a colon is of another network (mia.models.other_networks): `own:FOLDER`, `torchvision:NAME`.
+A name with a colon is of another network (mia.models.other_networks): `own:FOLDER`, `torchvision:NAME:PARAMS`, where
+PARAMS is the file that names it.
 """
 
 from __future__ import annotations
@@ -67,8 +68,8 @@ def place(name: str) -> str:
 
 
 def kind(name: str) -> str:
-    """An architecture's name without the folder of the user's code: what is stored with its models."""
-    return OWN if is_own(name) else name
+    """An architecture's name without the place of the user's files: what is stored with its models."""
+    return OWN if is_own(name) else ":".join(name.split(":")[:2])
 
 
 def digest(name: str) -> str:
