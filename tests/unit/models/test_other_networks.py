@@ -267,7 +267,14 @@ WRONG: dict[str, tuple[str, str]] = {
     ),
     "dropout in eval": (
         own.small("return self.logits(nn.functional.dropout(self.hidden(x), 0.5))"),
-        r": network: a second query of the same records differs by [\d.]+; is dropout on in eval\(\)\?",
+        r": network: a second query of the same records differs by [\d.]+; is dropout on in eval\(\), or are .*\?",
+    ),
+    "remembers a batch": (
+        own.small(
+            "before, self.before = getattr(self, 'before', 0), 0 if self.training else self.hidden(x).mean(0)\n"
+            "        return self.logits(self.hidden(x) + before)",
+        ),
+        r": network: a second query of the same records differs by [\d.]+; is dropout on in eval\(\), or are .*\?",
     ),
     "mixes records": (
         own.small("y = self.hidden(x)\n        return self.logits(y + y.mean(0))"),
@@ -310,7 +317,7 @@ def test_a_rate_that_is_too_high_is_said_within_seconds(resnet: str) -> None:
 
 
 def test_a_classifier_of_torchvisions_trains_and_comes_back() -> None:
-    network_checks.check(recipe("torchvision:mobilenet_v3_small", epochs=1), RECORDS)
+    assert network_checks.check(recipe("torchvision:mobilenet_v3_small", epochs=1), RECORDS) == 16
     (one,) = train("torchvision:mobilenet_v3_small", epochs=1)
     assert one.description.architecture == "torchvision:mobilenet_v3_small"
     assert query.logits(loaded(one), IMAGES).shape == (50, 3)
