@@ -192,7 +192,7 @@ class Recipe(Scaled):
     momentum: Annotated[float, Field(ge=0, lt=1)]
     weight_decay: NotNegative
     label_smoothing: Annotated[float, Field(ge=0, lt=1)]
-    augmentation: list[Literal["flip", "shift", "cutout"]]
+    augmentation: list[Literal["flip", "shift", "colour", "rotate", "cutout", "erase"]]
     precision: Literal["float32", "bfloat16"]
     initial: Annotated[str, AfterValidator(_below_code)] | None = None
 

@@ -28,6 +28,7 @@ CHANGES: dict[str, Any] = {
     "target.architecture": "own",
     "target.epochs": 2,
     "target.batch_size": 32,
+    "target.augmentation": ["flip", "shift", "colour", "rotate", "cutout", "erase"],
     "shadow.blocks": [0],
     "shadow.per_block": 2,
     "shadow.train_size": 100,

@@ -41,7 +41,7 @@ RECIPE = Recipe(
     momentum=0.9,
     weight_decay=0.001,
     label_smoothing=0.1,
-    augmentation=["flip", "shift"],
+    augmentation=["flip", "shift", "colour", "rotate", "cutout", "erase"],
     precision="float32",
 )
 
