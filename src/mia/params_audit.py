@@ -121,7 +121,8 @@ TORCHVISION = "torchvision:"  # followed by a name of torchvision's; `split` loo
 
 
 def _architecture(name: str) -> str:
-    if name not in (known := [*architectures(), OWN]) and not name.startswith(TORCHVISION):
+    of_torchvision = name.startswith(TORCHVISION) and name.count(":") == 1
+    if name not in (known := [*architectures(), OWN]) and not of_torchvision:
         hint = params_faults.did_you_mean(name, known)
         expected = f"expected one of {', '.join(known)} (code/recipe.py), or {TORCHVISION}NAME"
         raise ValueError(f"{expected}{hint and '; ' + hint}")
@@ -191,7 +192,7 @@ class Recipe(Scaled):
     momentum: Annotated[float, Field(ge=0, lt=1)]
     weight_decay: NotNegative
     label_smoothing: Annotated[float, Field(ge=0, lt=1)]
-    augmentation: list[Literal["flip", "shift", "cutout"]]
+    augmentation: list[Literal["flip", "shift", "colour", "rotate", "cutout", "erase"]]
     precision: Literal["float32", "bfloat16"]
     initial: Annotated[str, AfterValidator(_below_code)] | None = None
 
@@ -323,12 +324,15 @@ class Audit(Section):
     def recipe(self) -> Recipe:
         """How the target and its shadows are trained; only where they are networks.
 
-        Its architecture and initial weights name their place where they are the user's own: `own:audits/NAME/code`.
+        Its architecture and initial weights name their place where they are the user's own: `own:audits/NAME/code`. For
+        messages, torchvision's name it too: `torchvision:resnet18:audits/NAME/params.yaml`.
         """
         assert isinstance(self.target, Recipe)
         places = {}
         if self.target.architecture == OWN:
             places["architecture"] = f"{OWN}:{self.code}"
+        elif self.target.architecture.startswith(TORCHVISION):
+            places["architecture"] = f"{self.target.architecture}:{self.path}"
         if self.target.initial is not None:
             places["initial"] = str(self.code / self.target.initial)
         return self.target.model_copy(update=places) if places else self.target

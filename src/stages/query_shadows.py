@@ -43,7 +43,9 @@ def main(params: Params, block: int) -> None:
         networks.declared(paths.NETWORK, model.description.architecture)
     views, seed = params.query.views, params.seed
     short = shortened(seed, block) if short_answers.needed(records, views, len(stored)) else None
-    answers = workers.each(query.signals, (records, views, short), stored, name=f"block {block}", unit="model")
+    code = params.audit.code if networks.is_own(stored[0].description.architecture) else None
+    shared = records, views, short
+    answers = workers.each(query.signals, shared, stored, name=f"block {block}", unit="model", folder=code)
     with parquet.writer(paths.shadow_signals(block), SHORT if short else SIGNALS) as add:
         for answer in answers:
             add(answer)

@@ -74,7 +74,8 @@ def networks_of(params: Params, block: int, attacker: Records, memberships: list
     )
     shared = attacker.images, attacker.labels, len(attacker.classes), recipe, workers.snapshot_folder()
     unit = "group" if together > 1 else "model"
-    trained_groups = workers.spread(training.train, shared, groups, name=f"block {block}", unit=unit)
+    code = params.audit.code if networks.is_own(recipe.architecture) or recipe.initial else None
+    trained_groups = workers.spread(training.train, shared, groups, name=f"block {block}", unit=unit, folder=code)
     trained = [model for group in trained_groups for model in group]
     checkpoints.save(paths.shadow_models(block), [(model.description, model.weights) for model in trained])
     learning = pd.concat([model.learning for model in trained], ignore_index=True)

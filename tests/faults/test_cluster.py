@@ -21,13 +21,17 @@ from pathlib import Path
 from typing import TypeVar
 
 import pytest
+import safetensors.torch
 import torch
 
+import models
+import networks_of_users
 import pipeline
 import tiny
 from mia import paths
 from mia.compute import workers
 from mia.errors import INTERRUPTED, InputError
+from mia.models import building
 
 T = TypeVar("T")
 pytestmark = pytest.mark.timeout(240)
@@ -263,6 +267,47 @@ def test_one_of_three_nodes_dies_while_all_train_and_the_bytes_are_the_same(
         assert cluster.run("query_shadows") == (0, "", "")
     assert len([name for name in digests(copy) if name.endswith(".safetensors")]) == MODELS
     assert digests(copy) == digests(here)
+
+
+OWN = {**CHANGES, "audit": "images", "attacker.knowledge": "population", "data.min_per_class": 2} | {
+    "target.architecture": "own",
+    "target.initial": "weights/start.safetensors",
+    "target.epochs": 2,
+    "target.batch_size": 32,
+    "shadow.per_block": MODELS,
+    "shadow.train_size": 50,
+    "shadow.heldout_size": 50,
+}
+WIDTH = "from pathlib import Path\nWIDTH = len((Path(__file__).parent / 'weights/width').read_text())\n"
+
+
+def test_a_network_of_the_users_own_trains_there_to_the_same_bytes(
+    cluster: Cluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its recipe imports a file beside it; its first weights lie in a folder that git passes over, behind a link."""
+    monkeypatch.chdir(tmp_path)
+    networks_of_users.photos(tmp_path / "audits/images/data/population", models.images(120, side=8, noise=40))
+    recipe = "from helper import WIDTH\n" + networks_of_users.RESNET.replace(
+        "Conv2d(channels, 8", "Conv2d(channels, WIDTH"
+    )
+    name = networks_of_users.write(tmp_path / "audits/images", recipe)
+    code, weights = tmp_path / "audits/images/code", tmp_path / "elsewhere"
+    weights.mkdir()
+    (code / "helper.py").write_text(WIDTH)
+    (code / ".gitignore").write_text("weights\n")
+    (code / "weights").symlink_to(weights, target_is_directory=True)
+    (weights / "width").write_text("8 letters"[:8])
+    (weights / "large").write_bytes(bytes(11 << 20))  # of which Ray would warn
+    stem = building.create(name, (8, 8, 3), 3, seed=5).state_dict()["stem.weight"]
+    safetensors.torch.save_file({"stem.weight": stem}, weights / "start.safetensors")
+    tiny.run("prepare", "split", "train_shadows", "query_shadows", changes=OWN)
+    here = digests(tmp_path)
+    shutil.rmtree(paths.shadow_models(0))
+    shutil.rmtree(paths.ALL_SHADOW_SIGNALS)
+    assert cluster.run("train_shadows") == (0, "", "")
+    assert cluster.run("query_shadows") == (0, "", "")
+    assert len([name for name in here if name.endswith(".safetensors")]) == MODELS
+    assert digests(tmp_path) == here
 
 
 def test_a_training_that_diverges_says_the_same_as_here(cluster: Cluster, copy: Path) -> None:

@@ -4,6 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from PIL import Image
+
+from mia.data.records import Records
+
 RESNET = """
 import torch
 from torch import nn
@@ -87,3 +91,11 @@ def write(folder: Path, text: str = RESNET) -> str:
     code.mkdir(parents=True, exist_ok=True)
     (code / "recipe.py").write_text(text)
     return f"own:{code}"
+
+
+def photos(folder: Path, records: Records) -> None:
+    """Write images as PNG files, a folder a class."""
+    for row, (image, label) in enumerate(zip(records.images, records.labels, strict=True)):
+        path = folder / records.classes[label] / f"{row:03}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(image).save(path)

@@ -10,7 +10,6 @@ from typing import Any
 import pandas as pd
 import pytest
 import safetensors.torch
-from PIL import Image
 
 import models
 import networks_of_users as own
@@ -18,7 +17,6 @@ import planted
 import tiny
 from mia import paths
 from mia.audits import check
-from mia.data.records import Records
 from mia.errors import InputError
 from mia.models import building
 from repository import create, ran
@@ -30,6 +28,7 @@ CHANGES: dict[str, Any] = {
     "target.architecture": "own",
     "target.epochs": 2,
     "target.batch_size": 32,
+    "target.augmentation": ["flip", "shift", "colour", "rotate", "cutout", "erase"],
     "shadow.blocks": [0],
     "shadow.per_block": 2,
     "shadow.train_size": 100,
@@ -43,16 +42,9 @@ CODE = Path("audits/images/code/recipe.py")
 def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A folder with an audit of small images, in which the test runs."""
     monkeypatch.chdir(tmp_path)
-    photos(tmp_path / "audits/images/data/population", models.images(120, side=8, noise=40))
+    own.photos(tmp_path / "audits/images/data/population", models.images(120, side=8, noise=40))
     own.write(tmp_path / "audits/images")
     return tmp_path
-
-
-def photos(folder: Path, records: Records) -> None:
-    for row, (image, label) in enumerate(zip(records.images, records.labels, strict=True)):
-        path = folder / records.classes[label] / f"{row:03}.png"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        Image.fromarray(image).save(path)
 
 
 def trained() -> dict[str, bytes]:
@@ -109,13 +101,12 @@ def test_a_network_is_tried_by_check(here: Path, capsys: pytest.CaptureFixture[s
     with pytest.raises(InputError, match="expected logits, a row a record and a column a class, 32 x 3, got"):
         check.check("images")
     tiny.write_params(here / "params.yaml", CHANGES | {"target.architecture": "torchvision:resnt18"})
-    with pytest.raises(InputError, match="torchvision has no classifier 'resnt18'; did you mean 'resnet18'") as raised:
+    place = r"^audits/images/params.yaml: target.architecture: torchvision"
+    with pytest.raises(InputError, match=f"{place} has no classifier 'resnt18'; did you mean 'resnet18'") as raised:
         check.check("images")
     assert len(str(raised.value).splitlines()) == 1
     tiny.write_params(here / "params.yaml", CHANGES | {"target.architecture": "torchvision:vgg11"})
-    with pytest.raises(
-        InputError, match=r"torchvision:vgg11: cannot take images of 8x8 .* set data.size to \[32, 32\]"
-    ):
+    with pytest.raises(InputError, match=rf"{place}:vgg11: cannot take images of 8x8 .* set data.size to \[32, 32\]"):
         check.check("images")
 
 
@@ -138,6 +129,8 @@ def test_such_an_audit_runs_to_the_report(architecture: str) -> None:
     tiny.run(changes=CHANGES | {"shadow.blocks": [0, 1], "target.architecture": architecture})
     page = planted.text_of(paths.AUDIT_PAGE.read_text())
     assert f"{architecture}, 2 epochs" in page
+    stored = json.loads((paths.TARGET_MODEL / "0.json").read_text())
+    assert stored["architecture"] == architecture
     assert "4 shadow models" in page
     attacks = {entry["attack"] for entry in json.loads(paths.ATTACK_METRICS.read_text())}
     assert {"loss", "rmia_online"} <= attacks
@@ -147,7 +140,7 @@ def test_such_an_audit_runs_to_the_report(architecture: str) -> None:
 def test_other_code_trains_anew_and_other_files_do_not(tmp_path: Path) -> None:
     keep = ("prepare", "split", "train_target", "train_shadows", "query_target", "query_shadows")
     repository = create(tmp_path, keep=keep)
-    photos(repository.root / "audits/images/data/population", models.images(120, side=8, noise=40))
+    own.photos(repository.root / "audits/images/data/population", models.images(120, side=8, noise=40))
     own.write(repository.root / "audits/images", own.SMALL)
     tiny.write_params(repository.root / "params.yaml", CHANGES)
     repository.dvc("repro")

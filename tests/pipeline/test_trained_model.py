@@ -81,6 +81,7 @@ def test_new_writes_an_audit_of_a_model_and_its_stages_ask_it(here: Path, capsys
     assert commands.main(["new", "mine", "--images", "photos", "--model", "forest.skops"]) == 0
     assert capsys.readouterr().out.splitlines() == [
         "audits/mine: 240 images of 3 classes, 8x8, in colour",
+        "Attacks of your own go into audits/mine/attacks (docs/attacks.md).",
         "Read audits/mine/params.yaml, then:",
         "  git add audits/mine && dvc exp run -S audit=mine -S attacker.knowledge=population",
     ]
@@ -95,6 +96,19 @@ def test_new_writes_an_audit_of_a_model_and_its_stages_ask_it(here: Path, capsys
     assert np.abs(asked - np.maximum(own, 1 / 240)).max() < 1e-6
     assert (answers["label"].to_numpy() == IMAGES.labels[rows]).all()
     assert sealed_json.unseal(paths.MODEL.read_text())["kind"] == "skops"
+
+
+def test_a_load_that_reads_a_file_of_a_known_kind_is_said(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    commands.main(["new", "mine", "--images", "photos", "--model", "forest.skops"])
+    third = (
+        "import numpy\nclass Third:\n    def predict_proba(self, x):\n        return numpy.full((len(x), 3), 1 / 3)\n"
+    )
+    Path("audits/mine/code/recipe.py").write_text(f"{third}def load(place):\n    return Third()\n")
+    answers = ask()
+    assert np.ptp(np.stack(answers["logits"].to_list())) == 0
+    assert capsys.readouterr().out.splitlines()[4] == (
+        "audits/mine/code/recipe.py: load(path) reads the model; without it forest.skops would be read itself"
+    )
 
 
 def test_images_are_asked_about_in_views(here: Path) -> None:

@@ -116,6 +116,8 @@ def _checked(audit: Audit, population: Records) -> tuple[Asked, Bools]:
     is_member = np.zeros(len(population), bool)
     is_member[membership.loc[membership["is_member"], "sample_id"]] = True
     model = given_model.read(_place(audit), _code(audit), audit.brought, str(audit.path), population)
+    if file := model_kinds.passed_over(_place(audit), _code(audit)):
+        print(f"{_code(audit) / recipes.FILE}: load(path) reads the model; without it {file.name} would be read itself")
     model_checks.check(model, population, is_member)
     return model, is_member
 

@@ -74,7 +74,12 @@ def images(
     print(*said, sep="\n", end="\n" if said else "")
     if split == "half":
         print("There is no published split (train/ and test/): half of the images are drawn as members.")
+    _say_next(name, generated=generated is not None)
+
+
+def _say_next(name: str, *, generated: bool) -> None:
     knowledge = "" if generated else " -S attacker.knowledge=population"
+    print(f"Attacks of your own go into {paths.audit(name) / 'attacks'} (docs/attacks.md).")
     print(f"Read {paths.audit(name) / paths.PARAMS}, then:")
     print(f"  git add {paths.audit(name)} && dvc exp run -S audit={name}{knowledge}")
 
@@ -113,7 +118,7 @@ def answers(name: str, target: Path, shadows: Path | None) -> None:
     summary = f"{len(given):,} records of {len(given.classes)} classes, {members:,} members; {len(models)} shadows"
     rewrite(name, ANSWERS, {"answers/target": target, "answers/shadows": shadows}, summary=summary)
     print(f"{paths.audit(name)}: {summary}")
-    print(f"  git add {paths.audit(name)} && dvc exp run -S audit={name} -S attacker.knowledge=population")
+    _say_next(name, generated=False)
 
 
 def table(name: str, population: Path, label: str, generated: Path | None, model: Path | None = None) -> None:
@@ -155,9 +160,7 @@ def table(name: str, population: Path, label: str, generated: Path | None, model
         if settings.published
         else "No column gives the members: half of the records are drawn as members."
     )
-    knowledge = "" if generated else " -S attacker.knowledge=population"
-    print(f"Read {paths.audit(name) / paths.PARAMS}, then:")
-    print(f"  git add {paths.audit(name)} && dvc exp run -S audit={name}{knowledge}")
+    _say_next(name, generated=generated is not None)
 
 
 def rewrite(name: str, template: str, given: dict[str, Path | None], *, summary: str = "a model's answers") -> None:

@@ -8,7 +8,9 @@ from __future__ import annotations
 import logging
 import os
 import re
+import shutil
 import socket
+import tempfile
 import textwrap
 import time
 from collections import deque
@@ -26,25 +28,30 @@ T = TypeVar("T")
 R = TypeVar("R")
 RETRIES = 5  # of a task whose worker or node was lost
 
-# Ray reads them as it is imported. Of itself it tries for 13 minutes where nothing answers, and prints what nodes say.
+# Ray reads them as it is imported. Of itself it tries for 13 minutes where nothing answers, prints what nodes say, and
+# leaves out of the files that it hands over what a .gitignore among them names.
 _SETTINGS = {
     "RAY_NUM_REDIS_GET_RETRIES": "1",
     "RAY_py_gcs_connect_timeout_s": "5",
     "RAY_gcs_server_request_timeout_seconds": "20",
     "RAY_DEDUP_LOGS_SKIP_REGEX": "^",
+    "RAY_RUNTIME_ENV_IGNORE_GITIGNORE": "1",
 }
 _START = "`ray start --head` starts one, `ray start --address=HOST:PORT` adds this machine to it"
 # Seconds. Ray itself ends this process, and says nothing, 10 after its node is gone and 60 after the head is.
 _LOOK, _HEAD_MAY_BE_GONE, _NODES_MAY_BE_GONE = 5.0, 40.0, 300.0
 
 
-def run(address: str, function: Callable[..., R], shared: Sequence[Any], work: Sequence[T]) -> Iterator[R]:
+def run(
+    address: str, function: Callable[..., R], shared: Sequence[Any], work: Sequence[T], folder: Path | None = None
+) -> Iterator[R]:
     """`function(*shared, task)` of every task, in their order.
 
+    folder: files that tasks read, below the current folder: each node gets a copy, and tasks find it at the same place.
     Raises what a task raised, and InputError where the cluster is not there or lost a task.
     """
     needed = {"CPU": float(tasks.threads()), "GPU": _share("MIA_RAY_GPUS")}
-    ray = _join(address, "cuda" if needed["GPU"] else "cpu")
+    ray = _join(address, "cuda" if needed["GPU"] else "cpu", folder)
     try:
         cluster = _Cluster(ray, address, needed, *_doors(ray))
         cluster.expect_node()
@@ -58,8 +65,8 @@ def run(address: str, function: Callable[..., R], shared: Sequence[Any], work: S
         ray.shutdown()  # which also ends what still runs there
 
 
-def _join(address: str, device: str) -> Any:
-    """Ray, connected to the cluster; it starts none. Workers get the code of `mia`, and these variables."""
+def _join(address: str, device: str, folder: Path | None) -> Any:
+    """Ray, connected to the cluster; it starts none. Workers get the code of `mia`, the folder, and these variables."""
     place = os.environ.get("RAY_ADDRESS") or address if address == "auto" else address  # Ray's own rule
     if place != "auto":
         host, _, port = place.rpartition(":")
@@ -78,12 +85,23 @@ def _join(address: str, device: str) -> Any:
     variables = {"MIA_DEVICE": device} | {k: os.environ[k] for k in ("GOMP_SPINCOUNT",) if k in os.environ}
     environment = {"py_modules": [str(Path(mia.__file__).parent)], "env_vars": variables}
     try:
-        ray.init(place, runtime_env=environment, log_to_driver=False, logging_level=logging.ERROR)
+        with tempfile.TemporaryDirectory(prefix="mia-ray-") as copy:  # which Ray hands over as it joins
+            if folder is not None:
+                _copied(folder, Path(copy, folder))
+                environment["working_dir"] = copy
+            ray.init(place, runtime_env=environment, log_to_driver=False, logging_level=logging.ERROR)
     except (OSError, ValueError, RuntimeError, ray.exceptions.RayError) as error:
         message = str(error.__cause__ or error).strip()
         reason = textwrap.shorten(message.splitlines()[-1] if "Traceback" in message else message, 300)
         raise InputError(f"MIA_RAY_ADDRESS: cannot join a Ray cluster at {place!r} ({reason}); {_START}") from None
     return ray
+
+
+def _copied(folder: Path, copy: Path) -> None:
+    """Of links, what they lead to: a node has no more than it is given."""
+    assert not folder.is_absolute()
+    ignored = shutil.ignore_patterns("__pycache__")
+    shutil.copytree(folder, copy, ignore=ignored, ignore_dangling_symlinks=True)
 
 
 _Door = tuple[str, str]  # host, port

@@ -53,16 +53,18 @@ def spread(
     name: str,
     unit: str,
     takes_seconds: bool = False,
+    folder: Path | None = None,
 ) -> Iterator[R]:
     """`function(*shared, task)` of every task, in their order, several tasks at once.
 
     function: of a module, since other processes import it. shared: handed over once; arrays are only read.
     takes_seconds: all of it, on one core: then it is done here, since to start processes takes seconds too.
+    folder: of the user's files that tasks read, below the current one: machines of a cluster get a copy of it.
     Raises what a task raised, and InputError where a worker died or the cluster is not there.
     """
     alone = takes_seconds or devices.chosen().type != "cpu" or min(tasks.processes(), len(work)) == 1
     if os.environ.get("MIA_RAY_ADDRESS") or alone:
-        return each(function, shared, work, name=name, unit=unit, n_threads=tasks.threads())
+        return each(function, shared, work, name=name, unit=unit, n_threads=tasks.threads(), folder=folder)
     return _shown(_in_processes(function, shared, work), len(work), name, unit)
 
 
@@ -74,13 +76,14 @@ def each(
     name: str,
     unit: str,
     n_threads: int | None = None,
+    folder: Path | None = None,
 ) -> Iterator[R]:
     """As `spread`, but on this machine one task after the other.
 
     n_threads: of a task; None: all cores, for work whose results do not depend on their number.
     """
     if address := os.environ.get("MIA_RAY_ADDRESS"):
-        results = ray_cluster.run(address, function, shared, work)
+        results = ray_cluster.run(address, function, shared, work, folder)
     else:
         results = (tasks.run(function, shared, task, n_threads) for task in work)
     return _shown(results, len(work), name, unit)

@@ -24,6 +24,8 @@ from mia.params_audit import Model
 from mia.store import skops_writing
 
 TRUSTED = ("sklearn.", "numpy.", "scipy.")  # types of these packages, beside those that skops trusts
+# Below it a share of trees in ONNX is 0: of two classes the other has the rest of a float32 sum, −1e-6 to 1e-6.
+ROUNDING = 1e-5
 LOADERS = {"LossNode", "ObjectNode", "TreeNode", "TypeNode"}  # how skops stores objects of those types, and the types
 
 
@@ -78,33 +80,58 @@ def _onnx(path: Path, settings: Model) -> Reading:
     try:
         session = runtime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
     except Exception as error:  # onnxruntime's own errors have no common class
-        raise _no_model(path, "an ONNX model", error) from None
-    inputs = session.get_inputs()
-    named = [output.name for output in session.get_outputs()]
-    answers = [output.name for output in session.get_outputs() if "int" not in output.type or "map" in output.type]
-    wanted = [name for name in answers if "proba" in name] if settings.outputs == "probabilities" else []
-    answers = wanted or answers
-    if len(answers) != 1:
-        raise InputError(f"{path}: expected one output of numbers, got {', '.join(named)}; export the model with one")
+        zipped = "; convert it anew with options={'zipmap': False}" if "ZipMap" in str(error) else ""
+        raise _no_model(path, "an ONNX model", error, zipped) from None
+    inputs, widths = session.get_inputs(), [_width(each) for each in session.get_inputs()]
+    answers = _answers(path, session.get_outputs(), settings)
+    by_name = all(width == 1 for width in widths)
+    forest = settings.outputs == "probabilities" and _is_forest(path.read_bytes())
 
     def answer(rows: Any) -> Any:
+        feed, start = {inputs[0].name: rows}, 0
         if isinstance(rows, pd.DataFrame):
-            feed = {each.name: _column(rows[each.name], each.type) for each in inputs}
+            for each, width in zip(inputs, widths, strict=True):
+                own = rows[[each.name]] if by_name else rows.iloc[:, start : start + width]
+                feed[each.name], start = own.to_numpy(_dtype(each)), start + width
+        given = session.run(answers, feed)
+        if len(given) > 1:
+            values = np.stack([np.ravel(column) for column in given], axis=1)
         else:
-            feed = {inputs[0].name: rows}
-        (given,) = session.run(answers, feed)
-        return pd.DataFrame(given).to_numpy() if isinstance(given, list) else given  # a dictionary a row
+            values = pd.DataFrame(given[0]).to_numpy() if isinstance(given[0], list) else given[0]  # a dictionary a row
+        return np.where(values < ROUNDING, 0, values) if forest else values
 
     if len(inputs) > 1:
-        return Reading(answer, columns=[each.name for each in inputs], by_column=True)
+        columns = [each.name for each in inputs] if by_name else None
+        return Reading(answer, inputs=(sum(widths),), columns=columns, by_column=True)
     sizes = tuple(size if isinstance(size, int) and size > 0 else None for size in inputs[0].shape)
-    dtype = {"float": "float32", "double": "float64"}.get(kind := inputs[0].type[7:-1], kind)
-    return Reading(answer, inputs=sizes[1:], dtype=dtype, batch=sizes[0] if sizes else None)
+    return Reading(answer, inputs=sizes[1:], dtype=_dtype(inputs[0]), batch=sizes[0] if sizes else None)
 
 
-def _column(values: pd.Series, kind: str) -> Any:
-    whole = values.to_numpy(object if "string" in kind else {"tensor(double)": "float64"}.get(kind, "float32"))
-    return whole.reshape(-1, 1)
+def _answers(path: Path, outputs: Sequence[Any], settings: Model) -> list[str]:
+    """The names of the outputs that hold answers: one with a column a class, or one a class. Labels are none."""
+    numbers = [output for output in outputs if output.type.startswith("seq(map") or "float" in _dtype(output)]
+    wanted = [output for output in numbers if "proba" in output.name] if settings.outputs == "probabilities" else []
+    answers = wanted or numbers
+    if len(answers) != 1 and not (len(answers) > 1 and all(len(output.shape or ()) == 1 for output in answers)):
+        named = ", ".join(output.name for output in outputs)
+        raise InputError(f"{path}: expected one output of numbers, got {named}; export the model with one")
+    return [output.name for output in answers]
+
+
+def _is_forest(content: bytes) -> bool:
+    """Whether a file of ONNX holds trees whose leaves are averaged, and no softmax or sigmoid of them."""
+    return b"TreeEnsembleClassifier" in content and not any(step in content for step in (b"SOFTMAX", b"LOGISTIC"))
+
+
+def _dtype(port: Any) -> str:
+    """NumPy's name of the numbers or texts that an input or output of ONNX holds."""
+    kind = str(port.type).removeprefix("tensor(").removesuffix(")")
+    return {"float": "float32", "double": "float64", "string": "object"}.get(kind, kind)
+
+
+def _width(port: Any) -> int:
+    """How many columns of a table an input takes."""
+    return port.shape[1] if len(port.shape) > 1 and isinstance(port.shape[1], int) else 1
 
 
 def _skops(path: Path, settings: Model) -> Reading:
@@ -238,9 +265,9 @@ def _method(path: Path, model: Any, methods: Sequence[str]) -> Callable[[Any], A
     return method
 
 
-def _no_model(path: Path, what: str, error: Exception) -> InputError:
+def _no_model(path: Path, what: str, error: Exception, step: str = "") -> InputError:
     return InputError(
-        f"{path}: expected {what}, got a file that cannot be read as one: {' '.join(str(error).split())[:300]}"
+        f"{path}: expected {what}, got a file that cannot be read as one: {' '.join(str(error).split())[:300]}{step}"
     )
 
 

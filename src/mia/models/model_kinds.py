@@ -44,13 +44,25 @@ def file(place: Path, code: Path) -> Path:
             )
     if recipes.has(code, "load"):
         return place
-    known = [path for path in files if path.suffix in KINDS and not path.name.endswith(PREPROCESSING)]
-    models = [path for path in known if path.suffix not in (".json", ".txt")] or known
+    models = _known(files)
     if len(models) > 1:
         raise InputError(f"{place}: expected one model, got {', '.join(path.name for path in models[:5])}; leave one")
     if not models:
         raise InputError(f"{place}: {RULE}, got {', '.join(path.name for path in files[:5]) or 'nothing'}")
     return models[0]
+
+
+def passed_over(place: Path, code: Path) -> Path | None:
+    """The file that would be read if the user's `load` did not read the place; None: none, or it is read."""
+    files = [place] if place.is_file() else [path for path in sorted(place.iterdir()) if path.is_file()]
+    models = _known(files)
+    return models[0] if models and recipes.has(code, "load") else None
+
+
+def _known(files: list[Path]) -> list[Path]:
+    """Those of a known kind; JSON and texts only where nothing else is."""
+    known = [path for path in files if path.suffix in KINDS and not path.name.endswith(PREPROCESSING)]
+    return [path for path in known if path.suffix not in (".json", ".txt")] or known
 
 
 def kind(path: Path) -> str:

@@ -22,31 +22,33 @@ from mia.models.lessons import Lesson
 from mia.params_audit import Recipe
 
 RECORDS = 32
-ALONE = 4  # records that are also asked one by one
+OF_TORCHVISION = 16  # records: its layers are known, and a large network takes a second for each on a busy core
+ALONE = 4  # records that are also queried twice, and one by one
 NEAR = 1e-6  # of the largest number in float64: how far two models' sums in another order may lie apart
 
 
-def check(recipe: Recipe, records: Records) -> None:
-    """Make a network of the recipe, train it on a few records, and query it in several ways.
+def check(recipe: Recipe, records: Records) -> int:
+    """Make a network of the recipe, train it on a few records, and query it, the user's own in several ways.
 
-    Raises InputError with a line a fault.
+    Returns how many records these were. Raises InputError with a line a fault.
     """
-    few = records.take(recipe_checks.sample(records)[:RECORDS])
     own, place = networks.is_own(recipe.architecture), networks.place(recipe.architecture)
+    few = records.take(recipe_checks.sample(records)[: RECORDS if own else OF_TORCHVISION])
     network = recipe.architecture, few.images.shape[1:], len(few.classes)
     building.check(*network)
     faults: list[str] = []
-    with _own_code(place):
+    with _own_code(place, len(few)):
         if own:
             made, other = (building.create(*network, 1, recipe.scaling) for _ in range(2))
             faults = _untrained(made, other, few)
-        faults = faults or _trained(recipe, few, twice=own)
+        faults = faults or _trained(recipe, few, own=own)
     if faults:
         raise InputError("\n".join(f"{place}: {fault}" for fault in faults))
+    return len(few)
 
 
 @contextmanager
-def _own_code(place: str) -> Iterator[None]:
+def _own_code(place: str, count: int) -> Iterator[None]:
     """What the network's own layers raise, in one line."""
     try:
         yield
@@ -54,7 +56,7 @@ def _own_code(place: str) -> Iterator[None]:
         raise
     except Exception as error:
         said = " ".join(str(error).split())[:300]
-        raise InputError(f"{place}: tried on {RECORDS} records: {type(error).__name__}: {said}") from error
+        raise InputError(f"{place}: tried on {count} records: {type(error).__name__}: {said}") from error
 
 
 def _untrained(made: nn.Module, other: nn.Module, few: Records) -> list[str]:
@@ -91,24 +93,33 @@ def _seeded(model: nn.Module, inputs: Tensor) -> Tensor:
     return answers
 
 
-def _trained(recipe: Recipe, few: Records, *, twice: bool) -> list[str]:
-    """Faults of a short training, and of what the model answers. twice: of two of one seed."""
+def _trained(recipe: Recipe, few: Records, *, own: bool) -> list[str]:
+    """Faults of a short training, and of what the model answers. own: also of two of one seed, and from query to query.
+
+    The few are queried between two queries of ALONE of them: the model must remember none.
+    """
     half = len(few) // 2
     lesson = Lesson(0, np.arange(half), np.arange(half, len(few)), 1, 2, 3)
     quick = recipe.model_copy(update={"epochs": 1})
     first, *again = (
-        training.train(few.images, few.labels, len(few.classes), quick, None, [lesson])[0] for _ in range(1 + twice)
+        training.train(few.images, few.labels, len(few.classes), quick, None, [lesson])[0] for _ in range(1 + own)
     )
     model = checkpoints.build(Stored(Path("models/0.safetensors"), first.description, first.weights))
-    answers, later = query.logits(model, few.images), query.logits(model, few.images)
-    alone = np.concatenate([query.logits(model, few.images[k : k + 1]) for k in range(ALONE)])
+    asked = few.images[:ALONE]
+    before = query.logits(model, asked) if own else None
+    answers = query.logits(model, few.images)
     if not np.isfinite(answers).all():
         return ["expected finite logits after an epoch, got others; lower learning_rate, or mend the network"]
-    faults = []
+    if before is None:
+        return []
+    faults, later = [], query.logits(model, asked)
+    alone = np.concatenate([query.logits(model, asked[k : k + 1]) for k in range(len(asked))])
     if any(model.weights != first.weights for model in again):
         faults.append("two trainings of one seed differ; let layers draw from torch's own generator alone")
-    if (worst := _apart(answers, later)) > recipe_checks.CLOSE:
-        faults.append(f"a second query of the same records differs by {worst:.2g}; is dropout on in eval()?")
+    if (worst := _apart(before, later)) > recipe_checks.CLOSE:
+        faults.append(
+            f"a second query of the same records differs by {worst:.2g}; is dropout on in eval(), or are records kept?"
+        )
     elif (worst := _apart(answers[:ALONE], alone)) > recipe_checks.CLOSE:
         faults.append(
             f"a record alone is answered otherwise than among others, by {worst:.2g}; an answer must not depend on "

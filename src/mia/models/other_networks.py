@@ -27,12 +27,16 @@ SIDES = (8, 16, 24, 28, 32, 48, 64, 75, 96, 128, 160, 192, 224, 299)  # of image
 
 
 def of(name: str) -> Own | Torchvision:
-    """The class of networks that a name stands for: `own:FOLDER`, or `torchvision:NAME`.
+    """The class of networks that a name stands for: `own:FOLDER`, `torchvision:NAME` or `torchvision:NAME:PARAMS`.
 
     Raises InputError where torchvision has no such classifier.
     """
     kind, _, rest = name.partition(":")
-    return Own(Path(rest)) if kind == OWN else Torchvision(rest, _builder(rest))
+    if kind == OWN:
+        return Own(Path(rest))
+    of_torchvision, _, settings_file = rest.partition(":")
+    place = f"{settings_file}: target.architecture" if settings_file else "target.architecture"
+    return Torchvision(of_torchvision, place, _builder(of_torchvision, place))
 
 
 def digest(name: str) -> str:
@@ -83,16 +87,18 @@ class Torchvision:
     """A classifier of torchvision's, without weights. Grey images are given to all three of its channels.
 
     GoogLeNet and Inception come without their second output, ViT and MaxViT for images of this size.
+    setting: where its name stands, for messages.
     """
 
     name: str
+    setting: str
     builder: Callable[..., nn.Module]
     SMALLEST = 1
 
     @property
     def place(self) -> str:
         """How messages name it."""
-        return f"target.architecture: {TORCHVISION}{self.name}"
+        return f"{self.setting}: {TORCHVISION}{self.name}"
 
     @property
     def file(self) -> Path:
@@ -147,13 +153,13 @@ def _function(folder: Path, _place: Path, _digest: str) -> Callable[..., Any]:
     return recipes.function(folder, "network")
 
 
-def _builder(name: str) -> Callable[..., nn.Module]:
+def _builder(name: str, place: str) -> Callable[..., nn.Module]:
     from torchvision import models
 
     known = models.list_models(module=models)
     if name not in known:
         hint = params_faults.did_you_mean(name, known) or "its documents list them"
-        raise InputError(f"target.architecture: torchvision has no classifier {params_faults.short(name)}; {hint}")
+        raise InputError(f"{place}: torchvision has no classifier {params_faults.short(name)}; {hint}")
     builder: Callable[..., nn.Module] = models.get_model_builder(name)
     return builder
 

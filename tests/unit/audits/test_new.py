@@ -52,6 +52,7 @@ def test_an_audit_of_images_is_written_and_read(here: Path, capsys: pytest.Captu
     assert capsys.readouterr().out.splitlines() == [
         "audits/mine: 24 images of 2 classes, 9x8, in colour; generated: 60 images",
         "There is no published split (train/ and test/): half of the images are drawn as members.",
+        "Attacks of your own go into audits/mine/attacks (docs/attacks.md).",
         "Read audits/mine/params.yaml, then:",
         "  git add audits/mine && dvc exp run -S audit=mine",
     ]

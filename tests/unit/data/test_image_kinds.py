@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 import pytest
 from PIL import Image
 
@@ -218,3 +219,11 @@ def test_all_splits_unused_are_refused(tmp_path: Path) -> None:
     root = written(tmp_path, good("val/", "dev/"))
     with pytest.raises(InputError, match=r"found the splits dev \(4 images\), val \(4 images\), all of them unused"):
         folder.read(root, min_per_class=1, reading=Reading(splits={"val": "unused", "dev": "unused"}))
+
+
+def test_each_table_names_its_own_labels(tmp_path: Path) -> None:
+    """Hugging Face's `datasets` takes the first file's names for all (docs/log.md)."""
+    for file, names in (("a.parquet", ["cat", "dog"]), ("b.parquet", ["dog", "cat"])):
+        image_kinds.table(tmp_path / "data", pa.array([0, 0, 1]), file=file, names=names)
+    records = folder.load(tmp_path / "data", min_per_class=1)
+    assert [records.classes[label] for label in records.labels] == ["cat", "cat", "dog", "dog", "dog", "cat"]

@@ -92,10 +92,11 @@ def test_template_has_what_dvc_fills_in(name: str) -> None:
 def test_the_overlay_has_a_colour_a_revision_and_any_attack_to_pick() -> None:
     """Two revisions of every attack are too many curves in the other ROC figures: here one attack and the loss."""
     spec = json.loads((PLOTS / "roc_overlay.json").read_text(encoding="utf-8"))
-    (shown,) = spec["params"]
+    shown, own = spec["params"]
     assert shown["bind"]["options"] == list(ATTACKS)
     assert shown["value"] in ATTACKS
-    assert spec["transform"][-1] == {"filter": "datum.attack === shown || datum.attack === 'loss'"}
+    assert (own["value"], own["bind"]["input"]) == ("", "text"), "an attack of the user's own is typed"
+    assert spec["transform"][-1] == {"filter": "datum.attack === (own || shown) || datum.attack === 'loss'"}
     linear, log = (panel["layer"][1] for panel in spec["hconcat"])
     for curve, kind in ((linear, None), (log, "log")):
         assert curve["mark"]["interpolate"] == "step-after"

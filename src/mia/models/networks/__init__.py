@@ -4,14 +4,14 @@ Which files there are is what architectures there are: to add one, add its file.
 own architecture alone: `split` writes that file's digest to data/network.json, and every stage that builds the network
 reads it. So an architecture that is not used trains nothing.
 
-A name with a colon is of another network (mia.models.other_networks): `own:FOLDER`, `torchvision:NAME`.
+A name with a colon is of another network (mia.models.other_networks): `own:FOLDER`, `torchvision:NAME:PARAMS`, where
+PARAMS is the file that names it.
 """
 
 from __future__ import annotations
 
 import hashlib
 import importlib
-import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -68,8 +68,8 @@ def place(name: str) -> str:
 
 
 def kind(name: str) -> str:
-    """An architecture's name without the folder of the user's code: what is stored with its models."""
-    return OWN if is_own(name) else name
+    """An architecture's name without the place of the user's files: what is stored with its models."""
+    return OWN if is_own(name) else ":".join(name.split(":")[:2])
 
 
 def digest(name: str) -> str:
@@ -106,7 +106,7 @@ def file_digest(initial: str) -> str:
 def declared(path: Path, name: str, initial: str | None = None) -> None:
     """Raise InputError where `declare` wrote of another architecture, of another version of its file or of its weights.
 
-    initial: of a training. Also where the user's files are needed on a cluster, whose machines do not have them.
+    initial: of a training.
     """
     again = "`dvc repro` makes it anew"
     try:
@@ -120,8 +120,3 @@ def declared(path: Path, name: str, initial: str | None = None) -> None:
         raise InputError(f"{path}: made for another version of {kind(name)}; {again}")
     if initial is not None and weights != file_digest(initial):
         raise InputError(f"{path}: made for another version of {initial}; {again}")
-    if os.environ.get("MIA_RAY_ADDRESS") and (is_own(name) or initial is not None):
-        raise InputError(
-            "MIA_RAY_ADDRESS: the machines of a cluster do not have the files in the audit's folder code; unset it to "
-            "train here"
-        )
