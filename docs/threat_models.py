@@ -31,13 +31,12 @@ Audits = Mapping[str, Mapping[str, Mapping[str, Any]]]  # label of an audit -> a
 
 
 def main() -> None:
-    """Draw one figure for 16 shadows and one for 64."""
-    for models in (16, 64):
-        measured = {
-            knowledge: metrics_files.read_json(FOLDER / f"{knowledge}-{models}" / "attacks.json")
-            for knowledge in ("generated", "disjoint", "population")
-        }
-        style.save(figure(measured, fpr=FPR), FOLDER / f"threat_models_{models}.png")
+    """Draw the figure of the audits with 16 shadows."""
+    measured = {
+        knowledge: metrics_files.read_json(FOLDER / f"{knowledge}-16" / "attacks.json")
+        for knowledge in ("generated", "disjoint", "population")
+    }
+    style.save(figure(measured, fpr=FPR), FOLDER / "threat_models.png")
 
 
 @style.applied()

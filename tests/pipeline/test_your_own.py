@@ -31,6 +31,36 @@ from mia.models.logits import SIGNALS
 from mia.store import parquet
 
 PAGE = (pipeline.ROOT / "docs/your-own.md").read_text(encoding="utf-8")
+PYTORCH = (pipeline.ROOT / "docs/pytorch.md").read_text(encoding="utf-8")
+MINE = """
+import torch
+
+draws = torch.Generator().manual_seed(0)
+classes = ["cat", "dog"]
+labels = torch.randint(2, (200,), generator=draws).tolist()
+images = torch.randn(200, 30, generator=draws) + torch.tensor(labels)[:, None] / 4
+member = torch.arange(200).numpy() % 2 == 0
+
+
+def train(rows, seed):
+    torch.manual_seed(seed)
+    network = torch.nn.Linear(30, 2)
+    steps = torch.optim.Adam(network.parameters(), 0.05)
+    for _ in range(100):
+        steps.zero_grad()
+        torch.nn.functional.cross_entropy(network(images[rows]), torch.tensor(labels)[rows]).backward()
+        steps.step()
+    return network
+
+
+def load(path):
+    network = torch.nn.Linear(30, 2)
+    network.load_state_dict(torch.load(path, weights_only=True))
+    return network
+
+
+torch.save(train(member, 99).state_dict(), "model.pt")
+"""
 IMAGES = models.images(400, side=8, noise=45)
 SETTINGS = {"epochs": 30, "batch_size": 32, "learning_rate": 0.003}
 OURS: dict[str, Any] = {
@@ -61,6 +91,22 @@ def example(mark: str) -> str:
     """The piece of Python below a mark."""
     (code,) = re.findall(rf"<!-- {mark} -->\n```python\n(.*?)```", PAGE, re.DOTALL)
     return str(code)
+
+
+def test_a_script_in_pytorch_writes_what_mia_answers_audits(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("mine.py").write_text(MINE)
+    (script,) = re.findall(r"<!-- runs with mine.py -->\n```python\n(.*?)```", PYTORCH, re.DOTALL)
+    Path("script.py").write_text(script)
+    subprocess.run([sys.executable, "script.py"], check=True)
+    command = "answers target.parquet --shadows shadows.parquet --out audit"
+    assert f"$ mia {command}\n" in PYTORCH
+    assert commands.main(command.split()) == 0
+    said = capsys.readouterr().out
+    assert "100 members, 100 non-members" in said
+    assert "\nlira online " in said  # the shadows were taken for what they are
 
 
 def test_a_models_file_and_its_table_become_an_audit(

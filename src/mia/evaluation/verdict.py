@@ -124,13 +124,13 @@ def share(entry: Mapping[str, Any], name: str) -> str:
 
 
 def of_both(numbers: Mapping[str, Any]) -> str:
-    """The share recognised, with what these records and what another training leave open, as in 37 % (these records: 34
+    """The share recognised, with what these records and what another training leave open, as in 37 % (other records: 34
     to 40; another training: ± 2.1); as `share` where the latter is not known.
     """
     if numbers.get("tpr_spread") is None:
         return share(numbers, "tpr")
     value, low, high = (percent(number) for number in wording.estimate(numbers, "tpr"))
-    return f"{value} % (these records: {low} to {high}; another training: ± {percent(numbers['tpr_spread'])})"
+    return f"{value} % (other records: {low} to {high}; another training: ± {percent(numbers['tpr_spread'])} or less)"
 
 
 def rate(fpr: float) -> str:

@@ -30,8 +30,10 @@ def test_a_leak_in_one_sentence() -> None:
 
 
 def test_what_another_training_leaves_open_stands_beside_what_these_records_do() -> None:
-    again = "An attacker recognises 13 % (these records: 11 to 15; another training: ± 2.1) of the training images if "
-    again += "one non-member in a hundred is accused (1 % FPR); guessing gives 1 %."
+    again = (
+        "An attacker recognises 13 % (other records: 11 to 15; another training: ± 2.1 or less) of the training images "
+    )
+    again += "if one non-member in a hundred is accused (1 % FPR); guessing gives 1 %."
     assert verdict.sentence(FOUND | {"tpr_spread": 0.0213, "auc_spread": 0.01}) == again
     unknown = FOUND | {"tpr_spread": None, "auc_spread": None, "spread_missing": "why"}
     assert verdict.sentence(unknown) == verdict.sentence(FOUND)
