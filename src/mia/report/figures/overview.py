@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter
 
 from mia.evaluation import wording
 from mia.report.figures import curves as roc_curves
@@ -46,7 +47,8 @@ def _tpr_axis(axes: Axes, entries: Sequence[Mapping[str, float]], fpr: float) ->
     values = layout.finite([entry[name] for entry in entries for name in ("tpr_low", "tpr_high")])
     least = min([fpr, *(value for value in values if value > 0)])
     layout.log_axis(axes, "x", max(least, fpr / 5) / 1.3, stop=min(1.0, max([10 * fpr, *values]) * 1.3))
-    axes.set_xlabel("share of members called members", fontsize=8)
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda share, _: layout.percent(share)))  # as the rows' texts
+    axes.set_xlabel("share of members recognised", fontsize=8)
 
 
 def _draw_rows(
