@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, Literal
 
-Family = Literal["threshold", "per_class", "learned", "reference", "quantile", "stacked"]
+Family = Literal["threshold", "per_class", "learned", "reference", "quantile", "imitated", "stacked"]
 Need = Literal["references_in", "no_shadow"]
 
 
@@ -82,6 +82,7 @@ ATTACKS = (
     Attack("bavaria_normal", "reference", "bavaria.normal", "Brännvall 2026"),
     Attack("bavaria_t", "reference", "bavaria.student", "Brännvall 2026"),
     Attack("quantile", "quantile", "quantile.fit", "Bertran et al. 2023"),
+    Attack("glira", "imitated", "lira.offline", "Galichin et al. 2024, GLiRA, with LiRA offline", VARIANCE),
     Attack("stacked", "stacked", "stacked.fit", "ours"),
 )
 BY_NAME = {attack.name: attack for attack in ATTACKS}

@@ -120,6 +120,13 @@ class Quantile(Section):
     patches: Annotated[int, Field(ge=1, le=500)]
 
 
+class Glira(Section):
+    """Imitators: how many of each model, and how many of the attacker's records they learn from at most."""
+
+    models: Annotated[int, Field(ge=2, le=1000)]
+    records: Annotated[int, Field(ge=20)]
+
+
 class StackedEstimators(Section):
     """Candidates of the stacked attack and their settings."""
 
@@ -150,6 +157,7 @@ class Attacks(Section):
     rmia: Rmia
     base: Base
     quantile: Quantile
+    glira: Glira
     stacked: StackedEstimators
 
 

@@ -19,7 +19,7 @@ import pandas as pd
 from mia import paths, seeds
 from mia.attacks import evidence, image_features, quantile, schemas, table_features
 from mia.catalogue import wanted
-from mia.data import stored_records
+from mia.data import splits, stored_records
 from mia.data.records import Records
 from mia.errors import NotApplicable
 from mia.models.logits import SIGNALS
@@ -60,7 +60,7 @@ def tables(params: Params, answers: evidence.Answers) -> Iterator[pd.DataFrame]:
     for number in range(min(SHADOWS, len(answers.model_ids))):
         model_id, margins = int(answers.model_ids[number]), answers.references[number, :, 0]
         rng = seeds.generator(params.seed, "quantile records", model_id)
-        rows, unseen = quantile.split_records(answers.is_in[number], rng)
+        rows, unseen = splits.split_nonmembers(answers.is_in[number], rng)
         name = f"quantiles of shadow {model_id}"
         regressor = quantile.fit(own[rows], attacker.labels[rows], margins[rows], n_classes=n_classes, name=name)
         yield regressor.table(model_id, "attacker", unseen, own, attacker.labels)

@@ -1,7 +1,8 @@
 """Let every attack score every record of the target, and of shadows in the target's place.
 
-Reads: data/features/, models/attack/, models/stacked/, data/quantiles.parquet, data/signals/target.parquet,
-data/margins.parquet, audits/NAME/attacks/ (the user's own). It reads no image, and not who is a member of the target.
+Reads: data/features/, models/attack/, models/stacked/, data/quantiles.parquet, data/imitations/,
+data/signals/target.parquet, data/margins.parquet, audits/NAME/attacks/ (the user's own). It reads no image, and not who
+is a member of the target.
 Writes: data/target_scores.parquet (a row an audited record, every attack's score), data/scores.parquet (attack,
 model_id, source, sample_id, label, is_member, score; one part an attack): of records of shadows, on which thresholds
 are chosen; a fitted attack scores a shadow by models that were not fitted on it. metrics/not_applicable.json (attacks
@@ -20,6 +21,7 @@ from mia.attacks import evidence, learned, own, rmia, schemas, scoring
 from mia.attacks.seen import Fitted, Seen
 from mia.catalogue import ATTACKS, wanted
 from mia.errors import InputError, NotApplicable
+from mia.models import imitations
 from mia.models.logits import SIGNALS
 from mia.params import Attacks, Params
 from mia.store import metrics_files, parquet
@@ -73,6 +75,7 @@ def read(params: Params) -> Seen:
         settings(params.attacks, played),
         fitted,
         lambda: parquet.read(paths.QUANTILES, schemas.QUANTILES),
+        lambda: imitations.read(paths.IMITATIONS),
     )
 
 

@@ -21,6 +21,7 @@ from mia.catalogue import NAMES
 ROOT = Path(__file__).parents[2]
 SRC = ROOT / "src"
 
+OF_BLOCKS = {"train_shadows": "${item}", "query_shadows": "${item}", "train_imitators": "${shadow.blocks[0]}"}
 NETWORKS, ATTACKS = "src/mia/models/networks", "src/mia/attacks"
 
 # Stages of seconds depend on whole packages; those that train, ask or fit depend on what they compute with alone.
@@ -31,7 +32,7 @@ QUICK = {"prepare", "score", "evaluate", "report"}
 # elsewhere in data/given.json, where an audit does any: they train no network of ours. What tries a network before
 # computes nothing that is kept.
 MODELS = "src/mia/models/"  # never as a whole: a new way to train would prepare all data again
-BY_DIGEST = {"train_target", "train_shadows", "query_target", "query_shadows"}
+BY_DIGEST = {"train_target", "train_shadows", "train_imitators", "query_target", "query_shadows"}
 GIVEN = frozenset(
     SRC / "mia" / name
     for name in (
@@ -165,7 +166,7 @@ def used_paths(stage: str) -> set[str]:
     # What is shared lies outside the repository, in_copy names nothing, and of an audit dvc.yaml names params and data.
     for name in set(re.findall(r"\bpaths\.(\w+)", text)) - {"shared", "in_copy", "audit", "brought"}:
         value = getattr(paths, name)
-        used.add((value("${item}") if callable(value) else value).as_posix())
+        used.add((value(OF_BLOCKS[stage]) if callable(value) else value).as_posix())
     return used - {paths.PARAMS.as_posix()}
 
 

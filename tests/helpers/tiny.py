@@ -28,6 +28,7 @@ VALUES: dict[str, Any] = {
     "shadow.heldout_size": 100,
     "attacks.played.records": 100,
     "attacks.quantile.patches": 16,
+    "attacks.glira.models": 2,
     "attacks.stacked.hist_gradient_boosting": {"max_iter": 5, "min_samples_leaf": 10},
     "select.records_per_model": 80,
     "select.search_iterations": 2,
@@ -41,7 +42,6 @@ VALUES: dict[str, Any] = {
     "estimators.hist_gradient_boosting.max_iter": 3,
     "estimators.mlp.max_iter": 20,
 }
-BLOCKS = ("train_shadows", "query_shadows")
 
 
 def images() -> dict[str, Any]:
@@ -111,8 +111,14 @@ def run(*stages: str, changes: dict[str, Any] | None = None, read: defaultdict[s
     for stage in stages or pipeline.stages():
         main = importlib.import_module(f"stages.{stage}").main
         given = values if read is None else recording.Recording(values, read[stage])
-        for block in [(block,) for block in values.shadow.blocks] if stage in BLOCKS else [()]:
+        for block in blocks(values, stage):
             main(given, *block)
+
+
+def blocks(values: params.Params, stage: str) -> list[tuple[int, ...]]:
+    """What a stage is called with beside the values, each time: a block of shadows, or nothing, once."""
+    every: list[tuple[int, ...]] = [(block,) for block in values.shadow.blocks]
+    return {"train_shadows": every, "query_shadows": every, "train_imitators": every[:1]}.get(stage, [()])
 
 
 def run_in(folder: Path, changes: dict[str, Any] | None = None) -> Path:

@@ -50,7 +50,7 @@ def test_metrics_and_plots_stay_in_git_and_outs_in_the_cache(stage: str) -> None
 
 @pytest.mark.parametrize("stage", STAGES)
 def test_the_command_runs_the_stage_of_that_name(stage: str) -> None:
-    block = " --block ${item}" if stage.endswith("_shadows") else ""
+    block = f" --block {pipeline.OF_BLOCKS[stage]}" if stage in pipeline.OF_BLOCKS else ""
     assert STAGES[stage]["cmd"] == f"python src/stage.py {stage}{block}"
 
 

@@ -265,7 +265,7 @@ def test_a_brought_model_without_a_recipe_is_audited_with_shadows_from_a_plan(
     shutil.copy(pipeline.ROOT / "audits/mitigations.json", paths.AUDITS)
     for stage in pipeline.stages():
         main = importlib.import_module(f"stages.{stage}").main
-        main(values, *([0] if stage in tiny.BLOCKS else []))
+        main(values, *([0] if stage in pipeline.OF_BLOCKS else []))
     measured = attacks()
     assert measured["lira_online"]["auc"] > measured["loss"]["auc"]
     page = planted.text_of(paths.AUDIT_PAGE.read_text(encoding="utf-8"))

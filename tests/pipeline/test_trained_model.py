@@ -150,7 +150,7 @@ def test_a_model_is_audited_without_shadows_to_the_report(here: Path) -> None:
     values = params.load(paths.PARAMS)
     for stage in pipeline.stages():
         main = importlib.import_module(f"stages.{stage}").main
-        main(values, *([0] if stage in tiny.BLOCKS else []))
+        main(values, *([0] if stage in pipeline.OF_BLOCKS else []))
     page = planted.text_of(paths.AUDIT_PAGE.read_text())
     assert "a trained model was brought (skops): 240 images, 3 classes" in page
     assert "This attacker has no shadow models." in page

@@ -19,7 +19,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
-from mia.arrays import Bools, Floats, Integers
+from mia.arrays import Floats, Integers
 from mia.errors import NotApplicable
 
 FEWEST = 20  # known non-members
@@ -113,13 +113,3 @@ def _ridge(features: Features, center: Floats, values: Floats, leverage: Floats)
         missed[rows] = (values[rows, None] - seen @ (turned[:, None] * inverse)) / (1 - own)
     best = int(np.argmin((missed**2).mean(axis=0)))
     return vectors @ (turned * inverse[:, best]), missed[:, best]
-
-
-def split_records(is_member: Bools, rng: np.random.Generator) -> tuple[Integers, Integers]:
-    """Return rows to fit on and rows to predict, rising, where a shadow stands in the target's place.
-
-    is_member: (samples,), of the shadow. Half of its non-members, drawn by rng, are fitted on; the other half and its
-    members are predicted.
-    """
-    fitted, unseen = np.array_split(rng.permutation(np.flatnonzero(~is_member)), 2)
-    return np.sort(fitted), np.sort(np.r_[np.flatnonzero(is_member), unseen])

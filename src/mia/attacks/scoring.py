@@ -10,7 +10,7 @@ import pandas as pd
 
 from mia.arrays import Floats
 from mia.attacks import signals, stacked, thresholds
-from mia.attacks.evidence import Play
+from mia.attacks.evidence import Evidence, Play
 from mia.attacks.own import OwnAttack
 from mia.attacks.seen import Seen
 from mia.catalogue import BY_NAME, Attack, Family
@@ -113,16 +113,33 @@ def _quantile(seen: Seen, _: Attack) -> Scores:
     if predicted.empty:
         raise NotApplicable("needs 20 sure non-members: attacker.knowledge=generated or disjoint")
     scored = []
-    for model_id, frame in predicted.groupby("model_id", sort=True):
-        known = seen.answers[str(frame["source"].iloc[0])]
-        rows, shadow = frame["sample_id"].to_numpy(), np.flatnonzero(known.model_ids == model_id)
-        margins = known.references[shadow[0]] if len(shadow) else known.target
-        assert margins is not None
-        is_in = known.is_in[shadow[0]][rows] if len(shadow) else np.zeros(len(rows), bool)
-        score = (margins[rows, 0] - frame["mean"]) / frame["deviation"]
-        keys = frame[["model_id", "source", "sample_id"]]
-        scored.append(keys.assign(label=known.labels[rows], is_member=is_in, score=score))
+    for _model_id, frame in predicted.groupby("model_id", sort=True):
+        margins, rows = _of_model(seen, frame)
+        scored.append(rows.assign(score=(margins[:, 0] - frame["mean"]) / frame["deviation"]))
     return Scores(scored[0]["score"].to_numpy(), pd.concat(scored[1:]))
+
+
+def _imitated(seen: Seen, attack: Attack) -> Scores:
+    """The imitators of a model are its references; none was trained on a record that it is asked about."""
+    score = attack.with_settings(seen.settings)
+    scored = []
+    for _model_id, frame in seen.imitations().groupby("model_id", sort=True):
+        margins, rows = _of_model(seen, frame[frame["imitator"] == 0])
+        references = frame["margin"].to_numpy().reshape(-1, len(rows), 1)
+        evidence = Evidence(margins[:, :1], references, np.zeros(references.shape[:2], bool), rows["label"].to_numpy())
+        scored.append(rows.assign(score=score(evidence)))
+    return Scores(scored[0]["score"].to_numpy(), pd.concat(scored[1:]))
+
+
+def _of_model(seen: Seen, frame: pd.DataFrame) -> tuple[Floats, pd.DataFrame]:
+    """Margins (rows, views) and KEYS of one model's records, which a table names."""
+    known = seen.answers[str(frame["source"].iloc[0])]
+    rows, shadow = frame["sample_id"].to_numpy(), np.flatnonzero(known.model_ids == frame["model_id"].iloc[0])
+    margins = known.references[shadow[0]] if len(shadow) else known.target
+    assert margins is not None
+    is_in = known.is_in[shadow[0]][rows] if len(shadow) else np.zeros(len(rows), bool)
+    keys = frame[["model_id", "source", "sample_id"]]
+    return margins[rows], keys.assign(label=known.labels[rows], is_member=is_in)
 
 
 def _stacked(seen: Seen, attack: Attack) -> Scores:
@@ -181,5 +198,6 @@ FAMILIES: Mapping[Family, Callable[[Seen, Attack], Scores]] = {
     "learned": _learned,
     "reference": _reference,
     "quantile": _quantile,
+    "imitated": _imitated,
     "stacked": _stacked,
 }

@@ -31,7 +31,8 @@ class Seen:
     target, shadows: features (schemas.features), shadows' with their membership. answers: margins by source.
     played: shadows in the target's place. settings: values by their place
     below `attacks` in params.yaml. fitted: an attack's name to its model, raises NotApplicable where there is none.
-    quantiles: schemas.QUANTILES; the first model is the target.
+    quantiles: schemas.QUANTILES; the first model is the target. imitations: models.imitations.IMITATIONS, likewise;
+    raises NotApplicable where there are none.
     """
 
     target: pd.DataFrame
@@ -41,6 +42,7 @@ class Seen:
     settings: Mapping[str, Any]
     fitted: Callable[[str], Fitted]
     quantiles: Callable[[], pd.DataFrame]
+    imitations: Callable[[], pd.DataFrame]
 
     @cached_property
     def evidence(self) -> Evidence:

@@ -19,6 +19,7 @@ from mia import params, paths
 from mia.attacks import own, schemas
 from mia.audits import given, new
 from mia.errors import InputError
+from mia.models import imitations
 from mia.store import metrics_files, parquet
 
 NAME = "answers"
@@ -56,6 +57,7 @@ def run(target: Path, shadows: Path | None, out: Path, attacks: Path | None = No
         given.query_shadows(values.audit, 0)
         _compare_nothing()
         parquet.write(paths.QUANTILES, NO_QUANTILES, schemas.QUANTILES)
+        imitations.leave_out(paths.IMITATIONS, imitations.refusal(values.audit, values.attacker.knowledge) or "")
         for stage in AFTER:
             importlib.import_module(f"stages.{stage}").main(values)
 

@@ -10,7 +10,7 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
-from mia.arrays import Integers
+from mia.arrays import Bools, Integers
 from mia.errors import InputError
 
 
@@ -42,6 +42,16 @@ def draw_shadow_half(
 def crossing_twins(group: NDArray[np.int64], is_member: NDArray[np.bool_]) -> NDArray[np.bool_]:
     """Non-members that are byte-identical to a member, shape (samples,): the model was trained on them after all."""
     return ~is_member & np.isin(group, group[is_member])
+
+
+def split_nonmembers(is_member: Bools, rng: np.random.Generator) -> tuple[Integers, Integers]:
+    """Rows to fit on and rows to ask about, rising, where a shadow stands in the target's place.
+
+    is_member: (samples,), of the shadow. Half of its non-members, drawn by rng, are fitted on; the other half and its
+    members are asked about.
+    """
+    fitted, unseen = np.array_split(rng.permutation(np.flatnonzero(~is_member)), 2)
+    return np.sort(fitted), np.sort(np.r_[np.flatnonzero(is_member), unseen])
 
 
 def shadow_records(

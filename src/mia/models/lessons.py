@@ -15,7 +15,10 @@ from mia.params_audit import Recipe
 
 @dataclass(frozen=True)
 class Lesson:
-    """What one model is trained on and its randomness. members, nonmembers: rows of the images, int64."""
+    """What one model is trained on and its randomness. members, nonmembers: rows of the images, int64.
+
+    name: what messages call the model; empty where its model_id says it.
+    """
 
     model_id: int
     members: NDArray[np.int64]
@@ -23,6 +26,7 @@ class Lesson:
     initial_seed: int
     order_seed: int
     augmentation_seed: int
+    name: str = ""
 
 
 def lesson_of(seed: int, membership: pd.DataFrame) -> Lesson:
@@ -62,7 +66,9 @@ def steps_an_epoch(lesson: Lesson, recipe: Recipe, compares: bool) -> int:
 
 
 def name_of(lessons: Sequence[Lesson]) -> str:
-    """What the models are called in messages: target, shadow 3, shadows 1 to 4."""
+    """What the models are called in messages: target, shadow 3, shadows 1 to 4, or a name of its own."""
     if len(lessons) > 1:
         return f"shadows {lessons[0].model_id} to {lessons[-1].model_id}"
+    if lessons[0].name:
+        return lessons[0].name
     return f"shadow {lessons[0].model_id}" if lessons[0].model_id else "target"

@@ -93,7 +93,11 @@ def restore(
 
 
 def key(
-    images: NDArray[np.uint8], labels: NDArray[np.int64], n_classes: int, recipe: Recipe, group: Sequence[Lesson]
+    images: NDArray[np.uint8],
+    labels: NDArray[np.int64] | NDArray[np.float32],
+    n_classes: int,
+    recipe: Recipe,
+    group: Sequence[Lesson],
 ) -> str:
     """A digest of all that decides a training's bytes: code, data, recipe, lessons, and what adds numbers up."""
     digest = hashlib.sha256(_code())

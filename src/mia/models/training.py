@@ -31,6 +31,10 @@ _MEASURED_AT_ONCE = 250  # images: more is no faster, and takes more memory
 MEASURED = 2000  # of a model's non-members at most, at each epoch's end: all of them would take a fifth of the time
 
 
+class Diverged(InputError):  # noqa: N818
+    """A loss is no longer finite."""
+
+
 @dataclass(frozen=True)
 class Trained:
     """A trained model: what it is, its weights as safetensors, its learning curve (LEARNING).
@@ -46,7 +50,7 @@ class Trained:
 
 def train(
     images: NDArray[np.uint8],
-    labels: NDArray[np.int64],
+    labels: NDArray[np.int64] | NDArray[np.float32],
     n_classes: int,
     recipe: Recipe,
     snapshot_folder: Path | None,
@@ -54,11 +58,13 @@ def train(
 ) -> list[Trained]:
     """Train one model for each lesson with cross-entropy, all of them in the same steps; each as it would be alone.
 
+    labels: int64, (samples,); or float32, (samples, classes), log posteriors of a model, nats. These are imitated: the
+    loss is then the mean over classes of the squared difference between the log posteriors.
     images: (samples, height, width, channels), of which a lesson names rows: its members are seen once an epoch in an
     order of its own, its non-members only measured. Several models' weights are stacked and one vectorised step moves
     all: the same numbers as alone but for rounding. group: one of `lessons.together`. snapshot_folder: a training that
     was cut short goes on from its snapshot there, to the same bytes; None: no snapshot is kept.
-    Raises InputError when a loss is no longer finite, or the recipe's initial weights do not fit.
+    Raises Diverged when a loss is no longer finite, InputError when the recipe's initial weights do not fit.
     """
     devices.deterministic()
     training = _Training.begin(images, labels, n_classes, recipe, group)
@@ -75,13 +81,15 @@ def train(
 class _Training:
     """A training on its way.
 
-    pixels: uint8, (samples, height, width, channels). targets: int64, (samples,). orders, augmenting: a generator each
-    model. measured: rows of each model's non-members. steps: an epoch.
+    pixels: uint8, (samples, height, width, channels). labels: as of `train`. targets: int64, (samples,), the classes,
+    or the likeliest of those that are imitated. orders, augmenting: a generator each model. measured: rows of each
+    model's non-members. steps: an epoch.
     """
 
     recipe: Recipe
     group: Sequence[Lesson]
     pixels: Tensor
+    labels: Tensor
     targets: Tensor
     models: Learners
     optimizer: Optimizer
@@ -95,7 +103,7 @@ class _Training:
     def begin(
         cls,
         images: NDArray[np.uint8],
-        labels: NDArray[np.int64],
+        labels: NDArray[np.int64] | NDArray[np.float32],
         n_classes: int,
         recipe: Recipe,
         group: Sequence[Lesson],
@@ -113,11 +121,13 @@ class _Training:
         models = learners_of([model.to(device) for model in made], recipe.architecture)
         orders = [torch.Generator().manual_seed(lesson.order_seed) for lesson in group]
         augmenting = [torch.Generator().manual_seed(lesson.augmentation_seed) for lesson in group]
+        given = building.tensor(labels).to(device)
         return cls(
             recipe=recipe,
             group=group,
             pixels=building.tensor(images).to(device),
-            targets=building.tensor(labels).to(device),
+            labels=given,
+            targets=given if given.ndim == 1 else given.argmax(1),
             models=models,
             optimizer=optimizer_of(models.parameters(), recipe),
             orders=orders,
@@ -215,12 +225,8 @@ class _Training:
         bfloat16 = self.recipe.precision == "bfloat16"
         with torch.autocast(self.pixels.device.type, torch.bfloat16, enabled=bfloat16):
             logits = self.models(inputs.view(*batch.shape, *inputs.shape[1:]), which)
-        losses = nn.functional.cross_entropy(
-            logits.to(torch.promote_types(logits.dtype, torch.float32)).flatten(0, 1),
-            self.targets[batch].flatten(),
-            reduction="none",
-            label_smoothing=self.recipe.label_smoothing,
-        ).view_as(batch)
+        whole = logits.to(torch.promote_types(logits.dtype, torch.float32)).flatten(0, 1)
+        losses = _losses(whole, self.labels[batch.flatten()], self.recipe.label_smoothing).view_as(batch)
         self.position.loss_sum[which] += losses.detach().sum(1)
         self.position.correct[which] += (logits.detach().argmax(2) == self.targets[batch]).sum(1)
         return losses.mean(1).sum()  # a model's loss depends on its own weights alone
@@ -229,7 +235,7 @@ class _Training:
         """The epoch of model k: its loss and accuracy on members as trained on, its accuracy on non-members."""
         loss, correct, count = self.position.loss_sum[k].item(), self.position.correct[k].item(), self.counts[k]
         if not math.isfinite(loss):
-            raise InputError(
+            raise Diverged(
                 f"{lessons.name_of(self.group[k : k + 1])}: the training loss is {loss} in epoch "
                 f"{self.position.epoch + 1} of {self.recipe.epochs}; lower learning_rate "
                 f"({self.recipe.learning_rate}) of the active target section in params.yaml"
@@ -259,6 +265,16 @@ class _Training:
             )
             for k, lesson in enumerate(self.group)
         ]
+
+
+def _losses(logits: Tensor, labels: Tensor, label_smoothing: float) -> Tensor:
+    """Of each record, nats, (records,), from logits (records, classes): cross-entropy with its class.
+
+    Or the mean squared distance from log posteriors, nats^2, where labels are these. That knows no label smoothing.
+    """
+    if labels.ndim == 2:
+        return (logits.log_softmax(1) - labels).square().mean(1)
+    return nn.functional.cross_entropy(logits, labels, reduction="none", label_smoothing=label_smoothing)
 
 
 def _measured_rows(lesson: Lesson) -> Tensor:

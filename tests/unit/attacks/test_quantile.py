@@ -161,16 +161,6 @@ def test_twenty_known_nonmembers_are_enough() -> None:
     assert np.isfinite(regressor.predict(described(images), labels)).all()
 
 
-def test_a_shadows_members_are_predicted_and_never_fitted_on() -> None:
-    is_member = np.random.default_rng(0).random(101) < 0.4
-    fitted_rows, unseen = quantile.split_records(is_member, np.random.default_rng(1))
-    assert not is_member[fitted_rows].any()
-    assert sorted([*fitted_rows, *unseen]) == list(range(101))
-    assert abs(len(fitted_rows) - (~is_member[unseen]).sum()) <= 1
-    assert (np.diff(fitted_rows) > 0).all()
-    assert (np.diff(unseen) > 0).all()
-
-
 @pytest.mark.parametrize("shape", [(4, 4, 1), (8, 8, 1), (32, 32, 3), (70, 64, 3)])
 def test_features_are_finite_and_the_same_for_an_image_alone(shape: tuple[int, int, int]) -> None:
     rng = np.random.default_rng(0)

@@ -18,11 +18,11 @@ import answer_tables
 import mia
 import pipeline
 import planted
+import tiny
 from mia import params, paths
 from mia.audits import given, new, quick
 from mia.errors import InputError
 
-BLOCKS = ("train_shadows", "query_shadows")
 Case = tuple[pd.DataFrame, pd.DataFrame | None]
 
 
@@ -142,8 +142,8 @@ def test_the_stages_give_the_same_metrics_to_the_byte(
             quick._compare_nothing()
             continue
         main = importlib.import_module(f"stages.{stage}").main
-        for block in values.shadow.blocks if stage in BLOCKS else [None]:
-            main(values, *([] if block is None else [block]))
+        for block in tiny.blocks(values, stage):
+            main(values, *block)
     for folder in ("metrics", "plots"):
         names = sorted(path.name for path in Path(folder).iterdir() if path.suffix in (".json", ".csv"))
         other = audits / case / "audit" / folder

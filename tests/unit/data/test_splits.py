@@ -226,3 +226,13 @@ def test_a_target_that_is_a_row_of_the_shadows_design_is_given_away_by_counting(
         assert found["LogisticRegression"] == 1
     else:
         assert max(abs(one - 0.5) for one in found.values()) < BAND
+
+
+def test_a_shadows_members_are_asked_about_and_never_fitted_on() -> None:
+    is_member = np.random.default_rng(0).random(101) < 0.4
+    fitted_rows, unseen = splits.split_nonmembers(is_member, np.random.default_rng(1))
+    assert not is_member[fitted_rows].any()
+    assert sorted([*fitted_rows, *unseen]) == list(range(101))
+    assert abs(len(fitted_rows) - (~is_member[unseen]).sum()) <= 1
+    assert (np.diff(fitted_rows) > 0).all()
+    assert (np.diff(unseen) > 0).all()
