@@ -16,9 +16,8 @@ from scipy.stats import norm
 from torch import nn
 
 import tiny
-from mia import catalogue
-from mia.attacks import scoring, signals
-from mia.attacks.evidence import Answers
+from mia.attacks import lira, scoring, signals
+from mia.attacks.evidence import Answers, Evidence
 from mia.attacks.seen import Seen
 from mia.errors import InputError, NotApplicable
 from mia.evaluation import roc
@@ -189,8 +188,21 @@ def test_the_score_is_the_papers() -> None:
         squares += sum((value - mean) ** 2 for value in imitating[:, row])
     deviation = (squares / (30 * 3)) ** 0.5
     expected = [norm.logcdf(target[row], np.mean(imitating[:, row]), deviation) for row in range(30)]
-    np.testing.assert_allclose(score_of(target, imitating, np.zeros(30, np.int64)), expected, rtol=1e-9)
-    assert catalogue.BY_NAME["glira"].function == "lira.offline"
+    score = score_of(target, imitating, np.zeros(30, np.int64))
+    np.testing.assert_allclose(norm.logcdf(score), expected, rtol=1e-9)
+    references = imitating[:, :, None]
+    evidence = Evidence(target[:, None], references, np.zeros((4, 30), bool), np.zeros(30, np.int64))
+    np.testing.assert_allclose(norm.logcdf(score), lira.offline(evidence, variance="auto"), rtol=1e-9)
+
+
+def test_records_do_not_tie_where_imitators_agree() -> None:
+    """LiRA's own score rounds to 0 for all of them, which would leave no TPR at a low FPR."""
+    target = np.linspace(1, 2, 50)
+    imitating = np.array([[0.001], [-0.001]]) * np.ones(50)
+    score = score_of(target, imitating, np.zeros(50, np.int64))
+    assert (np.diff(score) > 0).all()
+    evidence = Evidence(target[:, None], imitating[:, :, None], np.zeros((2, 50), bool), np.zeros(50, np.int64))
+    assert (lira.offline(evidence, variance="auto") == 0).all()
 
 
 def test_each_imitator_has_chances_of_its_own_which_do_not_depend_on_how_many_there_are() -> None:
