@@ -4,7 +4,7 @@
 
 24 attacks are correlated by .7, and their scores of non-members are normal. "All": every attack scores every member
 higher, by .35 standard deviations. "One": a single attack does, by .5, and the others know nothing. "Tail": a single
-attack scores one member in twenty higher, by 4. Of each world the verdict is asked for, by the functions that the stages
+attack scores one member in twenty higher, by 4. Of each world the verdict is asked for, by the functions that stages
 call. The table says in how many worlds it finds the leak, in how many its interval misses the truth on either side, and
 by how much its number, the best of 24, is too high on average. The truth is that of an attack that leaks. Kept as
 coverage.md and coverage.json in FOLDER.

@@ -114,12 +114,13 @@ def main() -> None:
         if "audit" in given.parts:
             shutil.rmtree(folder / "models", ignore_errors=True)
             aside(make_answers, folder)
-            write_params(folder, {**changes, "attacks.run": "all"})
+            every = [name for name in wanted("all") if name != "glira"]  # it trains, and what is asked here is made up
+            write_params(folder, {**changes, "attacks.run": every})
             measured("audit", "build_features")
-            for run in ["all", *([] if default == "all" else [default])]:
+            for run in [every, *([] if default == "all" else [default])]:
                 write_params(folder, {**changes, "attacks.run": run})
                 for stage in SCORING:
-                    measured("audit: all" if run == "all" else "audit: as in params.yaml", stage)
+                    measured("audit: all" if run == every else "audit: as in params.yaml", stage)
 
 
 def arguments() -> argparse.Namespace:

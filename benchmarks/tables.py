@@ -26,7 +26,8 @@ from mia.audits import new, quick
 from mia.store import metrics_files
 
 STAGES = ("prepare", "split", "train_target", "query_target", "train_shadows", "query_shadows", "build_features",
-          "select_attack", "fit_attack", "fit_quantile", "fit_stacked", "score", "evaluate")  # fmt: skip
+          "select_attack", "fit_attack", "fit_quantile", "fit_stacked", "train_imitators", "score",
+          "evaluate")  # fmt: skip
 ATTACKS = "correctness,loss,calibrated,lira_online,rmia_online,base_online"
 NAME = "table"
 
@@ -83,7 +84,7 @@ def run() -> float:
     began = time.perf_counter()
     values = params.load(paths.PARAMS)
     for stage in STAGES:
-        block = (0,) if stage in ("train_shadows", "query_shadows") else ()
+        block = (0,) if stage in ("train_shadows", "query_shadows", "train_imitators") else ()
         importlib.import_module(f"stages.{stage}").main(values, *block)
     return time.perf_counter() - began
 

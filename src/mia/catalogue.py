@@ -82,7 +82,7 @@ ATTACKS = (
     Attack("bavaria_normal", "reference", "bavaria.normal", "Brännvall 2026"),
     Attack("bavaria_t", "reference", "bavaria.student", "Brännvall 2026"),
     Attack("quantile", "quantile", "quantile.fit", "Bertran et al. 2023"),
-    Attack("glira", "imitated", "lira.offline", "Galichin et al. 2024, GLiRA, with LiRA offline", VARIANCE),
+    Attack("glira", "imitated", "glira.score", "Galichin et al. 2024, with LiRA offline", VARIANCE),
     Attack("stacked", "stacked", "stacked.fit", "ours"),
 )
 BY_NAME = {attack.name: attack for attack in ATTACKS}

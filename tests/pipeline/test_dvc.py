@@ -21,7 +21,7 @@ pytestmark = pytest.mark.long
 OF_BLOCKS = {"train_shadows", "query_shadows"}
 AFTER_SHADOWS = {
     *("build_features", "select_attack", "fit_attack", "fit_quantile", "fit_stacked", "score", "evaluate", "report")
-}
+}  # but for train_imitators, which sees the first shadow alone
 FIGURES = {
     "metrics/attacks.json",
     "plots/classes.csv",
@@ -104,7 +104,8 @@ def test_a_value_of_evaluate_is_measured_and_drawn_anew(repository: Repository) 
 
 def test_the_targets_recipe_trains_the_target_and_its_imitations_and_prepares_nothing(repository: Repository) -> None:
     repository.give(target__epochs=1)
-    assert ran(repository.dvc("repro", "build_features")) == EVERY - {"prepare"} - AFTER_SHADOWS | {"build_features"}
+    expected = EVERY - {"prepare", "train_imitators"} - AFTER_SHADOWS | {"build_features"}
+    assert ran(repository.dvc("repro", "build_features")) == expected
 
 
 def test_settings_of_a_classifier_that_is_not_the_attack_model_change_the_leaderboard_alone(
@@ -265,7 +266,7 @@ def test_the_seed_is_in_every_draw(first: Finished, repository: Repository) -> N
     repository.give(seed=1)
     changed = json.loads(repository.dvc("status", "--json").splitlines()[-1])
     draws = {"prepare", "split", "train_target", "build_features", "select_attack", "fit_attack", "fit_quantile"}
-    draws |= {"fit_stacked", "score", "evaluate"}
+    draws |= {"fit_stacked", "train_imitators", "score", "evaluate"}
     draws |= {f"train_shadows@{block}" for block in (0, 1)}
     assert draws <= changed.keys()
 
@@ -279,8 +280,15 @@ EDITS: dict[str, set[str]] = {
     "src/mia/attacks/quantile.py": {"fit_quantile", "score"},  # it scores with the whole package
     "src/mia/catalogue.py": {"select_attack", "fit_attack", "fit_quantile", "fit_stacked", "score"},
     "audits/digits/attacks/own.py": {"score"},  # an attack of the user's
-    "src/mia/models/training.py": {"train_target", *(f"train_shadows@{block}" for block in (0, 1))},
-    "src/mia/models/query.py": {"query_target", "query_shadows@0", "query_shadows@1", "fit_quantile"},
+    "src/mia/models/training.py": {"train_target", "train_imitators", *(f"train_shadows@{block}" for block in (0, 1))},
+    "src/mia/models/imitators.py": {"train_imitators"},
+    "src/mia/models/query.py": {
+        "query_target",
+        "query_shadows@0",
+        "query_shadows@1",
+        "fit_quantile",
+        "train_imitators",
+    },
     "src/mia/attacks/lira.py": {"score"},
     "src/mia/attacks/schemas.py": {
         *("build_features", "select_attack", "fit_attack", "fit_quantile", "fit_stacked", "score", "evaluate", "report")
@@ -288,7 +296,9 @@ EDITS: dict[str, set[str]] = {
     "src/mia/evaluation/permutation.py": {"fit_stacked", "evaluate", "report"},  # the first takes the verdict's FPR
     "src/mia/evaluation/metrics.py": {"build_features", "evaluate", "report"},
     "src/mia/evaluation/classifier.py": {"build_features", "evaluate", "report"},  # stages of seconds: whole packages
-    "src/mia/models/views.py": {"split", "query_target", "query_shadows@0", "query_shadows@1", "fit_quantile"},
+    "src/mia/models/views.py": {
+        *("split", "query_target", "query_shadows@0", "query_shadows@1", "fit_quantile", "train_imitators")
+    },
     "src/mia/report/figures/classes.py": {"report"},
     "src/mia/report/figures/tradeoff.py": {"report"},  # likewise
     "src/mia/report/templates/audit.html": {"report"},

@@ -20,7 +20,7 @@ from mia.store import metrics_files, parquet
 pytestmark = pytest.mark.long
 
 BEFORE = ("prepare", "split", "train_target", "query_target", "train_shadows", "query_shadows")
-AFTER = ("build_features", "fit_attack", "fit_stacked", "fit_quantile", "score", "evaluate")
+AFTER = ("build_features", "fit_attack", "fit_stacked", "fit_quantile", "train_imitators", "score", "evaluate")
 CHANGES: dict[str, Any] = {
     "data.population_size": 898,
     "data.generated": 2000,

@@ -25,6 +25,7 @@ STAGES = pipeline.stages()
 QUICK: dict[str, Any] = {
     "target.epochs": 1,
     "attacks.quantile.patches": 8,
+    "attacks.glira.records": 20,
     "select.search_iterations": 1,
     "estimators.mlp.max_iter": 2,
 }

@@ -74,6 +74,8 @@ CHANGES: list[tuple[str, Any, str]] = [
     ("attacks.rmia.a", 0.95, "score"),
     ("attacks.base.offline_scale", 0.3, "score"),
     ("attacks.quantile.patches", 8, "fit_quantile"),
+    ("attacks.glira.models", 3, "train_imitators"),
+    ("attacks.glira.records", 100, "train_imitators"),
     ("attacks.stacked.logistic_regression", {"C": 1e-3}, "fit_stacked"),
     ("attacks.stacked.hist_gradient_boosting", {"max_iter": 5, "min_samples_leaf": 2}, "fit_stacked"),
     ("select.records_per_model", 60, "select_attack"),
@@ -313,6 +315,7 @@ def test_shadows_larger_than_the_attackers_data_are_refused(copy: Path) -> None:
 
 ONLINE = {attack.name for attack in catalogue.ATTACKS if "references_in" in attack.needs}
 PREPARED = ("prepare", "split", "train_target", "train_shadows", "query_target", "query_shadows", "build_features")
+FITTED = ("fit_attack", "fit_quantile", "fit_stacked", "train_imitators")
 
 
 def test_an_attacker_without_the_population_runs_every_attack_but_the_online_ones(finished: Path) -> None:
@@ -332,17 +335,20 @@ def members_known(tmp_path_factory: pytest.TempPathFactory) -> Path:
     changes = {"attacker.knowledge": "population", "shadow.per_block": 3, "select.search_iterations": 1}
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(tmp_path_factory.mktemp("worst case"))
-        tiny.run(*PREPARED, "fit_attack", "fit_quantile", "fit_stacked", "score", "evaluate", changes=changes)
+        tiny.run(*PREPARED, *FITTED, "score", "evaluate", changes=changes)
         return Path.cwd()
 
 
-def test_an_attacker_with_the_population_runs_every_attack_but_the_one_that_needs_sure_nonmembers(
+def test_an_attacker_with_the_population_runs_every_attack_but_those_that_need_sure_nonmembers(
     members_known: Path,
 ) -> None:
     refused = json.loads((members_known / paths.NOT_APPLICABLE).read_text())
     assert refused.pop("views_right").startswith("needs query.views")
-    assert refused == {"quantile": "needs 20 sure non-members: attacker.knowledge=generated or disjoint"}
-    left_out = {"quantile", "views_right"}
+    assert refused == {
+        "quantile": "needs 20 sure non-members: attacker.knowledge=generated or disjoint",
+        "glira": "needs records that surely are non-members: attacker.knowledge=generated or disjoint",
+    }
+    left_out = {"quantile", "glira", "views_right"}
     assert set(pd.read_parquet(members_known / paths.SCORES)["attack"]) == set(catalogue.NAMES) - left_out
     assert [one["attack"] for one in json.loads((members_known / paths.ATTACK_METRICS).read_text())] == [
         attack for attack in catalogue.NAMES if attack not in left_out
@@ -373,10 +379,11 @@ def test_an_attack_is_asked_about_shadows_that_it_was_not_fitted_on(members_know
 
 def test_an_attack_that_is_not_asked_for_is_not_fitted_and_needs_no_reason(copy: Path) -> None:
     changes = {"attacks.run": ["loss", "calibrated"]}
-    tiny.run("fit_attack", "fit_quantile", "fit_stacked", "score", "evaluate", changes=changes)
+    tiny.run(*FITTED, "score", "evaluate", changes=changes)
     assert list(paths.ATTACK_MODEL.iterdir()) == []
     assert json.loads((paths.STACKED_MODEL / "not_applicable.json").read_text()) == {"reason": "not among attacks.run"}
     assert pd.read_parquet(paths.QUANTILES).empty
+    assert json.loads((paths.IMITATIONS / "not_applicable.json").read_text()) == {"reason": "not among attacks.run"}
     assert set(pd.read_parquet(paths.SCORES)["attack"]) == {"loss", "calibrated"}
     assert json.loads(paths.NOT_APPLICABLE.read_text()) == {}
 

@@ -27,6 +27,7 @@ from mia.params import Params
 from mia.store import parquet
 
 TRAINING = ("train_target", "train_shadows")
+ONCE = ("train_imitators",)  # stages that run for one block alone
 _BEFORE = ("prepare", "split")  # stages whose parameters on data and seed decide what is trained on, too
 
 Values = Mapping[str, Any]  # params.yaml, as nested sections
@@ -236,9 +237,14 @@ def value_at(values: Values, name: str) -> Any:
 
 
 def other_stages(n_blocks: int, seconds: Mapping[str, Mapping[str, float]]) -> float:
-    """Seconds of an experiment's stages but for training; a block takes as long as the mean of those that ran."""
+    """Seconds of an experiment's stages but for training; a block takes as long as the mean of those that ran.
+
+    Imitators are among them: their stage takes what it took last.
+    """
     return sum(
-        of_blocks[""] if "" in of_blocks else n_blocks * sum(of_blocks.values()) / len(of_blocks)
+        of_blocks[""]
+        if "" in of_blocks
+        else (1 if stage in ONCE else n_blocks) * sum(of_blocks.values()) / len(of_blocks)
         for stage, of_blocks in seconds.items()
         if stage not in TRAINING
     )

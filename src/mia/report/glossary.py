@@ -44,6 +44,10 @@ SECTIONS: dict[str, tuple[Term, ...]] = {
         ),
         Term("reference model", "A shadow model that shows an attack how hard a record is."),
         Term(
+            "imitator",
+            "A network that learns another model's posteriors of records that this model was not trained on.",
+        ),
+        Term(
             "generated, disjoint, population",
             "The records on which the attacker trains its shadows (`attacker.knowledge`): made-up ones, other real "
             "ones, or those under audit.",

@@ -119,6 +119,12 @@ def test_shadows_in_the_population_have_half_of_it(monkeypatch: pytest.MonkeyPat
     assert [(work.members, work.asked) for work in trained] == [(449, 449), (7, 9)]
 
 
+def test_imitators_take_what_they_took_however_many_blocks_there_are() -> None:
+    seconds = {"query_shadows": {"0": 5.0, "1": 7.0}, "train_imitators": {"0": 100.0}}
+    assert forecast.other_stages(1, seconds) == 106
+    assert forecast.other_stages(10, seconds) == 160
+
+
 def test_estimators_take_as_long_as_when_they_last_ran_here() -> None:
     """A block of five shadows takes what blocks took last, and the target what it took: 99 + 2 * 40 s of fits."""
     forest = {"audit.target": {"estimator": "random_forest", "settings": {}}, "shadow.blocks": [0, 1]}
