@@ -298,12 +298,14 @@ def test_audits_without_imitators_say_why(tmp_path: Path, changes: dict[str, Any
     assert imitations.refusal(values.audit, values.attacker.knowledge) == reason
 
 
-def test_shadows_from_elsewhere_have_no_imitators(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_shadows_from_elsewhere_are_imitated_where_there_is_a_recipe(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.chdir(tmp_path)
     values = tiny.write_params(tmp_path / "params.yaml")
     (tmp_path / "audits/digits/answers/shadows/1.csv").write_text("id\n")
-    reason = "needs shadows that are trained here, as imitators are"
-    assert imitations.refusal(values.audit, values.attacker.knowledge) == reason
+    assert values.audit.shadows_door == "elsewhere"
+    assert imitations.refusal(values.audit, values.attacker.knowledge) is None
     given = values.audit.model_copy(update={"target": None, "shadow": None})
     assert imitations.refusal(given, "generated") == "needs a recipe to train imitators by: write target and shadow"
 
