@@ -30,8 +30,6 @@ def refusal(audit: Audit, knowledge: str) -> str | None:
         return "needs a recipe to train imitators by: write target and shadow"
     if audit.kind == "estimator":
         return "needs networks: an estimator learns classes, and no other model's posteriors"
-    if audit.shadows_door == "elsewhere":
-        return "needs shadows that are trained here, as imitators are"
     return None
 
 
