@@ -24,12 +24,14 @@ IMITATIONS = pa.schema(
 
 def refusal(audit: Audit, knowledge: str) -> str | None:
     """Why no model of an audit can be imitated, from its values alone; None where they do not say so."""
-    if knowledge == "population":
-        return "needs records that surely are non-members: attacker.knowledge=generated or disjoint"
+    if audit.data.source == "answers":
+        return "needs a network that is trained here"
     if audit.kind == "answers":
         return "needs a recipe to train imitators by: write target and shadow"
     if audit.kind == "estimator":
         return "needs networks: an estimator learns classes, and no other model's posteriors"
+    if knowledge == "population":
+        return "needs records that surely are non-members: attacker.knowledge=generated or disjoint"
     return None
 
 
