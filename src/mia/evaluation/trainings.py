@@ -96,19 +96,22 @@ def spreads(played: Played | None, n_member: int, n_nonmember: int, fprs: Sequen
 
 
 def of_verdict(numbers: Mapping[str, Any], measured: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """Return the spreads of the strongest attacks, as metrics/verdict.json keeps them: auc_spread, tpr_spread where
-    there is a TPR; plays, plays_of and spread_missing as in `spreads`, of the attack that the verdict is about.
+    """Return the spreads of the strongest attacks, as metrics/verdict.json keeps them.
 
+    Keys: auc_spread, tpr_spread where there is a TPR; plays and plays_of as in `spreads`, of the attack that the
+    verdict is about; spread_missing, where one of the spreads is None, of its attack.
     numbers: `strongest.verdict_numbers`. measured: the entries of metrics/attacks.json.
     """
     by_attack = {entry["attack"]: entry for entry in measured}
     about = by_attack[numbers["auc_attack"]]
     found = {"auc_spread": about["auc_spread"]}
+    lacking = [about] if about["auc_spread"] is None else []
     if "tpr" in numbers:
         about = by_attack[numbers["tpr_attack"]]
         found["tpr_spread"] = about[f"{fpr_key(numbers['fpr'])}_spread"]
-    why = ["spread_missing"] if None in found.values() else []
-    return found | {name: about[name] for name in ("plays", "plays_of", *why) if about.get(name) is not None}
+        lacking += [about] if found["tpr_spread"] is None else []
+    known = {name: about[name] for name in ("plays", "plays_of") if about.get(name) is not None}
+    return found | known | ({"spread_missing": lacking[-1]["spread_missing"]} if lacking else {})
 
 
 def standard_deviation(statistic: _Statistic, records: _Records, n_member: int, n_nonmember: int) -> float:

@@ -150,6 +150,10 @@ def test_the_verdict_has_the_spreads_of_the_attacks_it_is_about() -> None:
     assert trainings.of_verdict(by_tpr, measured) == {
         "auc_spread": 0.01, "tpr_spread": None, "plays": 1, "spread_missing": "why"
     }  # fmt: skip
+    other = {"auc_attack": "quantile", "auc": 0.6, "tpr_attack": "loss", "tpr": 0.3, "fpr": 0.1}
+    assert trainings.of_verdict(other, measured) == {
+        "auc_spread": None, "tpr_spread": 0.02, "plays": 5, "plays_of": "attacker", "spread_missing": "why"
+    }  # fmt: skip
 
 
 ATTACKS: dict[str, Callable[[evidence.Evidence], Any]] = {
