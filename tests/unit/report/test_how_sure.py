@@ -60,7 +60,7 @@ def test_other_records_than_those_under_audit_are_called_that() -> None:
 def test_where_it_is_not_known_the_page_says_why() -> None:
     lines = dict(headline.how_sure(audit(NONE)))
     why = "no shadow in the target's place, 4 needed"
-    assert lines["Trainings"] == f"How far another training would move the number is not known: loss has {why}."
+    assert lines["Trainings"] == f"How far another training would move the number is not known: stacked has {why}."
     assert f"every attack: no ± over trainings, {why}" in said(audit(NONE))
     assert "loss: no ± over trainings, one shadow in the target's place, 4 needed" in said(audit(KNOWN, of_first=LOST))
 

@@ -21,11 +21,11 @@ HOLDS = {  # what the attacker trains its shadows on, by attacker.knowledge
 }
 WHO = {
     "generated": "This attacker holds no real {noun}, so the number is a lower bound. An attacker with real {noun}s of "
-    "the same kind recognises more. An auditor recognises most.",
-    "disjoint": "This attacker holds other real {noun}s. An auditor trains shadow models on the audited {noun}s and "
-    "recognises more.",
-    "population": "This attacker is an auditor and holds all {noun}s under audit: the worst case. An attacker with "
-    "less recognises less.",
+    "the same kind, or an auditor, may recognise more.",
+    "disjoint": "This attacker holds other real {noun}s. An auditor, who trains shadow models on the audited {noun}s, "
+    "may recognise more.",
+    "population": "This attacker is an auditor and holds all {noun}s under audit, without knowing which are members: "
+    "the most that an attacker can hold.",
 }
 
 
@@ -56,7 +56,7 @@ def who(audit: Audit, active: Numbers) -> str:
     if audit.shadows["models"]:
         return (
             "This attacker is an auditor and has shadow models' answers about the audited records. An attacker with "
-            "less recognises less."
+            "less mostly recognises less."
         )
     return (
         "This attacker has no shadow models. So the audit can show that the model leaks, and cannot show that it does "
