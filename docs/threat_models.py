@@ -53,7 +53,7 @@ def figure(measured: Mapping[str, Sequence[Mapping[str, Any]]], *, fpr: float) -
     attacks = by_best_auc(audits)
     looks = {label: (style.COLOURS[at], style.MARKERS[at]) for at, label in enumerate(audits)}
     lines = layout.legend_lines(audits)
-    high = max(0.25, 0.065 * len(audits) + 0.08) * len(attacks)
+    high = max(0.25, 0.06 * len(audits) + 0.08) * len(attacks)
     sheet = style.new_sheet(style.WIDTH, BOTTOM + high + 0.62 + 0.2 * (len(lines) - 1) + 0.22)
     left = 0.2 + layout.widest([wording.words(attack) for attack in attacks], 8.5)
     width = (style.WIDTH - left - GAP - 0.2) / 2
