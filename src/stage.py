@@ -21,7 +21,7 @@ from mia import stage_seconds
 from mia.compute import forking
 from mia.errors import INTERRUPTED
 
-SPREADING = ("train_shadows",)  # stages that always spread their work over processes
+SPREADING = ("train_imitators", "train_shadows")  # stages that spread their work over processes, nearly always
 
 
 def main() -> None:

@@ -24,10 +24,8 @@ IMITATIONS = pa.schema(
 
 def refusal(audit: Audit, knowledge: str) -> str | None:
     """Why no model of an audit can be imitated, from its values alone; None where they do not say so."""
-    if audit.data.source == "answers":
-        return "needs a network that is trained here"
     if audit.kind == "answers":
-        return "needs a recipe to train imitators by: write target and shadow"
+        return "needs networks that are trained here, by the sections target and shadow"
     if audit.kind == "estimator":
         return "needs networks: an estimator learns classes, and no other model's posteriors"
     if knowledge == "population":

@@ -24,7 +24,7 @@ from mia.evaluation import roc
 from mia.models import building, checkpoints, imitations, imitators, lessons, query, training
 from mia.models.imitators import Imitated
 from mia.models.lessons import Lesson
-from mia.params_audit import AnswersData, Recipe
+from mia.params_audit import Recipe
 from mia.store import parquet
 
 SHAPE, CLASSES = (8, 8, 1), 3
@@ -307,9 +307,8 @@ def test_shadows_from_elsewhere_are_imitated_where_there_is_a_recipe(
     assert values.audit.shadows_door == "elsewhere"
     assert imitations.refusal(values.audit, values.attacker.knowledge) is None
     given = values.audit.model_copy(update={"target": None, "shadow": None})
-    assert imitations.refusal(given, "generated") == "needs a recipe to train imitators by: write target and shadow"
-    answers = given.model_copy(update={"data": AnswersData(source="answers", split="published")})
-    assert imitations.refusal(answers, "population") == "needs a network that is trained here"
+    reason = "needs networks that are trained here, by the sections target and shadow"
+    assert imitations.refusal(given, "population") == reason
 
 
 def test_a_reason_is_read_back_as_such(tmp_path: Path) -> None:
