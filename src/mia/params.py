@@ -121,10 +121,13 @@ class Quantile(Section):
 
 
 class Glira(Section):
-    """Imitators: how many of each model, and how many of the attacker's records they learn from at most."""
+    """Imitators: how many of each model, and how many of the attacker's records they learn from at most.
+
+    records: None is twice as many as a shadow.
+    """
 
     models: Annotated[int, Field(ge=2, le=1000)]
-    records: Annotated[int, Field(ge=20)]
+    records: Annotated[int, Field(ge=20)] | None
 
 
 class StackedEstimators(Section):

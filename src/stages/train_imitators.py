@@ -82,7 +82,7 @@ def models(params: Params, block: int, shadow: int, n_population: int, attacker:
     own, other = (seeds.generator(params.seed, "imitator records", model_id) for model_id in (0, shadow))
     every = np.arange(len(attacker))
     rows, unseen = splits.split_nonmembers(is_in, other)
-    most = params.attacks.glira.records
+    most = params.attacks.glira.records or 2 * len(members)
     return [
         Imitated(0, np.sort(own.permutation(every)[:most]), "population", np.arange(n_population)),
         Imitated(shadow, np.sort(other.permutation(rows)[:most]), "attacker", unseen),
