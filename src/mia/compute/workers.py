@@ -17,6 +17,7 @@ import multiprocessing
 import os
 import signal
 import threading
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
@@ -98,10 +99,13 @@ class _NotBegun(InputError):  # noqa: N818
 
 
 def _in_processes(function: Callable[..., R], shared: Sequence[Any], work: Sequence[T]) -> Iterator[R]:
-    try:
-        yield from _in_pool(function, shared, work)
-    except _NotBegun:
-        yield from _in_pool(function, shared, work)
+    for _ in range(20):  # what was killed may take a moment to be gone, and is used until then
+        try:
+            yield from _in_pool(function, shared, work)
+            return
+        except _NotBegun:
+            time.sleep(0.1)
+    yield from _in_pool(function, shared, work)
 
 
 def _in_pool(function: Callable[..., R], shared: Sequence[Any], work: Sequence[T]) -> Iterator[R]:
