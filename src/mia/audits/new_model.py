@@ -84,5 +84,4 @@ def _right(place: Path, settings: Model, sample: Records) -> float:
 
 def _of_own_code(place: Path) -> bool:
     """Whether nothing but the user's code can read it: a folder, or a file, of no known kind and no pickle."""
-    files = [place] if place.is_file() else [path for path in place.iterdir() if path.is_file()]
-    return not {path.suffix for path in files} & {*model_kinds.KINDS, *model_kinds.CONVERT}
+    return not {path.suffix for path in model_kinds.files_of(place)} & {*model_kinds.KINDS, *model_kinds.CONVERT}

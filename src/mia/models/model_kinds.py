@@ -30,12 +30,17 @@ CONVERT = {
 }
 
 
+def files_of(place: Path) -> list[Path]:
+    """The file that a place is, or the files of the folder that it is, by name."""
+    return [place] if place.is_file() else [path for path in sorted(place.iterdir()) if path.is_file()]
+
+
 def file(place: Path, code: Path) -> Path:
     """What is read of a place: the model's file, or the whole place where the user's own code reads it.
 
     Raises InputError for a pickle, for several models, and for what nothing reads.
     """
-    files = [place] if place.is_file() else [path for path in sorted(place.iterdir()) if path.is_file()]
+    files = files_of(place)
     for path in files:
         if line := CONVERT.get(path.suffix):
             raise InputError(
@@ -54,8 +59,7 @@ def file(place: Path, code: Path) -> Path:
 
 def passed_over(place: Path, code: Path) -> Path | None:
     """The file that would be read if the user's `load` did not read the place; None: none, or it is read."""
-    files = [place] if place.is_file() else [path for path in sorted(place.iterdir()) if path.is_file()]
-    models = _known(files)
+    models = _known(files_of(place))
     return models[0] if models and recipes.has(code, "load") else None
 
 
